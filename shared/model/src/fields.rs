@@ -1,0 +1,385 @@
+//! Taking a payload apart so that nothing gets lost: what is understood is taken out, what is left stays.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::event::Untranslatable;
+use crate::storable::storable;
+
+/// A JSON object of which fields are taken.
+///
+/// Each method takes a field out if its value has the expected type. `null` and what is empty is taken too, and
+/// means absent. A value of another type is left where it is, to be kept under its own name: a provider that changes
+/// a field's type loses nothing.
+pub struct Fields(Map<String, Value>);
+
+crate::private::private_debug!(Fields);
+
+impl Fields {
+    /// The object that `body` is.
+    ///
+    /// # Errors
+    /// When it is no JSON, or no object.
+    pub fn parse(body: &[u8]) -> Result<Self, Untranslatable> {
+        // The parser's message may quote the body: only that it failed is told.
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => Ok(Self(fields)),
+            Ok(_) => Err(Untranslatable::WrongType("the body")),
+            Err(_) => Err(Untranslatable::NotJson),
+        }
+    }
+
+    /// Whether the field is there, even as `null`.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Fails for the first of `names` that is not there. A part must not be taken for the whole.
+    ///
+    /// # Errors
+    /// [`Untranslatable::Partial`] with that name.
+    pub fn require(&self, names: &[&'static str]) -> Result<(), Untranslatable> {
+        names.iter().find(|name| !self.contains(name)).map_or(Ok(()), |name| Err(Untranslatable::Partial(name)))
+    }
+
+    /// Takes text.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        self.take(name, |value| match value {
+            Value::String(text) => Ok(text),
+            other => Err(other),
+        })
+    }
+
+    /// Takes text if it is one of `known`, else leaves it: an undocumented word is kept as it is.
+    pub fn word<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Option<T> {
+        self.take(name, |value| {
+            let meaning = known.iter().find(|(word, _)| value.as_str() == Some(word));
+            meaning.map(|(_, meaning)| *meaning).ok_or(value)
+        })
+    }
+
+    /// Takes an id: text, or a whole number as its digits.
+    pub fn id(&mut self, name: &str) -> Option<String> {
+        self.take(name, |value| match value {
+            Value::String(text) => Ok(text),
+            Value::Number(number) if number.as_str().bytes().all(|b| b.is_ascii_digit()) => Ok(number.to_string()),
+            other => Err(other),
+        })
+    }
+
+    /// Takes an RFC 3339 time.
+    pub fn time(&mut self, name: &str) -> Option<Timestamp> {
+        self.take(name, |value| value.as_str().and_then(|text| text.parse().ok()).ok_or(value))
+    }
+
+    /// Takes a time in whole milliseconds since the Unix epoch.
+    pub fn time_ms(&mut self, name: &str) -> Option<Timestamp> {
+        self.take(name, |value| {
+            value.as_i64().and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or(value)
+        })
+    }
+
+    /// Takes a boolean.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        self.take(name, |value| value.as_bool().ok_or(value))
+    }
+
+    /// Takes whatever is there, as it was sent.
+    pub fn any(&mut self, name: &str) -> Option<Value> {
+        self.take(name, Ok).map(storable)
+    }
+
+    /// Takes text that says again what `modelled` says already; anything else is left.
+    pub fn same_text<'a>(&mut self, name: &str, modelled: impl IntoIterator<Item = &'a str>) {
+        let mut modelled = modelled.into_iter();
+        self.take(name, |value| match value.as_str() {
+            Some(text) if modelled.any(|known| known == text) => Ok(()),
+            _ => Err(value),
+        });
+    }
+
+    /// Takes what `inner` takes from an object. The object stays with what is left, and goes if nothing is.
+    pub fn object<T>(&mut self, name: &str, inner: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        match self.0.remove(name) {
+            Some(Value::Object(fields)) => {
+                let mut fields = Self(fields);
+                let taken = inner(&mut fields);
+                if !fields.0.is_empty() {
+                    self.0.insert(name.to_owned(), Value::Object(fields.0));
+                }
+                Some(taken)
+            }
+            other => self.leave(name, other),
+        }
+    }
+
+    /// Takes what `inner` takes from each object of a list. If anything is left in any of them, the list stays with
+    /// what is left, each in its place.
+    pub fn list<T>(&mut self, name: &str, mut inner: impl FnMut(&mut Self) -> Option<T>) -> Vec<T> {
+        let elements = match self.0.remove(name) {
+            Some(Value::Array(elements)) => elements,
+            other => return self.leave(name, other).unwrap_or_default(),
+        };
+        let (mut taken, mut left, mut complete) = (vec![], vec![], true);
+        for element in elements {
+            left.push(match element {
+                Value::Object(fields) => {
+                    let mut fields = Self(fields);
+                    taken.extend(inner(&mut fields));
+                    complete &= fields.0.is_empty();
+                    Value::Object(fields.0)
+                }
+                other => {
+                    complete = false;
+                    other
+                }
+            });
+        }
+        if !complete {
+            self.0.insert(name.to_owned(), Value::Array(left));
+        }
+        taken
+    }
+
+    /// Takes an object whole, with whatever it holds.
+    pub fn take_object(&mut self, name: &str) -> Option<Self> {
+        match self.0.remove(name) {
+            Some(Value::Object(fields)) => Some(Self(fields)),
+            other => self.leave(name, other),
+        }
+    }
+
+    /// Takes a list whole, with whatever it holds.
+    pub fn take_list(&mut self, name: &str) -> Option<Vec<Value>> {
+        match self.0.remove(name) {
+            Some(Value::Array(elements)) => Some(elements),
+            other => self.leave(name, other),
+        }
+    }
+
+    /// What nobody took.
+    #[must_use]
+    pub fn rest(self) -> Map<String, Value> {
+        self.0
+    }
+
+    fn take<T>(&mut self, name: &str, read: impl FnOnce(Value) -> Result<T, Value>) -> Option<T> {
+        let value = self.0.remove(name)?;
+        if is_empty(&value) {
+            return None;
+        }
+        read(value).map_err(|value| self.0.insert(name.to_owned(), value)).ok()
+    }
+
+    fn leave<T>(&mut self, name: &str, value: Option<Value>) -> Option<T> {
+        if let Some(value) = value.filter(|value| !is_empty(value)) {
+            self.0.insert(name.to_owned(), value);
+        }
+        None
+    }
+}
+
+impl TryFrom<Value> for Fields {
+    type Error = Untranslatable;
+
+    fn try_from(value: Value) -> Result<Self, Untranslatable> {
+        match value {
+            Value::Object(fields) => Ok(Self(fields)),
+            _ => Err(Untranslatable::WrongType("an event")),
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// The text at a path of names in a JSON document. Nothing else of the document is kept, and nothing recurses.
+pub(crate) fn text_at(json: &[u8], path: &[&str]) -> Option<String> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let found = At(path).deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    found
+}
+
+struct At<'p>(&'p [&'p str]);
+
+impl<'de> DeserializeSeed<'de> for At<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for At<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(self.0.is_empty().then(|| text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<String>()? {
+            match self.0.split_first() {
+                Some((first, rest)) if *first == name => found = map.next_value_seed(At(rest))?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn fields(value: &Value) -> Fields {
+        Fields::parse(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[rstest]
+    #[case(json!("x"), Some("x"), None)]
+    #[case(json!(""), None, None)]
+    #[case(json!(null), None, None)]
+    #[case(json!(7), None, Some(json!(7)))]
+    #[case(json!({"a": 1}), None, Some(json!({"a": 1})))]
+    fn text_is_taken_and_the_rest_left(#[case] value: Value, #[case] taken: Option<&str>, #[case] left: Option<Value>) {
+        let mut fields = fields(&json!({ "f": value }));
+        assert_eq!(fields.text("f").as_deref(), taken);
+        assert_eq!(fields.rest().get("f"), left.as_ref());
+    }
+
+    #[rstest]
+    #[case("7", Some("7"))]
+    #[case("\"a\"", Some("a"))]
+    #[case("123456789012345678901234567890", Some("123456789012345678901234567890"))]
+    #[case("7.5", None)]
+    #[case("-7", None)]
+    #[case("true", None)]
+    fn ids(#[case] value: &str, #[case] id: Option<&str>) {
+        let mut fields = Fields::parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
+        assert_eq!(fields.id("f").as_deref(), id);
+        assert_eq!(fields.contains("f"), id.is_none());
+    }
+
+    #[rstest]
+    #[case("\"2024-01-01T01:00:00.5+01:00\"", Some("2024-01-01T00:00:00.5Z"))]
+    #[case("\"2024-01-01\"", None)]
+    #[case("\"yesterday\"", None)]
+    #[case("1704067320000", None)]
+    fn times(#[case] value: &str, #[case] time: Option<&str>) {
+        let mut fields = Fields::parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
+        assert_eq!(fields.time("f"), time.map(|time| time.parse().unwrap()));
+        assert_eq!(fields.contains("f"), time.is_none());
+    }
+
+    #[rstest]
+    #[case("1704067320000", Some("2024-01-01T00:02:00Z"))]
+    #[case("1e400", None)]
+    #[case("9223372036854775807", None)]
+    #[case("-99999999999999999999999999", None)]
+    #[case("1704067320000.5", None)]
+    fn times_in_milliseconds(#[case] value: &str, #[case] time: Option<&str>) {
+        let mut fields = Fields::parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
+        assert_eq!(fields.time_ms("f"), time.map(|time| time.parse().unwrap()));
+        assert_eq!(fields.contains("f"), time.is_none());
+    }
+
+    #[test]
+    fn lists_keep_what_is_left_in_its_place() {
+        let mut fields = fields(&json!({"l": [{"a": "1"}, 2, {"a": "3", "b": 4}, {"b": null}]}));
+        assert_eq!(fields.list("l", |element| element.text("a")), ["1", "3"]);
+        assert_eq!(Value::Object(fields.rest()), json!({"l": [{}, 2, {"b": 4}, {"b": null}]}));
+    }
+
+    #[test]
+    fn what_is_taken_whole_is_gone() {
+        let mut fields = fields(&json!({"l": [{"a": "1"}], "o": {"a": "1"}, "e": [], "n": null, "x": "y"}));
+        assert_eq!(fields.list("l", |element| element.text("a")), ["1"]);
+        assert_eq!(fields.object("o", |inner| inner.text("a")), Some(Some("1".into())));
+        assert_eq!(fields.list("e", |element| element.text("a")).len(), 0);
+        assert_eq!(fields.object("n", |_| ()), None);
+        assert_eq!(fields.object("x", |_| ()), None);
+        assert_eq!(Value::Object(fields.rest()), json!({"x": "y"}));
+    }
+
+    #[test]
+    fn words_and_duplicates() {
+        let mut fields = fields(&json!({"s": "active", "u": "paused", "same": "a", "other": "b"}));
+        let known = [("active", 1), ("inactive", 2)];
+        assert_eq!((fields.word("s", &known), fields.word("u", &known)), (Some(1), None));
+        fields.same_text("same", ["x", "a"]);
+        fields.same_text("other", ["x", "a"]);
+        assert_eq!(Value::Object(fields.rest()), json!({"u": "paused", "other": "b"}));
+    }
+
+    #[test]
+    fn required_names_may_be_null() {
+        let fields = fields(&json!({"a": null, "b": 1}));
+        assert_eq!(fields.require(&["a", "b"]), Ok(()));
+        assert_eq!(fields.require(&["a", "c", "d"]), Err(Untranslatable::Partial("c")));
+    }
+
+    #[rstest]
+    #[case(b"{", Untranslatable::NotJson)]
+    #[case(b"", Untranslatable::NotJson)]
+    #[case(b"\xff", Untranslatable::NotJson)]
+    #[case(b"[]", Untranslatable::WrongType("the body"))]
+    #[case(b"1", Untranslatable::WrongType("the body"))]
+    fn not_an_object(#[case] body: &[u8], #[case] error: Untranslatable) {
+        assert_eq!(Fields::parse(body).unwrap_err(), error);
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_no_crash() {
+        let body = format!("{{\"a\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
+        assert_eq!(Fields::parse(body.as_bytes()).unwrap_err(), Untranslatable::NotJson);
+        assert_eq!(text_at(body.as_bytes(), &["b"]), None);
+    }
+
+    #[rstest]
+    #[case(r#"{"a":{"b":"x"}}"#, Some("x"))]
+    #[case(r#"{"n":[1,{"a":2}],"a":{"c":null,"b":"x","d":1e999}}"#, Some("x"))]
+    #[case(r#"{"a":{"b":7}}"#, None)]
+    #[case(r#"{"a":{"b":{"c":"x"}}}"#, None)]
+    #[case(r#"{"a":"x"}"#, None)]
+    #[case(r#"{"a":["b","x"]}"#, None)]
+    #[case(r#"{"a":{"b":"x"}} trailing"#, None)]
+    #[case(r#"{"a":{"b":"x"}"#, None)]
+    #[case(r#""x""#, None)]
+    #[case("", None)]
+    fn text_at_a_path(#[case] json: &str, #[case] text: Option<&str>) {
+        assert_eq!(text_at(json.as_bytes(), &["a", "b"]).as_deref(), text);
+    }
+}
