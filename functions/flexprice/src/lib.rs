@@ -1,1 +1,22 @@
-//! x
+//! Flexprice: metering. Customer events of an environment, through Svix (Cloud) or sent by itself (self-hosted).
+//!
+//! Sources: <https://docs.flexprice.io/developers/webhooks/signature-verification>,
+//! <https://docs.svix.com/receiving/verifying-payloads/how-manual> and the `flexprice/flexprice` repository.
+
+mod message;
+mod payload;
+mod signature;
+mod translate;
+
+use clientele_model::{Dialect, Provider};
+
+/// Everything that is particular to Flexprice.
+pub const PROVIDER: Provider = Provider {
+    name: "flexprice",
+    scheme_variable: Some("FLEXPRICE_SIGNATURE"),
+    scheme: signature::scheme,
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+    translate: translate::translate,
+    redact: payload::redact,
+    dropped: payload::DROPPED,
+};

@@ -1,2 +1,6 @@
-//! x
-fn main(){}
+//! The Lambda function for webhooks of `flexprice`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    clientele_aws::run(&clientele_flexprice::PROVIDER).await
+}

@@ -1,1 +1,20 @@
-//! x
+//! Metrifox: billing. Customer events of a tenant.
+//!
+//! Sources: <https://docs.metrifox.com/webhooks> and the pages of the three customer events there.
+
+mod payload;
+mod signature;
+mod translate;
+
+use clientele_model::{Dialect, Provider};
+
+/// Everything that is particular to Metrifox.
+pub const PROVIDER: Provider = Provider {
+    name: "metrifox",
+    scheme_variable: Some("METRIFOX_SIGNATURE"),
+    scheme: signature::scheme,
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+    translate: translate::translate,
+    redact: payload::redact,
+    dropped: payload::DROPPED,
+};

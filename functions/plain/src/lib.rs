@@ -1,1 +1,21 @@
-//! x
+//! Plain.com: support. Customer events of a workspace.
+//!
+//! Sources: <https://www.plain.com/docs/webhooks>, <https://www.plain.com/docs/request-signing>, and the schemas of
+//! the `team-plain/sdk` repository.
+
+mod payload;
+mod signature;
+mod translate;
+
+use clientele_model::{Dialect, Provider};
+
+/// Everything that is particular to Plain.
+pub const PROVIDER: Provider = Provider {
+    name: "plain",
+    scheme_variable: None,
+    scheme: signature::scheme,
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+    translate: translate::translate,
+    redact: payload::redact,
+    dropped: payload::DROPPED,
+};

@@ -60,7 +60,7 @@ pub enum Status {
     /// In use.
     #[default]
     Active,
-    /// Out of use: `SmarterPay` `inactive`, Flexprice `archived`.
+    /// Out of use: SmarterPay `inactive`, Flexprice `archived`.
     Inactive,
 }
 

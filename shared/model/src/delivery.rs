@@ -118,7 +118,12 @@ mod tests {
     #[case("!!!!!!!!!!!!!!!!", true, 5, Err(Rejected::TooLarge))]
     #[case("", false, 0, Ok(vec![]))]
     #[case("", true, usize::MAX, Ok(vec![]))]
-    fn accepted(#[case] body: &str, #[case] base64: bool, #[case] max: usize, #[case] result: Result<Vec<u8>, Rejected>) {
+    fn accepted(
+        #[case] body: &str,
+        #[case] base64: bool,
+        #[case] max: usize,
+        #[case] result: Result<Vec<u8>, Rejected>,
+    ) {
         assert_eq!(accept(body, base64, max), result);
     }
 

@@ -16,8 +16,17 @@ pub type Translation = Result<Translated, Untranslatable>;
 pub enum Translated {
     /// It is about a customer.
     Event(Box<CustomerEvent>),
-    /// It is about something else.
-    Ignored,
+    /// It is about something else: its type as the provider names it.
+    Ignored(String),
+}
+
+/// What an event's type says of its customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The customer is as the record in the event says.
+    Snapshot(Verb),
+    /// The customer is gone.
+    Deletion,
 }
 
 /// Why a proved delivery, or an event of it, is not understood. No variant carries what was sent: names of fields

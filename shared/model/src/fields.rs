@@ -19,16 +19,17 @@ pub struct Fields(Map<String, Value>);
 crate::private::private_debug!(Fields);
 
 impl Fields {
-    /// The object that `body` is.
+    /// The object that `body` is, after `redact` has removed the provider's secrets from it.
     ///
     /// # Errors
     /// When it is no JSON, or no object.
-    pub fn parse(body: &[u8]) -> Result<Self, Untranslatable> {
+    pub fn parse(body: &[u8], redact: fn(&mut Value)) -> Result<Self, Untranslatable> {
         // The parser's message may quote the body: only that it failed is told.
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Self(fields)),
-            Ok(_) => Err(Untranslatable::WrongType("the body")),
-            Err(_) => Err(Untranslatable::NotJson),
+        let mut body = serde_json::from_slice(body).map_err(|_| Untranslatable::NotJson)?;
+        redact(&mut body);
+        match body {
+            Value::Object(fields) => Ok(Self(fields)),
+            _ => Err(Untranslatable::WrongType("the body")),
         }
     }
 
@@ -52,6 +53,12 @@ impl Fields {
             Value::String(text) => Ok(text),
             other => Err(other),
         })
+    }
+
+    /// Text that is not taken yet.
+    #[must_use]
+    pub fn peek_text(&self, name: &str) -> Option<String> {
+        self.0.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     /// Takes text if it is one of `known`, else leaves it: an undocumented word is kept as it is.
@@ -78,9 +85,7 @@ impl Fields {
 
     /// Takes a time in whole milliseconds since the Unix epoch.
     pub fn time_ms(&mut self, name: &str) -> Option<Timestamp> {
-        self.take(name, |value| {
-            value.as_i64().and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or(value)
-        })
+        self.take(name, |value| value.as_i64().and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or(value))
     }
 
     /// Takes a boolean.
@@ -264,8 +269,12 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
+    fn parse(body: &[u8]) -> Result<Fields, Untranslatable> {
+        Fields::parse(body, |_| ())
+    }
+
     fn fields(value: &Value) -> Fields {
-        Fields::parse(value.to_string().as_bytes()).unwrap()
+        parse(value.to_string().as_bytes()).unwrap()
     }
 
     #[rstest]
@@ -288,7 +297,7 @@ mod tests {
     #[case("-7", None)]
     #[case("true", None)]
     fn ids(#[case] value: &str, #[case] id: Option<&str>) {
-        let mut fields = Fields::parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
+        let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
         assert_eq!(fields.id("f").as_deref(), id);
         assert_eq!(fields.contains("f"), id.is_none());
     }
@@ -299,7 +308,7 @@ mod tests {
     #[case("\"yesterday\"", None)]
     #[case("1704067320000", None)]
     fn times(#[case] value: &str, #[case] time: Option<&str>) {
-        let mut fields = Fields::parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
+        let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
         assert_eq!(fields.time("f"), time.map(|time| time.parse().unwrap()));
         assert_eq!(fields.contains("f"), time.is_none());
     }
@@ -311,7 +320,7 @@ mod tests {
     #[case("-99999999999999999999999999", None)]
     #[case("1704067320000.5", None)]
     fn times_in_milliseconds(#[case] value: &str, #[case] time: Option<&str>) {
-        let mut fields = Fields::parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
+        let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
         assert_eq!(fields.time_ms("f"), time.map(|time| time.parse().unwrap()));
         assert_eq!(fields.contains("f"), time.is_none());
     }
@@ -358,13 +367,13 @@ mod tests {
     #[case(b"[]", Untranslatable::WrongType("the body"))]
     #[case(b"1", Untranslatable::WrongType("the body"))]
     fn not_an_object(#[case] body: &[u8], #[case] error: Untranslatable) {
-        assert_eq!(Fields::parse(body).unwrap_err(), error);
+        assert_eq!(parse(body).unwrap_err(), error);
     }
 
     #[test]
     fn deep_nesting_is_an_error_and_no_crash() {
         let body = format!("{{\"a\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
-        assert_eq!(Fields::parse(body.as_bytes()).unwrap_err(), Untranslatable::NotJson);
+        assert_eq!(parse(body.as_bytes()).unwrap_err(), Untranslatable::NotJson);
         assert_eq!(text_at(body.as_bytes(), &["b"]), None);
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::event::Untranslatable;
 
-/// The most bytes of a partition key in `DynamoDB`.
+/// The most bytes of a partition key in DynamoDB.
 pub(crate) const PARTITION_KEY_BYTES_MAX: usize = 2048;
 
 /// A customer of one provider's account. Displayed as the item's `pk`.

@@ -34,7 +34,7 @@ pub use answer::{Answer, Dialect, Outcome};
 pub use cleanup::{CleanupMessage, CleanupType, Identifiers};
 pub use customer::{Actor, Address, Contact, Customer, Email, Group, Kind, Phone, Profile, Spam, Status, TaxId};
 pub use delivery::{Delivery, Proof, Request, Verified};
-pub use event::{Change, CustomerEvent, Deletion, Event, Translated, Translation, Untranslatable};
+pub use event::{Change, CustomerEvent, Deletion, Event, Meaning, Translated, Translation, Untranslatable};
 pub use extra::Extra;
 pub use fields::Fields;
 pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone};

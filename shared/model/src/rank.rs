@@ -74,7 +74,7 @@ pub struct Rank {
 /// A two's complement number with the sign bit turned, so that unsigned order is signed order.
 const SIGN: u64 = 1 << 63;
 
-/// The string whose byte order, which is `DynamoDB`'s string order, is the order of the ranks: numbers in
+/// The string whose byte order, which is DynamoDB's string order, is the order of the ranks: numbers in
 /// hexadecimal of fixed width, and the id, which alone may vary in length, last.
 impl fmt::Display for Rank {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
+use crate::answer::Outcome;
 use crate::delivery::{Delivery, Proof, Verified};
 use crate::fields::text_at;
 use crate::secret::Secrets;
@@ -129,6 +130,23 @@ impl Rejected {
             Self::TimeUnreadable => "time_unreadable",
             Self::TooOld => "too_old",
             Self::TooNew => "too_new",
+        }
+    }
+
+    /// The outcome that its sender hears of.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::TooLarge => Outcome::TooLarge,
+            Self::NotBase64
+            | Self::NoSecret
+            | Self::ProofMissing
+            | Self::ProofRepeated
+            | Self::ProofMalformed
+            | Self::Mismatch
+            | Self::TimeUnreadable
+            | Self::TooOld
+            | Self::TooNew => Outcome::Rejected,
         }
     }
 

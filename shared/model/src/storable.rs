@@ -1,4 +1,4 @@
-//! What `DynamoDB` cannot hold, and what becomes of it
+//! What DynamoDB cannot hold, and what becomes of it
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 
 use serde_json::Value;
@@ -25,9 +25,7 @@ pub(crate) fn holds(value: &Value, levels: usize) -> bool {
     levels <= NESTING_LEVELS_MAX
         && match value {
             Value::Array(elements) => elements.iter().all(|element| holds(element, levels + 1)),
-            Value::Object(fields) => {
-                fields.iter().all(|(name, value)| !name.is_empty() && holds(value, levels + 1))
-            }
+            Value::Object(fields) => fields.iter().all(|(name, value)| !name.is_empty() && holds(value, levels + 1)),
             _ => true,
         }
 }

@@ -1,0 +1,89 @@
+//! What is known of a message besides its body, which holds no id and no time.
+
+use clientele_model::Verified;
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use svix_ksuid::KsuidMs;
+
+/// How long before an attempt its message may have been made: Svix retries for about 28 hours, and an operator may
+/// replay later.
+const AGE_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How far two clocks of the sender may be apart.
+const SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
+
+/// The id and time of a message, the same on every attempt.
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) made_at: Timestamp,
+}
+
+impl Message {
+    /// From the signed Svix headers; without them, a hash of type and body, and the time of arrival: two attempts
+    /// then differ in time, and the later wins.
+    pub(crate) fn of(verified: &Verified, kind: &str) -> Self {
+        let proof = verified.proof();
+        match (&proof.message_id, proof.sent_at) {
+            (Some(id), Some(sent_at)) => Self { made_at: made_at(id, sent_at), id: id.clone() },
+            _ => Self { id: hash(kind, verified.body()), made_at: verified.received_at() },
+        }
+    }
+}
+
+/// The creation time inside the id, a KSUID with 4 ms resolution, if it is plausible; else the time of the attempt.
+fn made_at(id: &str, sent_at: Timestamp) -> Timestamp {
+    let ksuid = id.strip_prefix("msg_").filter(|ksuid| ksuid.len() == 27 && ksuid.is_ascii());
+    let made_at = ksuid
+        .and_then(|ksuid| ksuid.parse::<KsuidMs>().ok())
+        .and_then(|ksuid| Timestamp::from_millisecond(ksuid.timestamp_millis()).ok());
+    let plausible = |made_at: &Timestamp| {
+        let age = sent_at.duration_since(*made_at);
+        age <= AGE_MAX && age >= -SKEW_MAX
+    };
+    made_at.filter(plausible).unwrap_or(sent_at)
+}
+
+fn hash(kind: &str, body: &[u8]) -> String {
+    hex::encode(Sha256::new().chain_update(kind).chain_update([0]).chain_update(body).finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn id_made_at(time: &str) -> String {
+        let made_at: Timestamp = time.parse().unwrap();
+        format!("msg_{}", KsuidMs::from_millis(Some(made_at.as_millisecond()), Some(&[7; 15])))
+    }
+
+    #[rstest]
+    #[case("2026-02-09T08:42:08.320Z", "2026-02-09T08:42:08.320Z")]
+    #[case("2026-02-09T08:42:08.323Z", "2026-02-09T08:42:08.320Z")]
+    #[case("2026-02-10T08:45:00Z", "2026-02-10T08:45:00Z")]
+    #[case("2026-02-10T08:45:00.004Z", "2026-02-10T08:40:00Z")]
+    #[case("2026-01-11T08:40:00Z", "2026-01-11T08:40:00Z")]
+    #[case("2026-01-11T08:39:59.996Z", "2026-02-10T08:40:00Z")]
+    fn the_time_in_the_id_counts_if_it_is_plausible(#[case] made: &str, #[case] expected: &str) {
+        let sent_at: Timestamp = "2026-02-10T08:40:00Z".parse().unwrap();
+        assert_eq!(made_at(&id_made_at(made), sent_at), expected.parse().unwrap());
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("msg_")]
+    #[case("msg_p5jXN8AQM9LWM0D4loKWxJek")]
+    #[case("msg_000000000000000000000000000")]
+    #[case("msg_zzzzzzzzzzzzzzzzzzzzzzzzzzz")]
+    #[case("msg_!!!!!!!!!!!!!!!!!!!!!!!!!!!")]
+    #[case("msg_ééééééééééééé!")]
+    fn any_other_id_leaves_the_time_of_the_attempt(#[case] id: &str) {
+        let sent_at: Timestamp = "2026-02-10T08:40:00Z".parse().unwrap();
+        assert_eq!(made_at(id, sent_at), sent_at);
+    }
+
+    #[test]
+    fn the_hash_tells_type_from_body() {
+        assert_ne!(hash("a", b"bc"), hash("ab", b"c"));
+        assert_eq!(hash("a", b"bc").len(), 64);
+    }
+}

@@ -1,0 +1,70 @@
+//! Flexprice's customer becomes ours.
+
+use clientele_model::{
+    Actor, Address, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Meaning, Profile, Sequence,
+    Status, Translated, Translation, Untranslatable, Verified,
+};
+
+use crate::message::Message;
+use crate::payload::{DROPPED, meaning, redact};
+
+pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
+    vec![event(verified)]
+}
+
+fn event(verified: &Verified) -> Translation {
+    let mut body = Fields::parse(verified.body(), redact)?;
+    let name = body.text("event_type").ok_or(Untranslatable::Missing("event_type"))?;
+    let Some(meaning) = meaning(&name) else { return Ok(Translated::Ignored(name)) };
+    let mut record = body.take_object("customer").ok_or(Untranslatable::Missing("customer"))?;
+    if matches!(meaning, Meaning::Snapshot(_)) {
+        record.require(&["name"])?;
+    }
+    let key = CustomerKey::new(crate::PROVIDER.name, record.id("environment_id"), record.id("id"))?;
+    let Message { id, made_at } = Message::of(verified, &name);
+    // Only bodies before 2026-08-10 say when the record changed.
+    let version = record.time("updated_at").unwrap_or(made_at);
+    let event = Event { id, kind: name, version, sequence: Sequence::at(made_at) };
+    let mut customer = customer(&mut record);
+    Ok(Translated::Event(Box::new(match meaning {
+        Meaning::Deletion => CustomerEvent::deletion(key, event, made_at, &customer),
+        Meaning::Snapshot(verb) => {
+            customer.extra = Extra::new(DROPPED).keep("customer", record.rest()).keep("", body.rest()).into_map();
+            CustomerEvent::snapshot(key, event, verb, customer)?
+        }
+    })))
+}
+
+fn customer(record: &mut Fields) -> Customer {
+    let address = Address {
+        line1: record.text("address_line1"),
+        line2: record.text("address_line2"),
+        city: record.text("address_city"),
+        state: record.text("address_state"),
+        postal_code: record.text("address_postal_code"),
+        country: record.text("address_country"),
+    };
+    Customer {
+        external_id: record.id("external_id"),
+        status: record.word("status", &STATUSES).unwrap_or_default(),
+        created_at: record.time("created_at"),
+        profile: Profile {
+            display_name: record.text("name"),
+            emails: record.text("email").map(Email::only).into_iter().collect(),
+            billing_address: address.if_any(),
+            timezone: record.text("timezone"),
+            metadata: record.any("metadata"),
+            created_by: actor(record, "created_by"),
+            updated_by: actor(record, "updated_by"),
+            ..Profile::default()
+        },
+        ..Customer::default()
+    }
+}
+
+/// The third status of the code, `deleted`, is never sent with a delete and decides nothing.
+const STATUSES: [(&str, Status); 2] = [("published", Status::Active), ("archived", Status::Inactive)];
+
+fn actor(record: &mut Fields, name: &str) -> Option<Actor> {
+    Actor { kind: None, id: record.id(name) }.if_any()
+}

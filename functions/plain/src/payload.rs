@@ -1,0 +1,59 @@
+//! The envelope of Plain's webhooks. The version of the webhook target may be absent or any: the customer is the same
+//! in all of them.
+
+use clientele_model::{Fields, Meaning, Untranslatable, Verb};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// What is dropped: the envelope's ids, times and attempt data, and the record as it was before.
+pub(crate) const DROPPED: &[&str] =
+    &["timestamp", "webhookMetadata", "payload.eventType", "payload.changeType", "payload.previousCustomer"];
+
+/// Plain puts no secret into a body.
+pub(crate) fn redact(_payload: &mut Value) {}
+
+/// What an event says of its customer, by its type, and by `changeType` for `customer_changed`; nothing if it is about
+/// something else, as a group's own changes are.
+pub(crate) fn meaning(kind: &str, payload: &mut Fields) -> Result<Option<Meaning>, Untranslatable> {
+    Ok(match kind {
+        "customer.customer_created" => Some(Meaning::Snapshot(Verb::Created)),
+        "customer.customer_updated" | "customer.customer_group_memberships_changed" => {
+            Some(Meaning::Snapshot(Verb::Updated))
+        }
+        "customer.customer_changed" => {
+            let verbs = [("ADDED", Verb::Created), ("UPDATED", Verb::Updated)];
+            let verb = payload.word("changeType", &verbs).ok_or(Untranslatable::Missing("payload.changeType"))?;
+            Some(Meaning::Snapshot(verb))
+        }
+        "customer.customer_deleted" => Some(Meaning::Deletion),
+        _ => None,
+    })
+}
+
+/// Where the customer's record is. A delete has only the last one.
+pub(crate) fn record_name(meaning: Meaning) -> &'static str {
+    match meaning {
+        Meaning::Snapshot(_) => "customer",
+        Meaning::Deletion => "previousCustomer",
+    }
+}
+
+/// The part of the envelope that every event has.
+pub(crate) struct Envelope {
+    pub(crate) event_id: String,
+    pub(crate) kind: String,
+    pub(crate) workspace: Option<String>,
+    /// When the event was raised: its sequence, and the time of a delete.
+    pub(crate) raised: Timestamp,
+}
+
+impl Envelope {
+    pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
+        Ok(Self {
+            event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?,
+            kind: body.text("type").ok_or(Untranslatable::Missing("type"))?,
+            workspace: body.id("workspaceId"),
+            raised: body.time("timestamp").ok_or(Untranslatable::Missing("timestamp"))?,
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! How Plain signs: HMAC-SHA256 of the raw body in lower-case hex, and the time of the attempt inside the body
+//! (<https://www.plain.com/docs/request-signing>; its SDK allows 300 s).
+
+use std::borrow::Cow;
+
+use clientele_model::{Encoding, Scheme, SchemeError, SignedTime};
+
+/// There is one scheme; nothing to choose.
+#[expect(clippy::unnecessary_wraps, reason = "the shape that providers with a choice need")]
+pub(crate) fn scheme(_setting: Option<&str>) -> Result<Scheme, SchemeError> {
+    Ok(Scheme::Hmac {
+        header: Cow::Borrowed("plain-request-signature"),
+        encoding: Encoding::Hex,
+        signed_time: SignedTime::InBody(&["webhookMetadata", "webhookDeliveryAttemptTimestamp"]),
+    })
+}

@@ -1,0 +1,95 @@
+//! Plain's customer becomes ours.
+
+use clientele_model::{
+    Actor, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Group, Meaning, Profile, Sequence, Spam,
+    Translated, Translation, Untranslatable, Verified,
+};
+
+use crate::payload::{DROPPED, Envelope, meaning, record_name, redact};
+
+pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
+    vec![event(verified.body())]
+}
+
+fn event(body: &[u8]) -> Translation {
+    let mut body = Fields::parse(body, redact)?;
+    let mut payload = body.take_object("payload").ok_or(Untranslatable::Missing("payload"))?;
+    let Envelope { event_id: id, kind, workspace, raised } = Envelope::take(&mut body)?;
+    let Some(meaning) = meaning(&kind, &mut payload)? else { return Ok(Translated::Ignored(kind)) };
+    let mut record = payload.take_object(record_name(meaning)).ok_or(Untranslatable::Missing("the customer"))?;
+    if matches!(meaning, Meaning::Snapshot(_)) {
+        record.require(&["email", "fullName", "updatedAt"])?;
+    }
+    let key = CustomerKey::new(crate::PROVIDER.name, workspace, record.id("id"))?;
+    let updated_at = record.time("updatedAt");
+    let mut customer = customer(&mut record, key.customer_id());
+    let sequence = Sequence::at(raised);
+    Ok(Translated::Event(Box::new(match meaning {
+        Meaning::Deletion => {
+            let event = Event { id, kind, version: updated_at.unwrap_or(raised), sequence };
+            CustomerEvent::deletion(key, event, raised, &customer)
+        }
+        Meaning::Snapshot(verb) => {
+            let version = updated_at.ok_or(Untranslatable::Missing("updatedAt"))?;
+            let extra = Extra::new(DROPPED).keep("payload.customer", record.rest());
+            customer.extra = extra.keep("payload", payload.rest()).keep("", body.rest()).into_map();
+            CustomerEvent::snapshot(key, Event { id, kind, version, sequence }, verb, customer)?
+        }
+    })))
+}
+
+fn customer(record: &mut Fields, id: &str) -> Customer {
+    let email = record.object("email", |email| {
+        Some(Email {
+            email: email.text("email")?,
+            primary: Some(true),
+            verified: email.flag("isVerified"),
+            verified_at: email.time("verifiedAt"),
+        })
+    });
+    let spam = Spam { marked_at: record.time("markedAsSpamAt"), marked_by: actor(record, "markedAsSpamBy") };
+    Customer {
+        external_id: record.text("externalId"),
+        created_at: record.time("createdAt"),
+        profile: Profile {
+            display_name: record.text("fullName"),
+            short_name: record.text("shortName"),
+            emails: email.flatten().into_iter().collect(),
+            spam: spam.if_any(),
+            groups: record.list("customerGroupMemberships", |membership| group(membership, id)),
+            created_by: actor(record, "createdBy"),
+            updated_by: actor(record, "updatedBy"),
+            ..Profile::default()
+        },
+        ..Customer::default()
+    }
+}
+
+/// `{actorType: "user", userId}`, `{"machineUser", machineUserId}`, `{"system", system}`, `{"customer", customerId}`
+/// or `{"UNKNOWN"}`.
+fn actor(record: &mut Fields, name: &str) -> Option<Actor> {
+    let actor = record.object(name, |actor| {
+        let kind = actor.text("actorType");
+        let id = match kind.as_deref() {
+            Some("user") => actor.id("userId"),
+            Some("machineUser") => actor.id("machineUserId"),
+            Some("system") => actor.id("system"),
+            Some("customer") => actor.id("customerId"),
+            _ => None,
+        };
+        Actor { kind, id }.if_any()
+    });
+    actor.flatten()
+}
+
+/// The membership says again whose it is and which group.
+fn group(membership: &mut Fields, customer_id: &str) -> Option<Group> {
+    let group = membership.object("customerGroup", |group| Group {
+        id: group.id("id"),
+        key: group.text("key"),
+        name: group.text("name"),
+    })?;
+    membership.same_text("customerId", [customer_id]);
+    membership.same_text("customerGroupId", group.id.as_deref());
+    Some(group)
+}

@@ -1,0 +1,33 @@
+//! The envelope of SmarterPay's V2 webhooks: a batch of events of many kinds.
+
+use clientele_model::{Fields, Untranslatable, Verb};
+use serde_json::Value;
+
+/// What is dropped: the envelope's ids and time, and what set the event off. (Events of other kinds are dropped whole.)
+pub(crate) const DROPPED: &[&str] = &["id", "idempotency_key", "sent_at", "events.event_source"];
+
+/// A create or update without one of these is a part, which must not erase the rest.
+pub(crate) const WHOLE: &[&str] =
+    &["email", "first_name", "last_name", "billing_address_line_1", "status", "edited_at"];
+
+/// SmarterPay puts no secret into a body.
+pub(crate) fn redact(_payload: &mut Value) {}
+
+/// The verb of a customer event; none for an event about something else. There is no delete.
+pub(crate) fn verb(kind: &str) -> Option<Verb> {
+    match kind {
+        "customer_account.create" => Some(Verb::Created),
+        "customer_account.update" => Some(Verb::Updated),
+        _ => None,
+    }
+}
+
+/// The events of a body, in their order. A V1 body, told by the missing `idempotency_key`, may have none.
+pub(crate) fn events(body: &mut Fields) -> Result<Vec<Value>, Untranslatable> {
+    match body.take_list("events") {
+        Some(events) => Ok(events),
+        None if body.contains("events") => Err(Untranslatable::WrongType("events")),
+        None if body.contains("idempotency_key") => Err(Untranslatable::Missing("events")),
+        None => Ok(vec![]),
+    }
+}

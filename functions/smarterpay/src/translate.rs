@@ -1,0 +1,103 @@
+//! SmarterPay's customer accounts become our customers.
+
+use clientele_model::{
+    Actor, Address, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Micros, Profile, Sequence,
+    Status, Translated, Translation, Untranslatable, Verb, Verified,
+};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::payload::{DROPPED, WHOLE, events, redact, verb};
+
+pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
+    batch(verified.body()).unwrap_or_else(|error| vec![Err(error)])
+}
+
+fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
+    let mut body = Fields::parse(body, redact)?;
+    let events = events(&mut body)?;
+    let envelope = Envelope {
+        is_v2: body.contains("idempotency_key"),
+        sent_at: body.time("sent_at"),
+        client: body.object("client", |client| client.id("id")).flatten(),
+        rest: body.rest(),
+    };
+    Ok((0..).zip(events).map(|(place, fields)| event(&envelope, place, fields)).collect())
+}
+
+/// What the events of a batch share.
+struct Envelope {
+    is_v2: bool,
+    /// When the batch was sent. Taken to be the same on every attempt: the documentation does not say. If it is not,
+    /// a redelivered event is applied again, with the same result.
+    sent_at: Option<Timestamp>,
+    client: Option<String>,
+    rest: Map<String, Value>,
+}
+
+fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
+    let mut record = Fields::try_from(fields)?;
+    let Some(kind) = record.text("event_type") else {
+        // Events of V1 have a `resource_type` instead.
+        let v1 = Translated::Ignored("V1".to_owned());
+        return if envelope.is_v2 { Err(Untranslatable::Missing("event_type")) } else { Ok(v1) };
+    };
+    let Some(verb) = verb(&kind) else { return Ok(Translated::Ignored(kind)) };
+    record.require(WHOLE)?;
+    let id = record.id("event_id").ok_or(Untranslatable::Missing("event_id"))?;
+    let version = record.time("edited_at").ok_or(Untranslatable::Missing("edited_at"))?;
+    let raised = Micros::from(envelope.sent_at.ok_or(Untranslatable::Missing("sent_at"))?);
+    let client = record.object("client", |client| client.id("id")).flatten();
+    let account = client.or_else(|| envelope.client.clone());
+    let key = CustomerKey::new(crate::PROVIDER.name, account, record.id("id"))?;
+    let event = Event { id, kind, version, sequence: Sequence { raised, place } };
+    snapshot(envelope, key, event, verb, record)
+}
+
+fn snapshot(envelope: &Envelope, key: CustomerKey, event: Event, verb: Verb, mut record: Fields) -> Translation {
+    let customer = customer(&mut record);
+    let extra = Extra::new(DROPPED).keep("events", record.rest()).keep("", envelope.rest.clone()).into_map();
+    let event = CustomerEvent::snapshot(key, event, verb, Customer { extra, ..customer })?;
+    Ok(Translated::Event(Box::new(event)))
+}
+
+fn customer(record: &mut Fields) -> Customer {
+    Customer {
+        external_id: record.id("custom_reference"),
+        status: record.word("status", &STATUSES).unwrap_or_default(),
+        created_at: record.time("created_at"),
+        profile: Profile {
+            company_name: record.text("company_name"),
+            title: record.text("title"),
+            first_name: record.text("first_name"),
+            last_name: record.text("last_name"),
+            emails: record.text("email").map(Email::only).into_iter().collect(),
+            billing_address: address(record, "billing"),
+            shipping_address: address(record, "delivery"),
+            created_by: actor(record, "created_by"),
+            updated_by: actor(record, "edited_by"),
+            metadata: record.any("metadata"),
+            ..Profile::default()
+        },
+        ..Customer::default()
+    }
+}
+
+const STATUSES: [(&str, Status); 2] = [("active", Status::Active), ("inactive", Status::Inactive)];
+
+fn address(record: &mut Fields, which: &str) -> Option<Address> {
+    let mut part = |name: &str| record.text(&format!("{which}_{name}"));
+    let address = Address {
+        line1: part("address_line_1"),
+        line2: part("address_line_2"),
+        city: part("city"),
+        state: part("state"),
+        postal_code: part("postal_code"),
+        country: part("country_code"),
+    };
+    address.if_any()
+}
+
+fn actor(record: &mut Fields, name: &str) -> Option<Actor> {
+    record.object(name, |actor| Actor { kind: None, id: actor.id("id") }).and_then(Actor::if_any)
+}

@@ -1,0 +1,127 @@
+//! The environment of a function, read once and whole.
+
+use std::fmt;
+use std::time::Duration;
+
+use clientele_model::{Provider, Scheme, Secrets};
+
+/// What a function needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// `CUSTOMERS_TABLE`
+    pub customers_table: String,
+    /// `CLEANUP_QUEUE_URL`
+    pub cleanup_queue_url: String,
+    /// `INBOX_QUEUE_URL`
+    pub inbox_queue_url: String,
+    /// `QUARANTINE_QUEUE_URL`
+    pub quarantine_queue_url: String,
+    /// `METRIFOX_SIGNATURE`, `SMARTERPAY_SIGNATURE` or `FLEXPRICE_SIGNATURE`
+    pub scheme: Scheme,
+    /// `WEBHOOK_SECRETS` or `WEBHOOK_SECRET_ARN`
+    pub secrets: SecretSetting,
+    /// `SIGNATURE_TOLERANCE_SECONDS`, 300 unless set.
+    pub tolerance: Duration,
+    /// `MAX_BODY_BYTES`, 262,144 unless set.
+    pub body_bytes_max: usize,
+}
+
+/// Where the secrets are.
+#[derive(Clone, Debug)]
+pub enum SecretSetting {
+    /// In the environment itself, for local runs. Goes before an ARN.
+    Here(Secrets),
+    /// In Secrets Manager, under this ARN.
+    Manager(String),
+}
+
+/// Everything that is missing or unreadable, one line each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the environment is not complete: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the environment of `provider`'s function. An empty value counts as not set.
+    ///
+    /// # Errors
+    /// Names everything that is missing or unreadable, at once.
+    pub fn read(provider: &Provider, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut read =
+            Reader { variable: |name: &str| variable(name).filter(|value| !value.is_empty()), wrong: vec![] };
+        let customers_table = read.text("CUSTOMERS_TABLE");
+        let cleanup_queue_url = read.text("CLEANUP_QUEUE_URL");
+        let inbox_queue_url = read.text("INBOX_QUEUE_URL");
+        let quarantine_queue_url = read.text("QUARANTINE_QUEUE_URL");
+        let tolerance = Duration::from_secs(read.number("SIGNATURE_TOLERANCE_SECONDS", 300));
+        let body_bytes_max = read.number("MAX_BODY_BYTES", 262_144);
+        let scheme = read.scheme(provider);
+        let secrets = read.secrets(scheme.as_ref());
+        match (scheme, secrets) {
+            (Some(scheme), Some(secrets)) if read.wrong.is_empty() => Ok(Self {
+                customers_table,
+                cleanup_queue_url,
+                inbox_queue_url,
+                quarantine_queue_url,
+                scheme,
+                secrets,
+                tolerance,
+                body_bytes_max,
+            }),
+            _ => Err(ConfigError(read.wrong)),
+        }
+    }
+}
+
+/// Reads values and collects what is wrong with them.
+struct Reader<V> {
+    variable: V,
+    wrong: Vec<String>,
+}
+
+impl<V: Fn(&str) -> Option<String>> Reader<V> {
+    fn text(&mut self, name: &str) -> String {
+        (self.variable)(name).unwrap_or_else(|| {
+            self.wrong.push(format!("{name} is not set"));
+            String::new()
+        })
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, name: &str, default: T) -> T {
+        let Some(value) = (self.variable)(name) else { return default };
+        value.parse().unwrap_or_else(|_| {
+            self.wrong.push(format!("{name} is not a whole number"));
+            default
+        })
+    }
+
+    fn scheme(&mut self, provider: &Provider) -> Option<Scheme> {
+        let setting = provider.scheme_variable.and_then(|name| (self.variable)(name));
+        let scheme = (provider.scheme)(setting.as_deref());
+        scheme
+            .map_err(|error| self.wrong.push(format!("{}: {error}", provider.scheme_variable.unwrap_or("scheme"))))
+            .ok()
+    }
+
+    /// `None` also where the scheme is unknown, since it decides what a secret looks like.
+    fn secrets(&mut self, scheme: Option<&Scheme>) -> Option<SecretSetting> {
+        match ((self.variable)("WEBHOOK_SECRETS"), (self.variable)("WEBHOOK_SECRET_ARN")) {
+            (Some(text), _) => {
+                let secrets = Secrets::parse(&text, scheme?);
+                let secrets = secrets.map_err(|error| self.wrong.push(format!("WEBHOOK_SECRETS: {error}")));
+                secrets.ok().map(SecretSetting::Here)
+            }
+            (None, Some(arn)) => Some(SecretSetting::Manager(arn)),
+            (None, None) => {
+                self.wrong.push("WEBHOOK_SECRET_ARN is not set (nor WEBHOOK_SECRETS)".to_owned());
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The secrets that are valid now.
+
+use aws_sdk_secretsmanager::Client;
+use clientele_model::{Scheme, Secrets};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use crate::config::SecretSetting;
+use crate::log;
+
+/// Secrets are fetched again when they are older than this.
+const AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
+/// A mismatch makes us look for newer secrets, but not more often than this: forgers must not be able to make us call
+/// Secrets Manager.
+const MISMATCH_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
+
+/// Why the secrets could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// Secrets Manager did not give them.
+    #[error("Secrets Manager: {0}")]
+    Unavailable(String),
+    /// What it gave cannot be used.
+    #[error("the secret in Secrets Manager: {0}")]
+    Unusable(#[from] clientele_model::SecretError),
+}
+
+/// Secrets from the environment, or from Secrets Manager and kept for a while.
+#[derive(Debug)]
+pub struct SecretStore {
+    scheme: Scheme,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Here(Secrets),
+    Manager { client: Client, arn: String, cache: Mutex<Cache> },
+}
+
+#[derive(Debug)]
+struct Cache {
+    secrets: Secrets,
+    /// When they were last asked for, whether or not that went well.
+    asked_at: Timestamp,
+}
+
+impl SecretStore {
+    /// Opens the store. Secrets of Secrets Manager are fetched now, so that a wrong ARN shows at once.
+    ///
+    /// # Errors
+    /// When they cannot be fetched or used.
+    pub async fn open(
+        setting: SecretSetting,
+        scheme: &Scheme,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<Self, SecretsError> {
+        let source = match setting {
+            SecretSetting::Here(secrets) => Source::Here(secrets),
+            SecretSetting::Manager(arn) => {
+                let secrets = fetch(client, &arn, scheme).await?;
+                Source::Manager { client: client.clone(), arn, cache: Mutex::new(Cache { secrets, asked_at: now }) }
+            }
+        };
+        Ok(Self { scheme: scheme.clone(), source })
+    }
+
+    /// The secrets, at most five minutes old. If they cannot be fetched again, the old ones stay valid.
+    pub async fn current(&self, now: Timestamp) -> Secrets {
+        self.no_older_than(AGE_MAX, now).await.0
+    }
+
+    /// Newer secrets for a delivery that did not match: `None` if those at hand are less than a minute old.
+    pub async fn newer(&self, now: Timestamp) -> Option<Secrets> {
+        let (secrets, is_new) = self.no_older_than(MISMATCH_INTERVAL, now).await;
+        is_new.then_some(secrets)
+    }
+
+    async fn no_older_than(&self, age_max: SignedDuration, now: Timestamp) -> (Secrets, bool) {
+        match &self.source {
+            Source::Here(secrets) => (secrets.clone(), false),
+            Source::Manager { client, arn, cache } => {
+                let mut cache = cache.lock().await;
+                if now.duration_since(cache.asked_at) <= age_max {
+                    return (cache.secrets.clone(), false);
+                }
+                cache.asked_at = now;
+                match fetch(client, arn, &self.scheme).await {
+                    Ok(secrets) => {
+                        cache.secrets = secrets;
+                        (cache.secrets.clone(), true)
+                    }
+                    Err(error) => {
+                        tracing::error!(target: log::TARGET, %error, "secrets not refreshed");
+                        (cache.secrets.clone(), false)
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn fetch(client: &Client, arn: &str, scheme: &Scheme) -> Result<Secrets, SecretsError> {
+    let output = client.get_secret_value().secret_id(arn).send().await;
+    let output = output.map_err(|error| SecretsError::Unavailable(log::sdk_error(&error)))?;
+    Ok(Secrets::parse(output.secret_string().unwrap_or_default(), scheme)?)
+}
