@@ -1,1 +1,10 @@
-//! x
+//! The `clientele` command: the local stack, the demonstration, and the operator's tools.
+
+pub mod commands;
+pub mod demonstration;
+pub mod events;
+pub mod http;
+pub mod providers;
+pub mod signing;
+pub mod stack;
+pub mod template;

@@ -1,2 +1,69 @@
-//! x
-fn main() {}
+//! The `clientele` command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use clientele::commands::{Services, cleanup, customers, deliver, local};
+
+/// One current, correct record of every customer in DynamoDB, fed by webhooks.
+///
+/// Without a subcommand this runs the local stack: DynamoDB, SQS, the gateway and the four functions in one process,
+/// made from template.yaml. It delivers every event under events/ once, freshly signed, shows what came of it, and
+/// serves until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(name = "clientele", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    local: local::Local,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Send(deliver::Send),
+    Event(deliver::Event),
+    Get {
+        #[command(flatten)]
+        get: customers::Get,
+        #[command(flatten)]
+        services: Services,
+    },
+    List {
+        #[command(flatten)]
+        list: customers::List,
+        #[command(flatten)]
+        services: Services,
+    },
+    Cleanup {
+        #[command(flatten)]
+        cleanup: cleanup::Cleanup,
+        #[command(flatten)]
+        services: Services,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let level = std::env::var("POWERTOOLS_LOG_LEVEL").ok().or(Some("ERROR".to_owned()));
+    // Fails only if somebody set one before, which nobody did.
+    drop(tracing::subscriber::set_global_default(clientele_aws::subscriber(std::io::stderr, level)));
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => local::local(cli.local).await,
+        Some(Command::Send(send)) => tokio::task::spawn_blocking(move || deliver::send(&send)).await?,
+        Some(Command::Event(event)) => deliver::event(&event),
+        Some(Command::Get { get, services }) => customers::get(get, &services).await,
+        Some(Command::List { list, services }) => customers::list(list, &services).await,
+        Some(Command::Cleanup { cleanup, services }) => cleanup::cleanup(cleanup, &services).await,
+    }
+}

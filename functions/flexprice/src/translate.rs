@@ -2,7 +2,7 @@
 
 use clientele_model::{
     Actor, Address, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Meaning, Profile, Sequence,
-    Status, Translated, Translation, Untranslatable, Verified,
+    Status, Time, Translated, Translation, Untranslatable, Verified,
 };
 
 use crate::message::Message;
@@ -22,6 +22,7 @@ fn event(verified: &Verified) -> Translation {
     }
     let key = CustomerKey::new(crate::PROVIDER.name, record.id("environment_id"), record.id("id"))?;
     let Message { id, made_at } = Message::of(verified, &name);
+    let made_at = Time(made_at);
     // Only bodies before 2026-08-10 say when the record changed.
     let version = record.time("updated_at").unwrap_or(made_at);
     let event = Event { id, kind: name, version, sequence: Sequence::at(made_at) };

@@ -1,7 +1,6 @@
 //! The envelope of Metrifox' webhooks, and what must never leave it.
 
-use clientele_model::{Fields, Meaning, Untranslatable, Verb};
-use jiff::Timestamp;
+use clientele_model::{Fields, Meaning, Time, Untranslatable, Verb};
 use serde_json::Value;
 
 /// What is dropped: one-time passwords and edit tokens, the envelope's time, and the record as it was before.
@@ -43,7 +42,7 @@ pub(crate) struct Envelope {
     pub(crate) event_id: String,
     pub(crate) kind: String,
     /// When the event was raised.
-    pub(crate) raised: Timestamp,
+    pub(crate) raised: Time,
 }
 
 impl Envelope {

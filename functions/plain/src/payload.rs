@@ -1,8 +1,7 @@
 //! The envelope of Plain's webhooks. The version of the webhook target may be absent or any: the customer is the same
 //! in all of them.
 
-use clientele_model::{Fields, Meaning, Untranslatable, Verb};
-use jiff::Timestamp;
+use clientele_model::{Fields, Meaning, Time, Untranslatable, Verb};
 use serde_json::Value;
 
 /// What is dropped: the envelope's ids, times and attempt data, and the record as it was before.
@@ -44,7 +43,7 @@ pub(crate) struct Envelope {
     pub(crate) kind: String,
     pub(crate) workspace: Option<String>,
     /// When the event was raised: its sequence, and the time of a delete.
-    pub(crate) raised: Timestamp,
+    pub(crate) raised: Time,
 }
 
 impl Envelope {

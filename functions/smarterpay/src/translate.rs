@@ -2,9 +2,8 @@
 
 use clientele_model::{
     Actor, Address, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Micros, Profile, Sequence,
-    Status, Translated, Translation, Untranslatable, Verb, Verified,
+    Status, Time, Translated, Translation, Untranslatable, Verb, Verified,
 };
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::payload::{DROPPED, WHOLE, events, redact, verb};
@@ -30,7 +29,7 @@ struct Envelope {
     is_v2: bool,
     /// When the batch was sent. Taken to be the same on every attempt: the documentation does not say. If it is not,
     /// a redelivered event is applied again, with the same result.
-    sent_at: Option<Timestamp>,
+    sent_at: Option<Time>,
     client: Option<String>,
     rest: Map<String, Value>,
 }

@@ -25,6 +25,7 @@ fn attribute(value: Value) -> AttributeValue {
 
 /// The item that has these attributes. Types that Clientele never writes (binaries and sets) become `null`.
 #[must_use]
+#[expect(clippy::implicit_hasher, reason = "the SDK's own type")]
 pub fn from_attributes(attributes: HashMap<String, AttributeValue>) -> Map<String, Value> {
     attributes.into_iter().map(|(name, attribute)| (name, value(attribute))).collect()
 }

@@ -11,7 +11,8 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -32,24 +33,36 @@ impl Clients {
     pub async fn from_environment() -> Self {
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        Self::new(&aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await)
+        Self::build(&aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await, None, None)
     }
 
-    /// Clients with the timeouts of a function, for anything else as `config` says.
-    #[must_use]
-    pub fn new(config: &SdkConfig) -> Self {
-        let with = |attempt_ms, operation_ms| {
+    /// Clients for a table and queues at these URLs, with any credentials: the local stack.
+    pub async fn local(dynamodb_url: &str, sqs_url: &str) -> Self {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http());
+        Self::build(&config.load().await, Some(dynamodb_url), Some(sqs_url))
+    }
+
+    fn build(config: &SdkConfig, dynamodb_url: Option<&str>, sqs_url: Option<&str>) -> Self {
+        let with = |attempt_ms, operation_ms, url: Option<&str>| {
             let timeouts = TimeoutConfig::builder()
                 .connect_timeout(Duration::from_millis(500))
                 .operation_attempt_timeout(Duration::from_millis(attempt_ms))
                 .operation_timeout(Duration::from_millis(operation_ms));
             let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50));
-            config.to_builder().timeout_config(timeouts.build()).retry_config(retries).build()
+            let config = config.to_builder().timeout_config(timeouts.build()).retry_config(retries);
+            let config = match url {
+                Some(url) => config.endpoint_url(url),
+                None => config,
+            };
+            config.build()
         };
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(&with(700, 1_800)),
-            sqs: aws_sdk_sqs::Client::new(&with(600, 1_000)),
-            secrets_manager: aws_sdk_secretsmanager::Client::new(&with(600, 600)),
+            dynamodb: aws_sdk_dynamodb::Client::new(&with(700, 1_800, dynamodb_url)),
+            sqs: aws_sdk_sqs::Client::new(&with(600, 1_000, sqs_url)),
+            secrets_manager: aws_sdk_secretsmanager::Client::new(&with(600, 600, None)),
         }
     }
 }

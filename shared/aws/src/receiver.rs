@@ -1,10 +1,11 @@
 //! The way of a delivery: accept, verify, translate, apply, forward, respond.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clientele_model::{
-    CustomerEvent, Delivery, Item, Outcome, Provider, Rejected, Request, Scheme, Translated, Translation, Verified,
-    verify,
+    CustomerEvent, CustomerKey, Delivery, Item, Outcome, Provider, Rejected, Request, Scheme, Translated, Translation,
+    Verified, verify,
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -101,19 +102,24 @@ impl Receiver {
         verify(refused.delivery, &self.scheme, &secrets, now, self.tolerance).map_err(|refused| refused.reason)
     }
 
-    /// Settles every event of a delivery, several at a time: their order does not matter.
+    /// Settles every event of a delivery. Their order does not matter, so customers are served side by side; events of
+    /// one customer go one after the other, since they would only contend for its item.
     async fn settle_all(&self, verified: &Verified, line: Delivered<'_>, started: Instant) -> Vec<Outcome> {
-        let settle = async |translation: Translation| {
-            let outcome = self.settle(&translation, verified.received_at(), line, started + SETTLE_WITHIN).await;
-            match &translation {
-                Ok(Translated::Event(event)) => line.settled(event, outcome, started.elapsed()),
-                Ok(Translated::Ignored(kind)) => line.ignored(kind, started.elapsed()),
-                Err(error) => line.untranslatable(*error),
+        let settle = async |translations: Vec<Translation>| {
+            let mut outcomes = Vec::with_capacity(translations.len());
+            for translation in &translations {
+                let outcome = self.settle(translation, verified.received_at(), line, started + SETTLE_WITHIN).await;
+                match translation {
+                    Ok(Translated::Event(event)) => line.settled(event, outcome, started.elapsed()),
+                    Ok(Translated::Ignored(kind)) => line.ignored(kind, started.elapsed()),
+                    Err(error) => line.untranslatable(*error),
+                }
+                outcomes.push(outcome);
             }
-            outcome
+            outcomes
         };
-        let translations = (self.provider.translate)(verified);
-        futures_util::stream::iter(translations).map(settle).buffered(CONCURRENT_WRITES).collect().await
+        let lanes = by_customer((self.provider.translate)(verified));
+        futures_util::stream::iter(lanes).map(settle).buffer_unordered(CONCURRENT_WRITES).concat().await
     }
 
     async fn settle(
@@ -170,6 +176,19 @@ impl Receiver {
         }
         Ok(())
     }
+}
+
+/// The events of each customer in their order, and everything that is of none.
+fn by_customer(translations: Vec<Translation>) -> Vec<Vec<Translation>> {
+    let mut lanes = BTreeMap::<Option<CustomerKey>, Vec<Translation>>::new();
+    for translation in translations {
+        let key = match &translation {
+            Ok(Translated::Event(event)) => Some(event.key().clone()),
+            Ok(Translated::Ignored(_)) | Err(_) => None,
+        };
+        lanes.entry(key).or_default().push(translation);
+    }
+    lanes.into_values().collect()
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! What tells other systems to erase a customer.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::customer::Customer;
+use crate::time::Time;
 
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
@@ -33,8 +33,7 @@ pub struct CleanupMessage {
     /// What other systems may know the customer by.
     pub identifiers: Identifiers,
     /// When the provider deleted the customer.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub deleted_at: Timestamp,
+    pub deleted_at: Time,
     /// The provider's id of the delete event.
     pub event_id: String,
 }

@@ -1,8 +1,9 @@
 //! The common model: what Clientele knows of a customer, whichever service told it.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::time::Time;
 
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
@@ -19,7 +20,7 @@ pub struct Customer {
     /// The provider's own primary phone number, where it has such a field.
     pub primary_phone: Option<String>,
     /// When the provider made the record.
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<Time>,
     /// The common model.
     pub profile: Profile,
     /// Every field with no place in the model, under its own name.
@@ -201,8 +202,7 @@ pub struct Email {
     pub verified: Option<bool>,
     /// When it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-    pub verified_at: Option<Timestamp>,
+    pub verified_at: Option<Time>,
 }
 
 impl Email {
@@ -303,8 +303,7 @@ sparse! {
     /// That the customer was marked as spam.
     Spam {
         /// When.
-        #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-        marked_at: Option<Timestamp>,
+        marked_at: Option<Time>,
         /// By whom.
         marked_by: Option<Actor>,
     }

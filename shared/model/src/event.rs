@@ -1,12 +1,11 @@
 //! A customer event in our own words.
 
-use jiff::Timestamp;
-
 use crate::cleanup::Identifiers;
 use crate::customer::Customer;
 use crate::key::CustomerKey;
 use crate::rank::{Micros, Rank, Sequence, Verb};
 use crate::storable::holds;
+use crate::time::Time;
 
 /// What a provider's `translate` makes of one event of a delivery.
 pub type Translation = Result<Translated, Untranslatable>;
@@ -61,7 +60,7 @@ pub struct Event {
     /// The type as the provider names it.
     pub kind: String,
     /// When the provider last changed the record.
-    pub version: Timestamp,
+    pub version: Time,
     /// When the event was raised, for ties.
     pub sequence: Sequence,
 }
@@ -88,7 +87,7 @@ pub enum Change {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Deletion {
     /// When the provider deleted the customer.
-    pub deleted_at: Timestamp,
+    pub deleted_at: Time,
     /// Your own key for the customer.
     pub external_id: Option<String>,
     /// The customer's own e-mails and phones.
@@ -114,7 +113,7 @@ impl CustomerEvent {
 
     /// An event after which the customer, of whom `customer` was the last record, is gone.
     #[must_use]
-    pub fn deletion(key: CustomerKey, event: Event, deleted_at: Timestamp, customer: &Customer) -> Self {
+    pub fn deletion(key: CustomerKey, event: Event, deleted_at: Time, customer: &Customer) -> Self {
         let identifiers = Identifiers::of(customer);
         let deletion = Deletion { deleted_at, external_id: customer.external_id.clone(), identifiers };
         Self { key, event, verb: Verb::Updated, change: Change::Deletion(deletion) }

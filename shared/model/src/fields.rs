@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::event::Untranslatable;
 use crate::storable::storable;
+use crate::time::Time;
 
 /// A JSON object of which fields are taken.
 ///
@@ -79,13 +80,15 @@ impl Fields {
     }
 
     /// Takes an RFC 3339 time.
-    pub fn time(&mut self, name: &str) -> Option<Timestamp> {
+    pub fn time(&mut self, name: &str) -> Option<Time> {
         self.take(name, |value| value.as_str().and_then(|text| text.parse().ok()).ok_or(value))
     }
 
     /// Takes a time in whole milliseconds since the Unix epoch.
-    pub fn time_ms(&mut self, name: &str) -> Option<Timestamp> {
-        self.take(name, |value| value.as_i64().and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or(value))
+    pub fn time_ms(&mut self, name: &str) -> Option<Time> {
+        self.take(name, |value| {
+            value.as_i64().and_then(|millis| Timestamp::from_millisecond(millis).ok()).map(Time).ok_or(value)
+        })
     }
 
     /// Takes a boolean.

@@ -9,6 +9,7 @@ use crate::cleanup::{CleanupMessage, CleanupType};
 use crate::customer::{Customer, Profile, Status};
 use crate::event::{Change, CustomerEvent, Deletion};
 use crate::key::PARTITION_KEY_BYTES_MAX;
+use crate::time::Time;
 
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
@@ -58,8 +59,7 @@ pub struct CustomerItem {
     pub extra: Map<String, Value>,
     /// When the provider made the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<Time>,
     /// When the provider last changed it: the version of the rank.
     pub updated_at: String,
     /// Where the last event stands in the order. Only ever grows.
@@ -88,8 +88,7 @@ pub struct Tombstone {
     /// Always `deleted`.
     pub status: DeletedStatus,
     /// When the provider deleted the customer.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub deleted_at: Timestamp,
+    pub deleted_at: Time,
     /// Where the delete stands in the order: above every event that is no delete.
     pub rank: String,
     /// The delete event.
@@ -101,8 +100,7 @@ pub struct Tombstone {
     pub cleanup: Option<String>,
     /// Since when the message waits; indexed by `cleanup-due`. Only until SQS has taken it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-    pub cleanup_due: Option<Timestamp>,
+    pub cleanup_due: Option<Time>,
 }
 
 /// The status of a tombstone.
@@ -125,8 +123,7 @@ pub struct LastEvent {
     #[serde(rename = "type")]
     pub kind: String,
     /// When its delivery arrived.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub received_at: Timestamp,
+    pub received_at: Time,
 }
 
 crate::private::private_debug!(Item, CustomerItem, Tombstone);
@@ -135,7 +132,8 @@ impl CustomerEvent {
     /// The item to write, if the event is the greatest of its customer. `received_at` is when its delivery arrived.
     #[must_use]
     pub fn item(&self, received_at: Timestamp) -> Item {
-        let last_event = LastEvent { id: self.event.id.clone(), kind: self.event.kind.clone(), received_at };
+        let last_event =
+            LastEvent { id: self.event.id.clone(), kind: self.event.kind.clone(), received_at: received_at.into() };
         match &self.change {
             Change::Snapshot(customer) => Item::Customer(Box::new(self.customer_item(customer, last_event))),
             Change::Deletion(deletion) => Item::Tombstone(Box::new(self.tombstone(deletion, last_event))),

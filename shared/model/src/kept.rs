@@ -2,13 +2,13 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::SCHEMA;
 use crate::delivery::Verified;
 use crate::provider::Provider;
+use crate::time::Time;
 
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
@@ -25,13 +25,11 @@ pub struct Kept {
     /// Why it is kept.
     pub reason: String,
     /// When it arrived.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub received_at: Timestamp,
+    pub received_at: Time,
     /// The signed id of the message, where the scheme has one.
     pub delivery_id: Option<String>,
     /// The signed time of the attempt, where the scheme has one.
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-    pub sent_at: Option<Timestamp>,
+    pub sent_at: Option<Time>,
     /// How `body` is written.
     pub encoding: Encoding,
     /// JSON text, or base64 of the bytes where they are no JSON.
@@ -66,9 +64,9 @@ impl Kept {
             schema: SCHEMA,
             provider: provider.name.to_owned(),
             reason: reason.to_owned(),
-            received_at: verified.received_at(),
+            received_at: verified.received_at().into(),
             delivery_id: verified.proof().message_id.clone(),
-            sent_at: verified.proof().sent_at,
+            sent_at: verified.proof().sent_at.map(Time),
             encoding,
             body,
         }

@@ -29,6 +29,7 @@ pub mod schema;
 mod secret;
 mod signature;
 mod storable;
+mod time;
 
 pub use answer::{Answer, Dialect, Outcome};
 pub use cleanup::{CleanupMessage, CleanupType, Identifiers};
@@ -44,6 +45,7 @@ pub use provider::Provider;
 pub use rank::{Micros, Rank, RankError, Sequence, Verb};
 pub use secret::{SecretError, Secrets};
 pub use signature::{Encoding, Rejected, Scheme, SchemeError, SignedTime, TokenPlace, Unverified, verify};
+pub use time::Time;
 
 /// The version of the shapes that are written: the item and both messages.
 pub const SCHEMA: u8 = 1;

@@ -8,14 +8,16 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use crate::time::Time;
+
 /// A moment in microseconds since the Unix epoch, the resolution of the order.
 ///
 /// Nanoseconds are cut off. Displayed as RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Micros(i64);
 
-impl From<Timestamp> for Micros {
-    fn from(moment: Timestamp) -> Self {
+impl From<Time> for Micros {
+    fn from(Time(moment): Time) -> Self {
         Self(moment.as_microsecond())
     }
 }
@@ -24,7 +26,7 @@ impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A value from `Timestamp` is always in its range; one decoded from a string need not be.
         match Timestamp::from_microsecond(self.0) {
-            Ok(moment) => moment.fmt(f),
+            Ok(moment) => Time(moment).fmt(f),
             Err(_) => self.0.fmt(f),
         }
     }
@@ -51,7 +53,7 @@ pub struct Sequence {
 impl Sequence {
     /// The sequence of an event that came alone.
     #[must_use]
-    pub fn at(raised: Timestamp) -> Self {
+    pub fn at(raised: Time) -> Self {
         Self { raised: raised.into(), place: 0 }
     }
 }
@@ -176,8 +178,8 @@ mod tests {
 
     #[test]
     fn the_encoding_is_pinned() {
-        let version: Timestamp = "2026-02-09T08:42:08.322145Z".parse().unwrap();
-        let raised: Timestamp = "1969-12-31T23:59:59.999999Z".parse().unwrap();
+        let version: Time = "2026-02-09T08:42:08.322145Z".parse().unwrap();
+        let raised: Time = "1969-12-31T23:59:59.999999Z".parse().unwrap();
         let rank = Rank {
             erased: true,
             version: version.into(),

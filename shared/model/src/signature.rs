@@ -260,7 +260,7 @@ fn hmac(key: &[u8]) -> Hmac<Sha256> {
 /// The position of the secret that made one of `signatures` over the concatenation of `parts`.
 fn matching(secrets: &Secrets, parts: &[&[u8]], signatures: &[Vec<u8>]) -> Result<usize, Rejected> {
     let made = |key: &[u8]| {
-        let mac = parts.iter().fold(hmac(key), |mac, part| mac.chain_update(part));
+        let mac = parts.iter().fold(hmac(key), Mac::chain_update);
         signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
     };
     secrets.keys().position(made).ok_or(Rejected::Mismatch)

@@ -1,0 +1,82 @@
+//! How times are written.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A moment, written as RFC 3339 in UTC with as many of milli-, micro- and nanoseconds as it needs: in the form in
+/// which it most probably came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub Timestamp);
+
+impl From<Timestamp> for Time {
+    fn from(moment: Timestamp) -> Self {
+        Self(moment)
+    }
+}
+
+impl FromStr for Time {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.subsec_nanosecond();
+        let digits = match nanos {
+            0 => 0,
+            _ if nanos % 1_000_000 == 0 => 3,
+            _ if nanos % 1_000 == 0 => 6,
+            _ => 9,
+        };
+        write!(f, "{:.digits$}", self.0)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Timestamp::deserialize(deserializer).map(Self)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Time {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time", "description": "RFC 3339 in UTC" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("2026-02-09T08:42:08Z", "2026-02-09T08:42:08Z")]
+    #[case("2026-02-09T08:42:08.000Z", "2026-02-09T08:42:08Z")]
+    #[case("2026-02-09T08:49:08.540Z", "2026-02-09T08:49:08.540Z")]
+    #[case("2026-02-09T08:49:08.54Z", "2026-02-09T08:49:08.540Z")]
+    #[case("2026-02-09T09:49:08.000120+01:00", "2026-02-09T08:49:08.000120Z")]
+    #[case("2026-02-09T08:49:08.123456789Z", "2026-02-09T08:49:08.123456789Z")]
+    #[case("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999Z")]
+    fn is_written(#[case] text: &str, #[case] written: &str) {
+        let time: Time = text.parse().unwrap();
+        assert_eq!(time.to_string(), written);
+        assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{written}\""));
+    }
+}

@@ -1,0 +1,96 @@
+//! `clientele send` and `clientele event`: a checked-in event, signed now.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use clientele_model::Scheme;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::events::{self, Case, Expected};
+use crate::http;
+use crate::providers::{self, Known};
+
+/// How to sign.
+#[derive(Args, Debug)]
+pub struct Signing {
+    /// Sign with this secret instead of the local one
+    #[arg(long, env = "WEBHOOK_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+    /// Sign by this scheme: the value of the function's variable, as in token:X-Api-Key
+    #[arg(long, value_name = "SCHEME")]
+    signature: Option<String>,
+    /// The folder of the events
+    #[arg(long, default_value = "events", value_name = "FOLDER")]
+    events: PathBuf,
+}
+
+/// Sign an event now and deliver it.
+#[derive(Args, Debug)]
+pub struct Send {
+    /// metrifox, smarterpay, plain or flexprice
+    #[arg(value_parser = providers::parse)]
+    provider: &'static Known,
+    /// The name of an event file of the provider, or the path of an API Gateway event (ending in .json)
+    case: String,
+    /// Where to: the URL of the API, without the path
+    #[arg(long, default_value = "http://127.0.0.1:9000", value_name = "URL")]
+    to: String,
+    #[command(flatten)]
+    signing: Signing,
+}
+
+/// Sign an event now and print it as an API Gateway event, for `sam local invoke --event -`.
+#[derive(Args, Debug)]
+pub struct Event {
+    /// <provider>/<case>, as in events/
+    case: String,
+    #[command(flatten)]
+    signing: Signing,
+}
+
+/// Runs `clientele send`.
+///
+/// # Errors
+/// When the event cannot be delivered, or is not accepted.
+pub fn send(send: &Send) -> Result<()> {
+    let case = if Path::new(&send.case).extension().is_some_and(|extension| extension == "json") {
+        let text = std::fs::read_to_string(&send.case).with_context(|| format!("cannot read {}", send.case))?;
+        let event: Value = serde_json::from_str(&text).with_context(|| format!("in {}", send.case))?;
+        Case { known: send.provider, name: send.case.clone(), event, expected: Expected::default() }
+    } else {
+        events::load_one(&send.signing.events, send.provider, &send.case)?
+    };
+    let answer = http::deliver(&send.to, &sign(&case, &send.signing)?)?;
+    anstream::println!("{} {}", answer.status, answer.body);
+    // A forged event is meant to be refused.
+    let refused = matches!(answer.status, 401 | 498);
+    if answer.status < 300 || (refused && case.expected.forged) {
+        return Ok(());
+    }
+    match answer.status {
+        401 | 498 => bail!("refused: is it the secret (--secret) and the scheme (--signature) of the function?"),
+        404 => bail!("no such route: is --to the URL of the API, without the path?"),
+        status => bail!("not accepted: {status}"),
+    }
+}
+
+/// Runs `clientele event`.
+///
+/// # Errors
+/// When there is no such event.
+pub fn event(event: &Event) -> Result<()> {
+    let (provider, name) =
+        event.case.split_once('/').context("expected <provider>/<case>, as in plain/customer-updated")?;
+    let known = providers::parse(provider).map_err(anyhow::Error::msg)?;
+    let case = events::load_one(&event.signing.events, known, name)?;
+    anstream::println!("{}", serde_json::to_string_pretty(&sign(&case, &event.signing)?)?);
+    Ok(())
+}
+
+fn sign(case: &Case, signing: &Signing) -> Result<Value> {
+    let scheme: Scheme = (case.known.provider.scheme)(signing.signature.as_deref()).context("--signature")?;
+    let secret = signing.secret.as_deref().unwrap_or(case.known.local_secret);
+    Ok(case.fresh(&scheme, secret, Timestamp::now())?.event)
+}

@@ -1,0 +1,9 @@
+//! The subcommands.
+
+pub mod cleanup;
+pub mod customers;
+pub mod deliver;
+pub mod local;
+mod services;
+
+pub use services::{LocalPorts, Services};

@@ -1,0 +1,171 @@
+//! The demonstration: every checked-in event is delivered once, and what came of it is shown.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use aws_sdk_dynamodb::types::AttributeValue;
+use clientele_aws::from_attributes;
+use clientele_model::SORT_KEY;
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::events::{Case, Expected, Fresh};
+use crate::http::{self, Answer};
+use crate::stack::Stack;
+
+/// What came of one event.
+#[derive(Debug)]
+pub struct Row {
+    /// `<provider>/<case>`
+    pub title: String,
+    /// The answer.
+    pub answer: Answer,
+    /// The items of its customers, by `pk`.
+    pub items: BTreeMap<String, Value>,
+    /// The cleanup messages that it sent.
+    pub cleanup: Vec<Value>,
+    /// How it differs from what was expected.
+    pub differences: Vec<String>,
+}
+
+/// Delivers every case through the gateway, one after the other.
+///
+/// # Errors
+/// When something cannot be reached.
+pub async fn run(stack: &Stack, cases: &[Case]) -> Result<Vec<Row>> {
+    let now = Timestamp::now();
+    let fresh = cases.iter().map(|case| fresh(stack, case, now)).collect::<Result<Vec<_>>>()?;
+    let moved: Vec<_> = fresh.iter().flat_map(|fresh| fresh.moved.clone()).collect();
+    let mut rows = vec![];
+    let mut watch = Watch { stack, receipts: vec![] };
+    while !watch.look().await?.is_empty() {}
+    for (case, fresh) in cases.iter().zip(fresh) {
+        let expected = case.expected_after(&moved)?;
+        let (url, event) = (stack.url(), fresh.event);
+        let answer = tokio::task::spawn_blocking(move || http::deliver(&url, &event)).await??;
+        let items = items(stack, expected.items.keys()).await?;
+        let cleanup = watch.look().await?;
+        let mut row = Row { title: case.title(), answer, items, cleanup, differences: vec![] };
+        row.differences = differences(&row, &expected);
+        rows.push(row);
+    }
+    watch.put_back().await?;
+    Ok(rows)
+}
+
+fn fresh(stack: &Stack, case: &Case, now: Timestamp) -> Result<Fresh> {
+    let provider = case.known.provider;
+    let environment = &stack.environments[provider.name];
+    let setting = provider.scheme_variable.and_then(|variable| environment.get(variable));
+    case.fresh(&(provider.scheme)(setting.map(String::as_str))?, case.known.local_secret, now)
+}
+
+/// The items of these keys, without the time of arrival.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn items(stack: &Stack, keys: impl Iterator<Item = &String>) -> Result<BTreeMap<String, Value>> {
+    let mut items = BTreeMap::new();
+    for pk in keys {
+        let request = stack.clients.dynamodb.get_item().table_name("customers").consistent_read(true);
+        let request = request.key("pk", AttributeValue::S(pk.clone()));
+        let output = request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await?;
+        items.extend(output.item.map(|item| (pk.clone(), Value::Object(from_attributes(item)))));
+    }
+    Ok(items)
+}
+
+/// Looks at the cleanup queue without taking anything from it: what is seen is hidden for a while, and put back.
+struct Watch<'a> {
+    stack: &'a Stack,
+    receipts: Vec<String>,
+}
+
+impl Watch<'_> {
+    /// The messages that were not seen before.
+    async fn look(&mut self) -> Result<Vec<Value>> {
+        let url = &self.stack.queue_urls["cleanup"];
+        let request = self.stack.clients.sqs.receive_message().queue_url(url).max_number_of_messages(10);
+        let messages = request.visibility_timeout(600).send().await?.messages.unwrap_or_default();
+        self.receipts.extend(messages.iter().filter_map(|message| message.receipt_handle.clone()));
+        messages.iter().map(|message| Ok(serde_json::from_str(message.body().unwrap_or_default())?)).collect()
+    }
+
+    async fn put_back(self) -> Result<()> {
+        for receipt in self.receipts {
+            let request = self.stack.clients.sqs.change_message_visibility().receipt_handle(receipt);
+            request.queue_url(&self.stack.queue_urls["cleanup"]).visibility_timeout(0).send().await?;
+        }
+        Ok(())
+    }
+}
+
+fn differences(row: &Row, expected: &Expected) -> Vec<String> {
+    let answer = expected.answer.as_ref().map_or(String::new(), Value::to_string);
+    let mut differences = vec![];
+    compare("status", &json!(row.answer.status), &json!(expected.status), &mut differences);
+    compare("answer", &json!(row.answer.body), &json!(answer), &mut differences);
+    compare("items", &timeless(&row.items), &timeless(&expected.items), &mut differences);
+    compare("cleanup", &json!(row.cleanup), &json!(expected.cleanup), &mut differences);
+    differences
+}
+
+/// Names the leaves that differ.
+fn compare(path: &str, is: &Value, should: &Value, differences: &mut Vec<String>) {
+    match (is, should) {
+        (Value::Object(is), Value::Object(should)) => {
+            for name in is.keys().chain(should.keys().filter(|name| !is.contains_key(*name))) {
+                let [is, should] = [is, should].map(|object| object.get(name).unwrap_or(&Value::Null));
+                compare(&format!("{path}.{name}"), is, should, differences);
+            }
+        }
+        _ if is == should => {}
+        _ => differences.push(format!("{path} is {is}, should be {should}")),
+    }
+}
+
+/// Items without their time of arrival.
+fn timeless(items: &BTreeMap<String, Value>) -> Value {
+    let mut items = items.clone();
+    for item in items.values_mut() {
+        item["last_event"].as_object_mut().and_then(|event| event.remove("received_at"));
+    }
+    json!(items)
+}
+
+/// The rows as a table to look at.
+#[must_use]
+pub fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["delivery", "status", "outcome", "customer", "name", "cleanup message", ""]);
+    for row in rows {
+        let column = |text: fn(&Value) -> String| row.items.values().map(text).collect::<Vec<_>>().join("\n");
+        table.add_row([
+            row.title.clone(),
+            row.answer.status.to_string(),
+            row.answer.outcome(),
+            column(|item| item["customer_id"].as_str().unwrap_or_default().to_owned()),
+            column(shown_name),
+            row.cleanup.iter().map(shown_cleanup).collect::<Vec<_>>().join("\n"),
+            if row.differences.is_empty() { "✓" } else { "✗" }.to_owned(),
+        ]);
+    }
+    table
+}
+
+/// A customer's name, or what stands where one was.
+#[must_use]
+pub fn shown_name(item: &Value) -> String {
+    match (item["status"].as_str(), item["name"].as_str()) {
+        (Some("deleted"), _) => "(deleted)".to_owned(),
+        (Some("inactive"), name) => format!("{} (inactive)", name.unwrap_or_default()),
+        (_, name) => name.unwrap_or_default().to_owned(),
+    }
+}
+
+fn shown_cleanup(message: &Value) -> String {
+    let text = |name: &str| message[name].as_str().unwrap_or_default();
+    format!("{} {}", text("type"), text("external_id"))
+}

@@ -1,0 +1,138 @@
+//! The gateway: HTTP in, an API Gateway event to the function, its answer out.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clientele_aws::{HttpEvent, Receiver};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::template::{Route, Template};
+
+/// The most that API Gateway takes.
+const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// Serves the routes of the template.
+pub(super) fn serve(
+    address: SocketAddr,
+    template: &Template,
+    receivers: &BTreeMap<&'static str, Arc<Receiver>>,
+) -> Result<SocketAddr> {
+    let mut router = Router::new();
+    for function in &template.functions {
+        let receiver = super::known(function).and_then(|known| receivers.get(known.provider.name));
+        let Some(receiver) = receiver else { continue };
+        for route in &function.routes {
+            let method = MethodFilter::try_from(Method::from_bytes(route.method.as_bytes())?)
+                .with_context(|| format!("{}: {} is not a method", function.logical_id, route.method))?;
+            let state =
+                Arc::new(Integration { route: route.clone(), receiver: receiver.clone(), served: AtomicU64::new(0) });
+            router = router.route(&route.path, on(method, invoke).with_state(state));
+        }
+    }
+    let router =
+        router.fallback(not_found).method_not_allowed_fallback(not_found).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let listener = super::bind(address, "the gateway", "--port")?;
+    let bound = listener.local_addr()?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(bound)
+}
+
+struct Integration {
+    route: Route,
+    receiver: Arc<Receiver>,
+    served: AtomicU64,
+}
+
+async fn not_found() -> Response {
+    json_response(StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#.to_owned())
+}
+
+async fn invoke(
+    State(integration): State<Arc<Integration>>,
+    Path(parameters): Path<BTreeMap<String, String>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let now = Timestamp::now();
+    let number = integration.served.fetch_add(1, Ordering::Relaxed);
+    let request_id = format!("local-{:x}-{number:x}", now.as_microsecond());
+    let event = event(&integration.route, &parameters, &uri, &headers, &body, &request_id, now);
+    let Ok(event) = serde_json::from_value::<HttpEvent>(event) else {
+        return json_response(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#.to_owned());
+    };
+    let answer = integration.receiver.handle(event, &request_id, now).await;
+    let status = StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = Response::builder().status(status);
+    for (name, value) in &answer.headers {
+        response = response.header(name, value);
+    }
+    let response = response.body(answer.body.unwrap_or_default().into());
+    response.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+fn json_response(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// The event that API Gateway makes of a request: payload format 2.0. A repeated header becomes one value, joined
+/// with commas; a body that is not text becomes base64.
+#[must_use]
+fn event(
+    route: &Route,
+    parameters: &BTreeMap<String, String>,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+    request_id: &str,
+    now: Timestamp,
+) -> Value {
+    let mut joined = BTreeMap::<&str, String>::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let entry = joined.entry(name.as_str()).or_default();
+        *entry = if entry.is_empty() { value.into_owned() } else { format!("{entry},{value}") };
+    }
+    let text = std::str::from_utf8(body).ok();
+    let key = format!("{} {}", route.method, route.path);
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": key,
+        "rawPath": uri.path(),
+        "rawQueryString": uri.query().unwrap_or_default(),
+        "headers": joined,
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "local",
+            "domainName": "localhost",
+            "domainPrefix": "local",
+            "http": { "method": route.method, "path": uri.path(), "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": joined.get("user-agent").map_or("", String::as_str) },
+            "requestId": request_id,
+            "routeKey": key,
+            "stage": "$default",
+            "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
+            "timeEpoch": now.as_millisecond(),
+        },
+        "isBase64Encoded": text.is_none(),
+    });
+    if !body.is_empty() {
+        event["body"] = text.map_or_else(|| BASE64_STANDARD.encode(body), str::to_owned).into();
+    }
+    if !parameters.is_empty() {
+        event["pathParameters"] = json!(parameters);
+    }
+    event
+}

@@ -1,0 +1,177 @@
+//! The local stack: DynamoDB, SQS, the gateway and the functions in one process.
+//!
+//! The functions are the very [`Receiver`]s that Lambda runs, made from the environment that template.yaml gives them.
+
+mod dynamodb;
+mod gateway;
+mod journal;
+mod sqs;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clientele_aws::{Clients, Config, Receiver};
+use jiff::Timestamp;
+
+use crate::providers::{self, Known};
+use crate::template::{Function, Template};
+
+/// How to run the local stack.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address to listen on.
+    pub listen: IpAddr,
+    /// The gateway's port; 0 for any.
+    pub port: u16,
+    /// DynamoDB's port; 0 for any.
+    pub dynamodb_port: u16,
+    /// SQS' port; 0 for any.
+    pub sqs_port: u16,
+    /// Where to keep data between runs; in memory if `None`.
+    pub data_dir: Option<PathBuf>,
+    /// The template.
+    pub template: PathBuf,
+    /// Other values for variables of a function's environment, by provider.
+    pub overrides: BTreeMap<&'static str, BTreeMap<String, String>>,
+}
+
+impl Options {
+    /// Everything in memory, on ports that are free.
+    #[must_use]
+    pub fn ephemeral(template: PathBuf) -> Self {
+        Self {
+            listen: [127, 0, 0, 1].into(),
+            port: 0,
+            dynamodb_port: 0,
+            sqs_port: 0,
+            data_dir: None,
+            template,
+            overrides: BTreeMap::new(),
+        }
+    }
+
+    /// Sets a variable of a provider's function.
+    pub fn set(&mut self, known: &Known, variable: &str, value: String) {
+        self.overrides.entry(known.provider.name).or_default().insert(variable.to_owned(), value);
+    }
+}
+
+/// The running local stack. Its servers end with the process.
+#[derive(Debug)]
+pub struct Stack {
+    /// Where webhooks go.
+    pub gateway: SocketAddr,
+    /// DynamoDB.
+    pub dynamodb: SocketAddr,
+    /// SQS.
+    pub sqs: SocketAddr,
+    /// The template that it was made from.
+    pub template: Template,
+    /// URLs of the queues by local name.
+    pub queue_urls: BTreeMap<String, String>,
+    /// SDK clients for it, with the timeouts of a function.
+    pub clients: Clients,
+    /// The environment of each function, by provider.
+    pub environments: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// The functions by provider.
+    pub receivers: BTreeMap<&'static str, Arc<Receiver>>,
+}
+
+impl Stack {
+    /// Starts everything, and creates what is not there yet.
+    ///
+    /// # Errors
+    /// When a port is taken, the template is not readable, or a function's environment is not complete.
+    pub async fn start(options: Options) -> Result<Self> {
+        let template = Template::read(&options.template)?;
+        if let Some(dir) = &options.data_dir {
+            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
+        let address = |port| SocketAddr::from((options.listen, port));
+        let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref())?;
+        let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref())?;
+        let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}")).await;
+        for table in &template.tables {
+            dynamodb::create(&clients.dynamodb, table).await?;
+        }
+        let mut queue_urls = BTreeMap::new();
+        for queue in &template.queues {
+            queue_urls.insert(queue.name.clone(), sqs::create(&clients.sqs, queue).await?);
+        }
+        let mut stack = Self {
+            gateway: address(options.port),
+            dynamodb,
+            sqs,
+            template,
+            queue_urls,
+            clients,
+            environments: BTreeMap::new(),
+            receivers: BTreeMap::new(),
+        };
+        stack.start_functions(&options.overrides).await?;
+        stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers)?;
+        Ok(stack)
+    }
+
+    async fn start_functions(&mut self, overrides: &BTreeMap<&'static str, BTreeMap<String, String>>) -> Result<()> {
+        for function in &self.template.functions {
+            let Some(known) = known(function) else { continue };
+            let name = known.provider.name;
+            let mut environment = self.template.environment(function, |id| self.resolve(id))?;
+            environment.insert("WEBHOOK_SECRETS".to_owned(), known.local_secret.to_owned());
+            environment.extend(overrides.get(name).cloned().unwrap_or_default());
+            let config = Config::read(known.provider, |variable| environment.get(variable).cloned())?;
+            let receiver = Receiver::start(known.provider, config, &self.clients, Timestamp::now()).await?;
+            self.receivers.insert(name, Arc::new(receiver));
+            self.environments.insert(name, environment);
+        }
+        Ok(())
+    }
+
+    /// What `!Ref` of a resource is here.
+    fn resolve(&self, logical_id: &str) -> Option<String> {
+        let table = self.template.tables.iter().find(|table| table.logical_id == logical_id);
+        let queue = self.template.queues.iter().find(|queue| queue.logical_id == logical_id);
+        match (table, queue) {
+            (Some(table), _) => Some(table.name.clone()),
+            (_, Some(queue)) => self.queue_urls.get(&queue.name).cloned(),
+            // Secrets Manager is not emulated: the functions have their secrets in the environment.
+            _ => logical_id.ends_with("Secret").then(|| format!("local:{logical_id}")),
+        }
+    }
+
+    /// The URL of the gateway.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.gateway)
+    }
+}
+
+/// The provider whose function it is.
+#[must_use]
+pub fn known(function: &Function) -> Option<&'static Known> {
+    providers::known(function.binary.strip_prefix("clientele-")?)
+}
+
+/// A listener on the address; the error says what to do about a port that is taken.
+fn bind(address: SocketAddr, what: &str, option: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("{what} cannot listen on {address}; choose another port with {option}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Runs a server on a thread and a runtime of its own, until the process ends.
+fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread_name = name.to_owned();
+    std::thread::Builder::new().name(thread_name.clone()).spawn(move || {
+        if let Err(error) = runtime.block_on(server) {
+            tracing::error!(target: "clientele", %error, thread_name, "a server of the local stack ended");
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The embedded SQS: a queue engine behind a front door that adds AWS' limits on a message, which the engine lacks, and
+//! a journal that keeps messages between runs.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use rustack_sqs_core::config::SqsConfig;
+use rustack_sqs_core::handler::RustackSqsHandler;
+use rustack_sqs_core::provider::RustackSqs;
+use rustack_sqs_http::dispatch::dispatch_operation;
+use rustack_sqs_http::response::error_to_response;
+use rustack_sqs_http::router::resolve_operation;
+use serde_json::{Value, json};
+
+use super::journal::Journal;
+use crate::template::Queue;
+
+/// The most that SQS takes, as a message or as a batch.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Serves SQS, on a thread with a runtime of its own.
+pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<SocketAddr> {
+    let journal = data_dir.map(|dir| Journal::open(&dir.join("sqs.jsonl"))).transpose()?;
+    let listener = super::bind(address, "SQS", "--sqs-port")?;
+    let bound = listener.local_addr()?;
+    super::spawn("local-sqs", async move {
+        let config = SqsConfig { host: bound.ip().to_string(), port: bound.port(), ..SqsConfig::default() };
+        let engine = RustackSqsHandler::new(Arc::new(RustackSqs::new(config)));
+        let door = Arc::new(Door { engine, journal });
+        let router = Router::new().fallback(enter).layer(DefaultBodyLimit::max(4 * MESSAGE_BYTES_MAX)).with_state(door);
+        Ok(axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await?)
+    })?;
+    Ok(bound)
+}
+
+/// Creates a queue as the template has it, unless it is there.
+pub(super) async fn create(client: &Client, queue: &Queue) -> Result<String> {
+    let attributes =
+        queue.attributes.iter().map(|(name, value)| (QueueAttributeName::from(name.as_str()), value.clone()));
+    let request = client.create_queue().queue_name(&queue.name).set_attributes(Some(attributes.collect()));
+    let output = request.send().await.with_context(|| format!("cannot create the queue `{}`", queue.name))?;
+    output.queue_url.context("no URL of the new queue")
+}
+
+struct Door {
+    engine: RustackSqsHandler,
+    journal: Option<Journal>,
+}
+
+async fn enter(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    let operation = target.and_then(|target| target.strip_prefix("AmazonSQS.")).unwrap_or_default();
+    let (status, answer) = door.call(operation, body).await;
+    let mut response = Response::new(Body::from(answer));
+    *response.status_mut() = status.try_into().unwrap_or_default();
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/x-amz-json-1.0"));
+    response
+}
+
+impl Door {
+    async fn call(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
+        let request = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+        if let Some((code, message)) = objection(operation, &request) {
+            let error = json!({ "__type": format!("com.amazonaws.sqs#{code}"), "message": message });
+            return (400, error.to_string().into());
+        }
+        let (status, answer) = self.engine(operation, body).await;
+        if let Some(journal) = self.journal.as_ref().filter(|_| status == 200) {
+            if let Err(error) = journal.record(operation, &request, &answer) {
+                // What is not durable was not taken.
+                return (500, json!({ "__type": "InternalError", "message": error.to_string() }).to_string().into());
+            }
+            if operation == "CreateQueue" {
+                self.send_again(journal, &answer).await;
+            }
+        }
+        (status, answer)
+    }
+
+    async fn send_again(&self, journal: &Journal, created: &[u8]) {
+        let created = serde_json::from_slice::<Value>(created).unwrap_or_default();
+        for (journal_id, request) in journal.take_waiting(&created["QueueUrl"]) {
+            let (_, answer) = self.engine("SendMessage", request.to_string().into()).await;
+            journal.sent_again(journal_id, &answer);
+        }
+    }
+
+    async fn engine(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
+        let mut headers = HeaderMap::new();
+        if let Ok(target) = HeaderValue::try_from(format!("AmazonSQS.{operation}")) {
+            headers.insert("x-amz-target", target);
+        }
+        let response = match resolve_operation(&headers) {
+            Ok(operation) => dispatch_operation(&self.engine, operation, body).await,
+            Err(error) => Err(error),
+        };
+        let response = response.unwrap_or_else(|error| error_to_response(&error, "local"));
+        let status = response.status().as_u16();
+        (status, to_bytes(Body::new(response.into_body()), usize::MAX).await.unwrap_or_default())
+    }
+}
+
+/// What AWS would object to, and the engine does not.
+fn objection(operation: &str, request: &Value) -> Option<(&'static str, &'static str)> {
+    let messages: Vec<&Value> = match operation {
+        "SendMessage" => vec![request],
+        "SendMessageBatch" => request["Entries"].as_array().into_iter().flatten().collect(),
+        "ReceiveMessage" => {
+            let number = request["MaxNumberOfMessages"].as_i64().unwrap_or(1);
+            let objection = ("InvalidParameterValue", "MaxNumberOfMessages must be between 1 and 10.");
+            return (!(1..=10).contains(&number)).then_some(objection);
+        }
+        _ => return None,
+    };
+    let bodies = || messages.iter().filter_map(|message| message["MessageBody"].as_str());
+    let allowed =
+        |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
+    if !bodies().all(|body| body.chars().all(allowed)) {
+        return Some(("InvalidMessageContents", "Invalid characters in the message body."));
+    }
+    let too_long = bodies().map(str::len).sum::<usize>() > MESSAGE_BYTES_MAX;
+    too_long.then_some(("InvalidParameterValue", "A message must be shorter than 1048576 bytes."))
+}

@@ -1,0 +1,69 @@
+//! The checked-in events: signed as they say, understood as expected, and every leaf of them accounted for.
+//!
+//! `UPDATE=1 cargo test event_files` signs all files again and writes what came of them; read the difference.
+
+use std::collections::BTreeMap;
+
+use clientele::events::{self, Case, Expected};
+use clientele::stack::Stack;
+use serde_json::Value;
+
+use crate::support::{all_items, cases, drain, handle, receiver, root, scheme, stack};
+
+fn updating() -> bool {
+    std::env::var_os("UPDATE").is_some()
+}
+
+fn write(case: &Case, ending: &str, value: &impl serde::Serialize) {
+    let path = root(&format!("events/{}{ending}", case.title()));
+    std::fs::write(path, serde_json::to_string_pretty(value).unwrap() + "\n").unwrap();
+}
+
+/// Delivers every case in its order at the moment when all were signed: signed anew it is the same file, and answer,
+/// items and messages are those beside it.
+#[tokio::test]
+async fn event_files_are_understood_as_expected() {
+    let stack = stack().await;
+    let mut known = BTreeMap::new();
+    for case in cases() {
+        let fresh = case.fresh(&scheme(&case), case.known.local_secret, events::signed_at()).unwrap();
+        let answer = handle(&receiver(&stack, &case), &fresh.event, events::signed_at()).await;
+        let expected = Expected {
+            after: case.expected.after.clone(),
+            forged: case.expected.forged,
+            status: answer.status_code,
+            answer: answer.body.map(|body| serde_json::from_str(&body).unwrap()),
+            items: items_of(&case, &stack, &mut known).await,
+            cleanup: drain(&stack, "cleanup").await,
+        };
+        if updating() {
+            write(&case, ".json", &fresh.event);
+            write(&case, ".expected.json", &expected);
+        } else {
+            assert_eq!(fresh.event, case.event, "{}", case.title());
+            let [is, should] = [&expected, &case.expected].map(|it| serde_json::to_string_pretty(it).unwrap());
+            assert_eq!(is, should, "{}", case.title());
+        }
+    }
+    assert_eq!(drain(&stack, "inbox").await.len() + drain(&stack, "quarantine").await.len(), 0);
+}
+
+/// The items that a case changed, and those of its customers that it left as they were.
+async fn items_of(case: &Case, stack: &Stack, known: &mut BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let body = case.body().unwrap();
+    let mut items = BTreeMap::new();
+    for item in all_items(stack).await {
+        let pk = item["pk"].as_str().unwrap().to_owned();
+        let named = body.contains(&format!("\"{}\"", item["customer_id"].as_str().unwrap()));
+        let changed = known.get(&pk) != Some(&item);
+        if item["provider"] == case.known.provider.name && (changed || named && is_about_customers(case)) {
+            items.insert(pk.clone(), item.clone());
+        }
+        known.insert(pk, item);
+    }
+    items
+}
+
+fn is_about_customers(case: &Case) -> bool {
+    !case.name.starts_with("unrelated") && !case.name.contains("v1")
+}

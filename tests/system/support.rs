@@ -1,0 +1,84 @@
+//! What the tests share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clientele::demonstration;
+use clientele::events::{self, Case};
+use clientele::stack::{Options, Stack};
+use clientele_aws::{HttpAnswer, HttpEvent, Receiver};
+use clientele_model::Scheme;
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub(crate) fn root(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+pub(crate) fn options() -> Options {
+    Options::ephemeral(root("template.yaml"))
+}
+
+pub(crate) async fn stack() -> Stack {
+    Stack::start(options()).await.unwrap()
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    events::load(&root("events")).unwrap()
+}
+
+pub(crate) fn case(title: &str) -> Case {
+    cases().into_iter().find(|case| case.title() == title).unwrap_or_else(|| panic!("no event {title}"))
+}
+
+/// The scheme that a case is signed by.
+pub(crate) fn scheme(case: &Case) -> Scheme {
+    (case.known.provider.scheme)(None).unwrap()
+}
+
+/// Hands an API Gateway event to a function, as Lambda does: as JSON text.
+pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -> HttpAnswer {
+    let event: HttpEvent = serde_json::from_str(&event.to_string()).unwrap();
+    receiver.handle(event, "test", now).await
+}
+
+pub(crate) fn receiver(stack: &Stack, case: &Case) -> Arc<Receiver> {
+    stack.receivers[case.known.provider.name].clone()
+}
+
+/// Every item of the table.
+pub(crate) async fn all_items(stack: &Stack) -> Vec<Value> {
+    let pages = stack.clients.dynamodb.scan().table_name("customers").into_paginator().items().send();
+    let items: Vec<_> = pages.collect::<Result<_, _>>().await.unwrap();
+    let mut items: Vec<_> = items.into_iter().map(clientele_aws::from_attributes).map(Value::Object).collect();
+    items.sort_by_key(|item| item["pk"].as_str().unwrap().to_owned());
+    items
+}
+
+/// An item without its time of arrival, the one thing that may differ.
+pub(crate) fn timeless(mut item: Value) -> Value {
+    item["last_event"].as_object_mut().unwrap().remove("received_at").unwrap();
+    item
+}
+
+/// Takes every message from a queue.
+pub(crate) async fn drain(stack: &Stack, queue: &str) -> Vec<Value> {
+    let mut bodies = vec![];
+    loop {
+        let request = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls[queue]);
+        let messages = request.max_number_of_messages(10).send().await.unwrap().messages.unwrap_or_default();
+        if messages.is_empty() {
+            return bodies;
+        }
+        for message in messages {
+            bodies.push(serde_json::from_str(message.body().unwrap()).unwrap());
+            let request = stack.clients.sqs.delete_message().queue_url(&stack.queue_urls[queue]);
+            request.receipt_handle(message.receipt_handle().unwrap()).send().await.unwrap();
+        }
+    }
+}
+
+/// The item of a key.
+pub(crate) async fn item(stack: &Stack, pk: &str) -> Option<Value> {
+    demonstration::items(stack, [pk.to_owned()].iter()).await.unwrap().remove(pk)
+}
