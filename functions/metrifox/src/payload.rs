@@ -37,10 +37,9 @@ pub(crate) fn meaning(kind: &str) -> Option<Meaning> {
     }
 }
 
-/// The part of the envelope that every event has.
+/// The part of the envelope that every event about a customer has.
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
-    pub(crate) kind: String,
     /// When the event was raised.
     pub(crate) raised: Time,
 }
@@ -49,7 +48,6 @@ impl Envelope {
     pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
         Ok(Self {
             event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?,
-            kind: body.text("type").ok_or(Untranslatable::Missing("type"))?,
             raised: body.time_ms("created_at").ok_or(Untranslatable::Missing("created_at"))?,
         })
     }

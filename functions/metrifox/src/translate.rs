@@ -17,8 +17,9 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 
 fn event(body: &[u8]) -> Translation {
     let mut body = Fields::parse(body, redact)?;
-    let Envelope { event_id, kind: name, raised } = Envelope::take(&mut body)?;
+    let name = body.text("type").ok_or(Untranslatable::Missing("type"))?;
     let Some(meaning) = meaning(&name) else { return Ok(Translated::Ignored(name)) };
+    let Envelope { event_id, raised } = Envelope::take(&mut body)?;
     let mut data = body.take_object("data").ok_or(Untranslatable::Missing("data"))?;
     let mut record = data.take_object("customer").ok_or(Untranslatable::Missing("data.customer"))?;
     let has_email = ["email_addresses", "primary_email", "email"].iter().any(|name| record.contains(name));

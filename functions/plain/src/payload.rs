@@ -11,22 +11,30 @@ pub(crate) const DROPPED: &[&str] =
 /// Plain puts no secret into a body.
 pub(crate) fn redact(_payload: &mut Value) {}
 
-/// What an event says of its customer, by its type, and by `changeType` for `customer_changed`; nothing if it is about
-/// something else, as a group's own changes are.
-pub(crate) fn meaning(kind: &str, payload: &mut Fields) -> Result<Option<Meaning>, Untranslatable> {
-    Ok(match kind {
-        "customer.customer_created" => Some(Meaning::Snapshot(Verb::Created)),
-        "customer.customer_updated" | "customer.customer_group_memberships_changed" => {
-            Some(Meaning::Snapshot(Verb::Updated))
-        }
+/// Whether events of that type are about a customer. A group's own changes are not.
+pub(crate) fn is_about_a_customer(kind: &str) -> bool {
+    matches!(
+        kind,
+        "customer.customer_created"
+            | "customer.customer_updated"
+            | "customer.customer_changed"
+            | "customer.customer_group_memberships_changed"
+            | "customer.customer_deleted"
+    )
+}
+
+/// What an event says of its customer: by its type, and for `customer_changed` by `changeType`.
+pub(crate) fn meaning(kind: &str, payload: &mut Fields) -> Result<Meaning, Untranslatable> {
+    match kind {
+        "customer.customer_created" => Ok(Meaning::Snapshot(Verb::Created)),
+        "customer.customer_deleted" => Ok(Meaning::Deletion),
         "customer.customer_changed" => {
             let verbs = [("ADDED", Verb::Created), ("UPDATED", Verb::Updated)];
-            let verb = payload.word("changeType", &verbs).ok_or(Untranslatable::Missing("payload.changeType"))?;
-            Some(Meaning::Snapshot(verb))
+            let verb = payload.word("changeType", &verbs);
+            verb.map(Meaning::Snapshot).ok_or(Untranslatable::Missing("payload.changeType"))
         }
-        "customer.customer_deleted" => Some(Meaning::Deletion),
-        _ => None,
-    })
+        _ => Ok(Meaning::Snapshot(Verb::Updated)),
+    }
 }
 
 /// Where the customer's record is. A delete has only the last one.
@@ -37,10 +45,9 @@ pub(crate) fn record_name(meaning: Meaning) -> &'static str {
     }
 }
 
-/// The part of the envelope that every event has.
+/// The part of the envelope that every event about a customer has.
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
-    pub(crate) kind: String,
     pub(crate) workspace: Option<String>,
     /// When the event was raised: its sequence, and the time of a delete.
     pub(crate) raised: Time,
@@ -50,7 +57,6 @@ impl Envelope {
     pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
         Ok(Self {
             event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?,
-            kind: body.text("type").ok_or(Untranslatable::Missing("type"))?,
             workspace: body.id("workspaceId"),
             raised: body.time("timestamp").ok_or(Untranslatable::Missing("timestamp"))?,
         })

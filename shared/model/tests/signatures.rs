@@ -1,0 +1,341 @@
+//! Every scheme: what is accepted, and for what reason everything else is refused.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clientele_model::{
+    Delivery, Encoding, Proof, Rejected, Request, Scheme, Secrets, SignedTime, TokenPlace, Verified, verify,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use rstest::rstest;
+use sha2::Sha256;
+
+const BODY: &str = r#"{"a": {"sent": "2026-11-20T12:00:00.500Z"}, "b": 1}"#;
+const TOLERANCE: Duration = Duration::from_secs(300);
+
+fn now() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn at(moment: &str) -> Timestamp {
+    moment.parse().unwrap()
+}
+
+fn mac(key: &[u8], message: &str) -> Vec<u8> {
+    Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(message).finalize().into_bytes().to_vec()
+}
+
+fn hex_mac(key: &str, message: &str) -> String {
+    hex::encode(mac(key.as_bytes(), message))
+}
+
+/// A delivery to judge: what differs from a case to the next.
+struct Attempt<'a> {
+    headers: Vec<(&'a str, String)>,
+    token: Option<&'a str>,
+    body: &'a str,
+    now: Timestamp,
+}
+
+impl Default for Attempt<'_> {
+    fn default() -> Self {
+        Self { headers: vec![], token: None, body: BODY, now: now() }
+    }
+}
+
+fn judge(attempt: Attempt<'_>, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejected> {
+    let headers = attempt.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let token = attempt.token.map(str::to_owned);
+    let request = Request { headers, token, body: Some(attempt.body.to_owned()), is_base64: false };
+    let delivery = Delivery::accept(request, 1024)?;
+    let secrets = Secrets::parse(secrets, scheme).unwrap();
+    verify(delivery, scheme, &secrets, attempt.now, TOLERANCE).map_err(|refused| refused.reason)
+}
+
+/// The position of the secret that matched.
+fn secret(verdict: Result<Verified, Rejected>) -> Result<usize, Rejected> {
+    verdict.map(|verified| verified.proof().secret)
+}
+
+fn hmac_scheme(encoding: Encoding, signed_time: SignedTime) -> Scheme {
+    Scheme::Hmac { header: "X-Signature".into(), encoding, signed_time }
+}
+
+#[rstest]
+#[case::right(&[hex_mac("k", BODY)], Ok(0))]
+#[case::upper_case(&[hex_mac("k", BODY).to_uppercase()], Ok(0))]
+#[case::second_secret(&[hex_mac("k2", BODY)], Ok(1))]
+#[case::wrong_key(&[hex_mac("other", BODY)], Err(Rejected::Mismatch))]
+#[case::re_serialised(&[hex_mac("k", r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#)], Err(Rejected::Mismatch))]
+#[case::changed_white_space(&[hex_mac("k", &format!("{BODY}\n"))], Err(Rejected::Mismatch))]
+#[case::truncated(&[hex_mac("k", BODY)[..62].to_owned()], Err(Rejected::Mismatch))]
+#[case::odd(&[hex_mac("k", BODY)[..63].to_owned()], Err(Rejected::ProofMalformed))]
+#[case::longer(&[hex_mac("k", BODY) + "00"], Err(Rejected::Mismatch))]
+#[case::prefixed(&["sha256=".to_owned() + &hex_mac("k", BODY)], Err(Rejected::ProofMalformed))]
+#[case::not_hex(&["g".repeat(64)], Err(Rejected::ProofMalformed))]
+#[case::base64(&[BASE64_STANDARD.encode(mac(b"k", BODY))], Err(Rejected::ProofMalformed))]
+#[case::empty(&[String::new()], Err(Rejected::ProofMissing))]
+#[case::missing(&[], Err(Rejected::ProofMissing))]
+#[case::twice_the_same(&[hex_mac("k", BODY), hex_mac("k", BODY)], Err(Rejected::ProofRepeated))]
+#[case::twice_one_wrong(&["00".to_owned(), hex_mac("k", BODY)], Err(Rejected::ProofRepeated))]
+#[case::joined_by_the_gateway(&[format!("{0},{0}", hex_mac("k", BODY))], Err(Rejected::ProofMalformed))]
+fn hmac_in_hex(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejected>) {
+    // Repeated in another letter case, as JSON can.
+    let names = ["x-signature", "X-SIGNATURE"];
+    let headers = names.into_iter().zip(signatures.iter().cloned()).collect();
+    let scheme = hmac_scheme(Encoding::Hex, SignedTime::None);
+    assert_eq!(secret(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
+}
+
+#[rstest]
+#[case::right(BASE64_STANDARD.encode(mac(b"k", BODY)), Ok(0))]
+#[case::second_secret(BASE64_STANDARD.encode(mac(b"k2", BODY)), Ok(1))]
+#[case::wrong_key(BASE64_STANDARD.encode(mac(b"other", BODY)), Err(Rejected::Mismatch))]
+#[case::without_padding(BASE64_STANDARD.encode(mac(b"k", BODY)).trim_end_matches('=').to_owned(), Err(Rejected::ProofMalformed))]
+#[case::url_safe("-_-_".repeat(11), Err(Rejected::ProofMalformed))]
+#[case::hex(hex_mac("k", BODY), Err(Rejected::Mismatch))]
+fn hmac_in_base64(#[case] signature: String, #[case] verdict: Result<usize, Rejected>) {
+    let attempt = Attempt { headers: vec![("x-signature", signature)], ..Attempt::default() };
+    let scheme = hmac_scheme(Encoding::Base64, SignedTime::None);
+    assert_eq!(secret(judge(attempt, &scheme, r#"["k", "k2"]"#)), verdict);
+}
+
+/// The time of the attempt is inside the signed body: 12:00:00.500.
+#[rstest]
+#[case::fresh("2026-11-20T12:00:00.5Z", "k", Ok(at("2026-11-20T12:00:00.500Z")))]
+#[case::just_not_too_old("2026-11-20T12:05:00.5Z", "k", Ok(at("2026-11-20T12:00:00.500Z")))]
+#[case::too_old("2026-11-20T12:05:00.500001Z", "k", Err(Rejected::TooOld))]
+#[case::just_not_too_new("2026-11-20T11:55:00.5Z", "k", Ok(at("2026-11-20T12:00:00.500Z")))]
+#[case::too_new("2026-11-20T11:55:00.499999Z", "k", Err(Rejected::TooNew))]
+#[case::old_and_forged("2026-11-20T13:00:00Z", "other", Err(Rejected::Mismatch))]
+#[case::end_of_time("9999-12-30T22:00:00Z", "k", Err(Rejected::TooOld))]
+fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Result<Timestamp, Rejected>) {
+    let attempt = Attempt { headers: vec![("x-signature", hex_mac(key, BODY))], now: at(now), ..Attempt::default() };
+    let scheme = hmac_scheme(Encoding::Hex, SignedTime::InBody(&["a", "sent"]));
+    assert_eq!(judge(attempt, &scheme, "k").map(|verified| verified.proof().sent_at.unwrap()), verdict);
+}
+
+#[rstest]
+#[case::absent(r#"{"a": {}}"#)]
+#[case::no_object(r#"{"a": 1}"#)]
+#[case::a_number(r#"{"a": {"sent": 1795176000}}"#)]
+#[case::no_time(r#"{"a": {"sent": "noon"}}"#)]
+#[case::without_zone(r#"{"a": {"sent": "2026-11-20T12:00:00"}}"#)]
+#[case::no_json("hello-world")]
+#[case::nothing("")]
+fn no_readable_time_in_the_body(#[case] body: &str) {
+    let scheme = hmac_scheme(Encoding::Hex, SignedTime::InBody(&["a", "sent"]));
+    let attempt = |key| Attempt { headers: vec![("x-signature", hex_mac(key, body))], body, ..Attempt::default() };
+    assert_eq!(judge(attempt("k"), &scheme, "k").unwrap_err(), Rejected::TimeUnreadable);
+    // Whether there is a time is nothing that a forger learns, even in the log.
+    assert_eq!(judge(attempt("other"), &scheme, "k").unwrap_err(), Rejected::Mismatch);
+}
+
+const KEY: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+const KEY_2: &str = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4";
+
+fn svix_signature(key: &str, id: &str, timestamp: &str, body: &str) -> String {
+    let key = BASE64_STANDARD.decode(key.trim_start_matches("whsec_")).unwrap();
+    format!("v1,{}", BASE64_STANDARD.encode(mac(&key, &format!("{id}.{timestamp}.{body}"))))
+}
+
+fn svix_headers<'a>(family: [&'a str; 3], id: &str, timestamp: &str, signature: String) -> Vec<(&'a str, String)> {
+    let [id_name, timestamp_name, signature_name] = family;
+    vec![(id_name, id.to_owned()), (timestamp_name, timestamp.to_owned()), (signature_name, signature)]
+}
+
+const SVIX: [&str; 3] = ["svix-id", "svix-timestamp", "svix-signature"];
+const WEBHOOK: [&str; 3] = ["Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"];
+const NOW: &str = "1795176000";
+
+fn good() -> String {
+    svix_signature(KEY, "msg_1", NOW, BODY)
+}
+
+#[rstest]
+#[case::right(good(), Ok(0))]
+#[case::second_secret(svix_signature(KEY_2, "msg_1", NOW, BODY), Ok(1))]
+#[case::list_with_the_good_one_last(format!("{} v2,abc= nonsense {}", svix_signature(KEY, "x", NOW, BODY), good()), Ok(0))]
+#[case::list_with_the_good_one_first(format!("{} v1,AAAA", good()), Ok(0))]
+#[case::wrong_key(svix_signature("whsec_b3RoZXI=", "msg_1", NOW, BODY), Err(Rejected::Mismatch))]
+#[case::other_id(svix_signature(KEY, "msg_2", NOW, BODY), Err(Rejected::Mismatch))]
+#[case::other_timestamp(svix_signature(KEY, "msg_1", "1795176001", BODY), Err(Rejected::Mismatch))]
+#[case::other_body(svix_signature(KEY, "msg_1", NOW, "{}"), Err(Rejected::Mismatch))]
+#[case::changed_white_space(svix_signature(KEY, "msg_1", NOW, &BODY.replace(' ', "")), Err(Rejected::Mismatch))]
+#[case::v2_only(good().replace("v1,", "v2,"), Err(Rejected::ProofMalformed))]
+#[case::v1a_only(good().replace("v1,", "v1a,"), Err(Rejected::ProofMalformed))]
+#[case::without_version(good().replace("v1,", ""), Err(Rejected::ProofMalformed))]
+#[case::truncated(good()[..20].to_owned(), Err(Rejected::ProofMalformed))]
+#[case::short_but_base64("v1,AAAA".to_owned(), Err(Rejected::Mismatch))]
+#[case::without_padding(good().trim_end_matches('=').to_owned(), Err(Rejected::ProofMalformed))]
+#[case::in_hex(format!("v1,{}", hex::encode(mac(b"0123456789abcdef01234567", &format!("msg_1.{NOW}.{BODY}")))), Err(Rejected::Mismatch))]
+#[case::joined_by_the_gateway(format!("{0},{0}", good()), Err(Rejected::ProofMalformed))]
+#[case::empty(String::new(), Err(Rejected::ProofMissing))]
+fn svix(#[case] signature: String, #[case] verdict: Result<usize, Rejected>) {
+    for family in [SVIX, WEBHOOK] {
+        let headers = svix_headers(family, "msg_1", NOW, signature.clone());
+        let verified =
+            judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, &format!("[{KEY:?}, {KEY_2:?}]"));
+        assert_eq!(secret(verified), verdict);
+    }
+}
+
+#[rstest]
+#[case::fresh(NOW, Ok(()))]
+#[case::just_not_too_old("1795175700", Ok(()))]
+#[case::too_old("1795175699", Err(Rejected::TooOld))]
+#[case::just_not_too_new("1795176300", Ok(()))]
+#[case::too_new("1795176301", Err(Rejected::TooNew))]
+#[case::least("-9223372036854775808", Err(Rejected::TimeUnreadable))]
+#[case::greatest("9223372036854775807", Err(Rejected::TimeUnreadable))]
+#[case::beyond("99999999999999999999", Err(Rejected::TimeUnreadable))]
+#[case::long_ago("-62135596800", Err(Rejected::TooOld))]
+#[case::no_number("now", Err(Rejected::TimeUnreadable))]
+#[case::fraction("1795176000.5", Err(Rejected::TimeUnreadable))]
+#[case::spaces(" 1795176000", Err(Rejected::TimeUnreadable))]
+#[case::empty("", Err(Rejected::ProofMissing))]
+fn svix_timestamps(#[case] timestamp: &str, #[case] verdict: Result<(), Rejected>) {
+    let headers = svix_headers(SVIX, "msg_1", timestamp, svix_signature(KEY, "msg_1", timestamp, BODY));
+    let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY);
+    assert_eq!(verified.map(drop), verdict);
+    // Not fresh and forged is forged: time is asked of authentic bytes only.
+    if timestamp.is_empty() {
+        return;
+    }
+    let headers = svix_headers(SVIX, "msg_1", timestamp, svix_signature(KEY_2, "msg_1", timestamp, BODY));
+    assert_eq!(judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap_err(), Rejected::Mismatch);
+}
+
+#[test]
+fn svix_says_which_message_it_was() {
+    let headers = svix_headers(SVIX, "msg_1", NOW, good());
+    let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap();
+    let proof = Proof { secret: 0, message_id: Some("msg_1".into()), sent_at: Some(now()) };
+    assert_eq!(*verified.proof(), proof);
+    assert_eq!((verified.body(), verified.received_at()), (BODY.as_bytes(), now()));
+}
+
+#[rstest]
+#[case::no_id(&[1, 2], &[], Rejected::ProofMissing)]
+#[case::no_timestamp(&[0, 2], &[], Rejected::ProofMissing)]
+#[case::no_signature(&[0, 1], &[], Rejected::ProofMissing)]
+#[case::nothing(&[], &[], Rejected::ProofMissing)]
+#[case::id_twice(&[0, 0, 1, 2], &[], Rejected::ProofRepeated)]
+#[case::timestamp_twice(&[0, 1, 1, 2], &[], Rejected::ProofRepeated)]
+#[case::signature_twice(&[0, 1, 2, 2], &[], Rejected::ProofRepeated)]
+#[case::families_mixed(&[0, 1], &[2], Rejected::ProofMissing)]
+fn svix_headers_come_once(#[case] svix: &[usize], #[case] webhook: &[usize], #[case] reason: Rejected) {
+    let values = ["msg_1".to_owned(), NOW.to_owned(), good()];
+    let family = |names: [&'static str; 3], chosen: &[usize]| {
+        chosen.iter().map(|index| (names[*index], values[*index].clone())).collect::<Vec<_>>()
+    };
+    let headers = [family(SVIX, svix), family(WEBHOOK, webhook)].concat();
+    assert_eq!(judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap_err(), reason);
+}
+
+#[test]
+fn svix_ids_have_no_dot() {
+    let headers = svix_headers(SVIX, "msg.1", NOW, svix_signature(KEY, "msg.1", NOW, BODY));
+    let verdict = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY);
+    assert_eq!(verdict.unwrap_err(), Rejected::ProofMalformed);
+}
+
+#[rstest]
+#[case::right(Some("token-1"), Ok(0))]
+#[case::second(Some("token-2"), Ok(1))]
+#[case::prefix(Some("token-"), Err(Rejected::Mismatch))]
+#[case::longer(Some("token-11"), Err(Rejected::Mismatch))]
+#[case::upper_case(Some("TOKEN-1"), Err(Rejected::Mismatch))]
+#[case::empty(Some(""), Err(Rejected::ProofMissing))]
+#[case::missing(None, Err(Rejected::ProofMissing))]
+fn tokens(#[case] token: Option<&str>, #[case] verdict: Result<usize, Rejected>) {
+    let secrets = r#"["token-1", "token-2"]"#;
+    let path = Scheme::Token(TokenPlace::Path);
+    assert_eq!(secret(judge(Attempt { token, ..Attempt::default() }, &path, secrets)), verdict);
+    let header = Scheme::Token(TokenPlace::Header("X-Api-Key".into()));
+    let headers: Vec<_> = token.map(|token| ("x-api-key", token.to_owned())).into_iter().collect();
+    let in_header = |headers| judge(Attempt { headers, ..Attempt::default() }, &header, secrets);
+    assert_eq!(secret(in_header(headers.clone())), verdict);
+    // The token in the other place is no token.
+    assert_eq!(judge(Attempt { token, ..Attempt::default() }, &header, secrets).unwrap_err(), Rejected::ProofMissing);
+    if verdict.is_ok() {
+        assert_eq!(in_header([headers.clone(), headers].concat()).unwrap_err(), Rejected::ProofRepeated);
+    }
+}
+
+fn basic(credentials: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(credentials))
+}
+
+#[rstest]
+#[case::right(vec![basic("user:pass")], Ok(0))]
+#[case::second(vec![basic("other:pa:ss")], Ok(1))]
+#[case::scheme_in_lower_case(vec![basic("user:pass").replace("Basic", "basic")], Ok(0))]
+#[case::wrong_password(vec![basic("user:wrong")], Err(Rejected::Mismatch))]
+#[case::no_password(vec![basic("user:")], Err(Rejected::Mismatch))]
+#[case::bearer(vec![basic("user:pass").replace("Basic", "Bearer")], Err(Rejected::ProofMalformed))]
+#[case::not_base64(vec!["Basic user:pass".to_owned()], Err(Rejected::ProofMalformed))]
+#[case::without_scheme(vec![BASE64_STANDARD.encode("user:pass")], Err(Rejected::ProofMalformed))]
+#[case::empty(vec![String::new()], Err(Rejected::ProofMissing))]
+#[case::missing(vec![], Err(Rejected::ProofMissing))]
+#[case::twice(vec![basic("user:pass"), basic("user:pass")], Err(Rejected::ProofRepeated))]
+fn basic_credentials(#[case] values: Vec<String>, #[case] verdict: Result<usize, Rejected>) {
+    let headers = values.into_iter().map(|value| ("Authorization", value)).collect();
+    let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Basic, r#"["user:pass", "other:pa:ss"]"#);
+    assert_eq!(secret(verified), verdict);
+}
+
+#[test]
+fn no_secret_means_refused() {
+    let schemes = [
+        hmac_scheme(Encoding::Hex, SignedTime::None),
+        Scheme::Svix,
+        Scheme::Token(TokenPlace::Path),
+        Scheme::Token(TokenPlace::Header("x".into())),
+        Scheme::Basic,
+    ];
+    for scheme in schemes {
+        for secrets in ["", "[]"] {
+            assert_eq!(judge(Attempt::default(), &scheme, secrets).unwrap_err(), Rejected::NoSecret, "{scheme:?}");
+        }
+    }
+}
+
+/// Plain's own test: <https://github.com/team-plain/sdk>, `verify-plain-webhook.test.ts`.
+#[test]
+fn known_answer_of_plain() {
+    let signature = "1bff4699de4fb5202a4b1e6cefd7b5fdfb02d19a67a1eb371dd417a45b0a47df".to_owned();
+    let attempt = Attempt { headers: vec![("x-signature", signature)], body: "hello-world", ..Attempt::default() };
+    assert!(judge(attempt, &hmac_scheme(Encoding::Hex, SignedTime::None), "secret").is_ok());
+}
+
+/// The key and message of the signature page of the `SmarterPay` wiki; the page prints no signature, this one was made
+/// with openssl.
+#[test]
+fn known_answer_of_smarterpay() {
+    let body = concat!(
+        r#"{ "events" :[ {  "id" : "0" ,  "created_at" : "2021-08-25T17:18:03.000Z", "resource_type": "mandate","#,
+        r#"  "event_source" : "10044000",  "customer_account" : "",  "AUDDIS" : "0",  "status" : "new_instruction","#,
+        r#"  "description" : "Test for webhook Mandate Subscription",  "bacs_reason_code" : "200 OK","#,
+        r#"  "bacs_description" : "Test",  "bacs_reference" : "",  "bacs_filename" : "" } ] }"#,
+    );
+    let signature = "4b4811c67d7c7a307c347d5bc0c426d024f77f24e68b0f4df4ae5b3cffea12ae".to_owned();
+    let attempt = Attempt { headers: vec![("x-signature", signature)], body, ..Attempt::default() };
+    assert!(judge(attempt, &hmac_scheme(Encoding::Hex, SignedTime::None), "ssecretwebhookkey").is_ok());
+}
+
+/// Svix' published example: <https://docs.svix.com/receiving/verifying-payloads/how-manual>.
+#[test]
+fn known_answer_of_svix() {
+    let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".to_owned();
+    let attempt = Attempt {
+        headers: svix_headers(SVIX, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", signature),
+        body: r#"{"test": 2432232314}"#,
+        now: Timestamp::from_second(1_614_265_330).unwrap(),
+        ..Attempt::default()
+    };
+    assert!(judge(attempt, &Scheme::Svix, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_ok());
+}
