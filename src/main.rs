@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use clientele::commands::{Services, cleanup, customers, deliver, local};
+use clientele::commands::{cleanup, customers, deliver, local};
 
 /// One current, correct record of every customer in DynamoDB, fed by webhooks.
 ///
@@ -23,24 +23,9 @@ struct Cli {
 enum Command {
     Send(deliver::Send),
     Event(deliver::Event),
-    Get {
-        #[command(flatten)]
-        get: customers::Get,
-        #[command(flatten)]
-        services: Services,
-    },
-    List {
-        #[command(flatten)]
-        list: customers::List,
-        #[command(flatten)]
-        services: Services,
-    },
-    Cleanup {
-        #[command(flatten)]
-        cleanup: cleanup::Cleanup,
-        #[command(flatten)]
-        services: Services,
-    },
+    Get(customers::Get),
+    List(customers::List),
+    Cleanup(cleanup::Cleanup),
 }
 
 #[tokio::main]
@@ -62,8 +47,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         None => local::local(cli.local).await,
         Some(Command::Send(send)) => tokio::task::spawn_blocking(move || deliver::send(&send)).await?,
         Some(Command::Event(event)) => deliver::event(&event),
-        Some(Command::Get { get, services }) => customers::get(get, &services).await,
-        Some(Command::List { list, services }) => customers::list(list, &services).await,
-        Some(Command::Cleanup { cleanup, services }) => cleanup::cleanup(cleanup, &services).await,
+        Some(Command::Get(get)) => customers::get(get).await,
+        Some(Command::List(list)) => customers::list(list).await,
+        Some(Command::Cleanup(cleanup)) => cleanup::cleanup(cleanup).await,
     }
 }

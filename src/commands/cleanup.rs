@@ -23,13 +23,16 @@ pub struct Cleanup {
     json: bool,
     #[command(flatten)]
     ports: LocalPorts,
+    #[command(flatten)]
+    services: Services,
 }
 
 /// Runs `clientele cleanup`. Each message is received and put back at once, which counts as one receive.
 ///
 /// # Errors
 /// When the queue cannot be read.
-pub async fn cleanup(cleanup: Cleanup, services: &Services) -> Result<()> {
+pub async fn cleanup(cleanup: Cleanup) -> Result<()> {
+    let services = &cleanup.services;
     let (clients, url) = services.cleanup_queue(cleanup.ports).await?;
     let mut seen = BTreeMap::new();
     while seen.len() < cleanup.limit {

@@ -36,6 +36,8 @@ pub struct Get {
     json: bool,
     #[command(flatten)]
     ports: LocalPorts,
+    #[command(flatten)]
+    services: Services,
 }
 
 /// List customers, newest change first.
@@ -58,13 +60,16 @@ pub struct List {
     json: bool,
     #[command(flatten)]
     ports: LocalPorts,
+    #[command(flatten)]
+    services: Services,
 }
 
 /// Runs `clientele get`.
 ///
 /// # Errors
 /// When there is no such customer, or the table cannot be read.
-pub async fn get(get: Get, services: &Services) -> Result<()> {
+pub async fn get(get: Get) -> Result<()> {
+    let services = &get.services;
     let (clients, table) = services.table(get.ports).await;
     let provider = get.provider.provider.name;
     let items = match get.account {
@@ -93,7 +98,8 @@ pub async fn get(get: Get, services: &Services) -> Result<()> {
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn list(list: List, services: &Services) -> Result<()> {
+pub async fn list(list: List) -> Result<()> {
+    let services = &list.services;
     let (clients, table) = services.table(list.ports).await;
     let client = &clients.dynamodb;
     let provider = list.provider.map_or("", |known| known.provider.name);

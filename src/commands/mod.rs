@@ -5,5 +5,3 @@ pub mod customers;
 pub mod deliver;
 pub mod local;
 mod services;
-
-pub use services::{LocalPorts, Services};

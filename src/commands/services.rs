@@ -6,7 +6,7 @@ use clientele_aws::Clients;
 
 /// The local stack, unless a table or queue is named: then AWS.
 #[derive(Args, Clone, Debug)]
-pub struct Services {
+pub(crate) struct Services {
     /// The customers' table on AWS, in the ordinary AWS environment (region, profile, credentials)
     #[arg(long, env = "CUSTOMERS_TABLE", value_name = "NAME", help_heading = "AWS instead of the local stack")]
     pub table: Option<String>,
@@ -17,7 +17,7 @@ pub struct Services {
 
 /// The ports of a local stack that runs in another process.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct LocalPorts {
+pub(crate) struct LocalPorts {
     /// The local stack's DynamoDB
     #[arg(long, default_value_t = 8000, value_name = "PORT")]
     pub dynamodb_port: u16,
@@ -28,7 +28,7 @@ pub struct LocalPorts {
 
 impl Services {
     /// Clients, and the table's name.
-    pub async fn table(&self, ports: LocalPorts) -> (Clients, String) {
+    pub(crate) async fn table(&self, ports: LocalPorts) -> (Clients, String) {
         match &self.table {
             Some(table) => (Clients::from_environment().await, table.clone()),
             None => (local(ports).await, "customers".to_owned()),
@@ -39,7 +39,7 @@ impl Services {
     ///
     /// # Errors
     /// When there is no local stack.
-    pub async fn cleanup_queue(&self, ports: LocalPorts) -> Result<(Clients, String)> {
+    pub(crate) async fn cleanup_queue(&self, ports: LocalPorts) -> Result<(Clients, String)> {
         if let Some(url) = &self.queue_url {
             return Ok((Clients::from_environment().await, url.clone()));
         }
@@ -51,7 +51,7 @@ impl Services {
 
     /// What to do when nothing can be reached.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match (&self.table, &self.queue_url) {
             (None, None) => {
                 "the local stack cannot be reached: start it with `cargo run`, or name a table (--table) or queue \

@@ -2,5 +2,20 @@
 //! DynamoDB and SQS through the real SDK. The tests of invariants have their names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod command;
+mod converges;
+mod door;
+mod erasure;
 mod event_files;
+mod gateway;
+mod generate;
+mod leaves;
+mod privacy;
+mod refusals;
+mod rooms;
+mod schemas;
+mod secrets;
+mod signers;
 mod support;
+mod the_template;
+mod translations;

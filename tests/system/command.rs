@@ -1,0 +1,229 @@
+//! The command as a stranger runs it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{all_items, case, drain, root};
+
+fn clientele(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
+    command.args(arguments).current_dir(root(""));
+    for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "WEBHOOK_SECRET"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = clientele(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+const ANY_PORTS: [&str; 6] = ["--port", "0", "--dynamodb-port", "0", "--sqs-port", "0"];
+
+#[test]
+fn once_shows_every_event_and_ends_well() {
+    let (code, shown, errors) = run(&[&["--once"], &ANY_PORTS[..]].concat());
+    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+    for case in crate::support::cases() {
+        assert!(shown.contains(&case.title()), "{}", case.title());
+    }
+    for word in ["applied", "duplicate", "stale", "ignored", "rejected", "401", "498", "customer.deleted NW-0003"] {
+        assert!(shown.contains(word), "{word}");
+    }
+    assert!(
+        shown.contains("63 deliveries as expected: 29 customers in the table, 3 cleanup messages on the queue."),
+        "{shown}"
+    );
+}
+
+/// An event that is not as expected ends the demonstration with 1, and says what differs.
+#[test]
+fn once_fails_when_something_is_not_as_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    for known in &clientele::providers::PROVIDERS {
+        std::fs::create_dir_all(folder.path().join(known.provider.name)).unwrap();
+    }
+    for ending in [".json", ".expected.json"] {
+        let file = format!("plain/customer-created{ending}");
+        let text = std::fs::read_to_string(root("events").join(&file))
+            .unwrap()
+            .replace("\"name\": \"Ada Byron\"", "\"name\": \"Eve\"");
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let events = folder.path().to_string_lossy().into_owned();
+    let (code, _, errors) = run(&[&["--once", "--events", &events], &ANY_PORTS[..]].concat());
+    assert_eq!(code, 1);
+    assert!(errors.contains(r#"name is "Ada Byron", should be "Eve""#), "{errors}");
+    assert!(errors.contains("error: 1 of 1 deliveries were not as expected"), "{errors}");
+}
+
+/// A local stack in another process. Its output is kept open, so that it can go on writing.
+struct Running(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
+
+impl Running {
+    fn start(arguments: &[&str]) -> (Self, [u16; 3]) {
+        let mut child = clientele(&[arguments, &ANY_PORTS].concat()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut ports = [0; 3];
+        for (port, name) in ports.iter_mut().zip(["Webhooks", "DynamoDB", "SQS"]) {
+            let mut line = String::new();
+            while !line.starts_with(name) {
+                line.clear();
+                assert!(lines.read_line(&mut line).unwrap() > 0, "no line {name}");
+            }
+            let address = line.split_whitespace().nth(1).unwrap();
+            *port = address.rsplit(':').next().unwrap().parse().unwrap();
+        }
+        (Self(child, lines), ports)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn customers_and_cleanups_are_shown_from_another_process() {
+    let (_running, [gateway, dynamodb, sqs]) = Running::start(&["--empty"]);
+    let to = format!("http://127.0.0.1:{gateway}");
+    let (dynamodb, sqs) = (dynamodb.to_string(), sqs.to_string());
+    let send = |provider: &str, case: &str| run(&["send", provider, case, "--to", &to]);
+    assert_eq!(send("plain", "customer-created").1, "200 {\"outcome\":\"applied\"}\n");
+    assert_eq!(send("plain", "customer-updated").1, "200 {\"outcome\":\"applied\"}\n");
+    assert_eq!(send("plain", "duplicate").1, "200 {\"outcome\":\"duplicate\"}\n");
+    assert_eq!(send("metrifox", "older-shape").1, "200 {\"outcome\":\"applied\"}\n");
+    assert_eq!(send("plain", "customer-deleted").1, "200 {\"outcome\":\"applied\"}\n");
+    assert_eq!(send("smarterpay", "unrelated-payment").1, "204 \n");
+    assert_eq!(send("plain", "tampered").0, 0);
+    let (code, _, errors) = run(&["send", "plain", "stale", "--to", &to, "--secret", "wrong"]);
+    assert_eq!((code, errors.contains("--secret")), (1, true), "{errors}");
+
+    let (code, shown, _) = run(&["list", "--dynamodb-port", &dynamodb]);
+    assert!(
+        code == 0 && shown.contains("Ada Lovelace") && shown.contains("(deleted)") && shown.contains("Olivia Oldham")
+    );
+    let (_, shown, _) = run(&["list", "--dynamodb-port", &dynamodb, "--email", "ADA.lovelace@example.com", "--json"]);
+    assert_eq!(shown.lines().count(), 1);
+    let (_, shown, _) = run(&["list", "--dynamodb-port", &dynamodb, "--external-id", "cust_legacy_731", "--json"]);
+    let item: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(item["name"], "Olivia Oldham");
+    let id = "c_01KA9CDZ5Y8M2QW7R4T6V3X1NB";
+    let (_, found, _) = run(&["get", "plain", id, "--dynamodb-port", &dynamodb, "--json"]);
+    let account = "w_01KA9C5W0T7N3E8QZV4R6M2XHB";
+    let (_, read, _) = run(&["get", "plain", id, "--account", account, "--dynamodb-port", &dynamodb, "--json"]);
+    assert_eq!(found, read);
+    let expected = &case("plain/customer-updated").expected.items[&format!("plain#{account}#{id}")];
+    let item: Value = serde_json::from_str(&read).unwrap();
+    assert_eq!(crate::support::timeless(item), crate::support::timeless(expected.clone()));
+    let (code, _, errors) = run(&["get", "plain", "nobody", "--dynamodb-port", &dynamodb]);
+    assert_eq!((code, errors.contains("no customer `nobody`")), (1, true));
+
+    for _ in 0..2 {
+        let (_, shown, _) = run(&["cleanup", "--sqs-port", &sqs, "--json"]);
+        let message: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(message["external_id"], "crm-1906");
+    }
+}
+
+/// Signed as API Gateway hands it over; the output is what `sam local invoke --event -` reads.
+#[test]
+fn event_prints_a_signed_event() {
+    let (code, event, _) = run(&["event", "plain/customer-updated"]);
+    let event: Value = serde_json::from_str(&event).unwrap();
+    assert_eq!((code, &event["version"]), (0, &Value::from("2.0")));
+    let parsed: aws_lambda_events::apigw::ApiGatewayV2httpRequest = serde_json::from_value(event.clone()).unwrap();
+    assert_eq!(parsed.route_key.as_deref(), Some("POST /webhooks/plain"));
+    assert_ne!(
+        event["headers"]["plain-request-signature"],
+        case("plain/customer-updated").event["headers"]["plain-request-signature"]
+    );
+    let (code, _, errors) = run(&["event", "plain/nothing"]);
+    assert_eq!((code, errors.contains("customer-updated")), (1, true), "{errors}");
+}
+
+/// Every event file is one that AWS' own types read.
+#[test]
+fn event_files_are_events_of_the_gateway() {
+    for case in crate::support::cases() {
+        let parsed: aws_lambda_events::apigw::ApiGatewayV2httpRequest =
+            serde_json::from_value(case.event.clone()).unwrap();
+        assert_eq!(parsed.version.as_deref(), Some("2.0"), "{}", case.title());
+        assert_eq!(parsed.path_parameters.contains_key("token"), case.known.provider.name == "metrifox");
+    }
+}
+
+/// What was answered 200 is there after the process was killed.
+#[test]
+fn data_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_string_lossy().into_owned();
+    let arguments = ["--empty", "--data-dir", data.as_str()];
+    let (running, [gateway, _, _]) = Running::start(&arguments);
+    let to = format!("http://127.0.0.1:{gateway}");
+    for (provider, case) in
+        [("plain", "customer-created"), ("metrifox", "customer-deleted"), ("plain", "customer-deleted")]
+    {
+        assert_eq!(run(&["send", provider, case, "--to", &to]).0, 0);
+    }
+    drop(running);
+
+    for _ in 0..2 {
+        let (_running, [_, dynamodb, sqs]) = Running::start(&arguments);
+        let (_, customers, _) = run(&["list", "--json", "--dynamodb-port", &dynamodb.to_string()]);
+        assert_eq!(customers.lines().count(), 3);
+        let (_, cleanups, _) = run(&["cleanup", "--json", "--sqs-port", &sqs.to_string()]);
+        assert_eq!(cleanups.lines().count(), 2, "{cleanups}");
+    }
+}
+
+/// A consumer's deletes survive as well.
+#[tokio::test]
+async fn deleted_messages_stay_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || {
+        let mut options = crate::support::options();
+        options.data_dir = Some(folder.path().join("data"));
+        options
+    };
+    let stack = clientele::stack::Stack::start(options()).await.unwrap();
+    for body in ["{\"n\":1}", "{\"n\":2}"] {
+        stack.clients.sqs.send_message().queue_url(&stack.queue_urls["inbox"]).message_body(body).send().await.unwrap();
+    }
+    let again = clientele::stack::Stack::start(options()).await.unwrap();
+    assert_eq!(drain(&again, "inbox").await.len(), 2);
+    let last = clientele::stack::Stack::start(options()).await.unwrap();
+    assert_eq!(drain(&last, "inbox").await.len(), 0);
+    assert_eq!(all_items(&last).await.len(), 0);
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    for (arguments, hint) in [
+        (&["list", "--dynamodb-port", "1"][..], "start it with `cargo run`"),
+        (&["send", "plane", "x"], "there are metrifox, smarterpay, plain, flexprice"),
+        (&["send", "plain", "customer-created", "--to", "http://127.0.0.1:1"], "no answer from http://127.0.0.1:1"),
+        (&["--template", "nowhere.yaml"], "--template"),
+        (&["--secret", "plain"], "<provider>=<value>"),
+        (&["--signature", "plain=x", "--empty"], "plain has one scheme only"),
+        (
+            &["--signature", "flexprice=none", "--empty", "--port", "0", "--dynamodb-port", "0", "--sqs-port", "0"],
+            "FLEXPRICE_SIGNATURE: expected `svix`",
+        ),
+        (&["event", "customer-created"], "<provider>/<case>"),
+    ] {
+        let (code, _, errors) = run(arguments);
+        assert!(code != 0 && errors.contains(hint), "{arguments:?}: {errors}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, _, errors) = run(&["--empty", "--port", "0", "--dynamodb-port", &port, "--sqs-port", "0"]);
+    assert_eq!((code, errors.contains("choose another port with --dynamodb-port")), (1, true), "{errors}");
+}

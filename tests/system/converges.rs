@@ -1,0 +1,193 @@
+//! Invariant 1: every order, repetition and interleaving ends in the same items and the same set of cleanup ids.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use clientele::events::signed_at;
+use clientele::stack::Stack;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::Value;
+
+use crate::generate::{Said, What, deliver};
+use crate::support::{all_items, drain, handle, stack, timeless};
+
+/// Two customers, ties in the version, a delete that is not the newest, and updates after it.
+fn history(run: usize) -> Vec<Said> {
+    let said =
+        |customer: &str, version, event, what| Said { customer: format!("{customer}-{run}"), version, event, what };
+    vec![
+        said("ada", 0, 1, What::Created),
+        said("ada", 0, 2, What::Updated),
+        said("ada", 7_000, 3, What::Updated),
+        said("ada", 7_000, 4, What::Updated),
+        said("bob", 0, 5, What::Created),
+        said("bob", 3_000, 6, What::Deleted),
+        said("bob", 9_000, 7, What::Updated),
+    ]
+}
+
+/// What the history comes to, read off it by hand: ada is as event 4 says, bob is gone.
+fn assert_final(items: &[Value], provider: &str, run: usize) {
+    let find = |customer: &str| {
+        let id = format!("{customer}-{run}");
+        items.iter().find(|item| item["provider"] == provider && item["customer_id"] == id.as_str()).unwrap()
+    };
+    let name = find("ada")["name"].as_str().unwrap();
+    assert_eq!(name, format!("ada-{run} v7000 e4"), "{provider}");
+    // SmarterPay has no deletes: there event 6 is one more update.
+    let bob = find("bob");
+    if provider == "smarterpay" {
+        assert_eq!(bob["name"], format!("bob-{run} v9000 e7"));
+    } else {
+        assert_eq!((bob["status"].as_str(), bob.get("name")), (Some("deleted"), None), "{provider}");
+    }
+}
+
+const PROVIDERS: [&str; 4] = ["metrifox", "smarterpay", "plain", "flexprice"];
+
+async fn deliver_to(stack: &Stack, provider: &str, said: &Said) {
+    let event = deliver(provider, std::slice::from_ref(said), signed_at());
+    let answer = handle(&stack.receivers[provider], &event, signed_at()).await;
+    assert_eq!(answer.status_code, 200, "{answer:?}");
+}
+
+/// An index into the history, over and over: every event at least once, in any order, with repetitions.
+fn any_schedule() -> impl Strategy<Value = Vec<usize>> {
+    let length = history(0).len();
+    let repeats = prop::collection::vec(0..length, 0..6);
+    repeats.prop_map(move |repeats| (0..length).chain(repeats).collect::<Vec<_>>()).prop_shuffle()
+}
+
+fn schedules(number: u32) -> Vec<Vec<usize>> {
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    (0..number).map(|_| any_schedule().new_tree(&mut runner).unwrap().current()).collect()
+}
+
+/// Every permutation of the first four events, and random schedules of all with repetitions; of each provider.
+#[tokio::test]
+async fn converges() {
+    let stack = stack().await;
+    let mut orders = permutations(&[0, 1, 2, 3]);
+    for order in &mut orders {
+        order.extend(4..history(0).len());
+    }
+    orders.extend(schedules(60));
+    let mut expected_cleanups = BTreeSet::new();
+    for provider in PROVIDERS {
+        for (run, order) in orders.iter().enumerate() {
+            let history = history(run);
+            for index in order {
+                deliver_to(&stack, provider, &history[*index]).await;
+            }
+            if provider != "smarterpay" {
+                let account = [("plain", "w_1"), ("metrifox", "t_1"), ("flexprice", "env_1")];
+                let account = account.iter().find(|(name, _)| *name == provider).unwrap().1;
+                expected_cleanups.insert(format!("{provider}#{account}#bob-{run}"));
+            }
+        }
+    }
+    let items = all_items(&stack).await;
+    for provider in PROVIDERS {
+        // All runs end alike, in every attribute but for the customer's own id.
+        let of_run = |run: usize| {
+            let of_run = |item: &&Value| {
+                let id = item["customer_id"].as_str().unwrap();
+                item["provider"] == provider && id.ends_with(&format!("-{run}"))
+            };
+            let alike = |item: &Value| {
+                timeless(item.clone())
+                    .to_string()
+                    .replace(&format!("ada-{run}"), "ada")
+                    .replace(&format!("bob-{run}"), "bob")
+            };
+            items.iter().filter(of_run).map(alike).collect::<Vec<_>>()
+        };
+        assert_eq!(of_run(0).len(), 2);
+        for (run, order) in orders.iter().enumerate() {
+            assert_final(&items, provider, run);
+            assert_eq!(of_run(run), of_run(0), "{provider}: {order:?}");
+        }
+    }
+    assert_eq!(cleanup_ids(&stack).await, expected_cleanups);
+}
+
+/// All events of many histories at once, each several times.
+#[tokio::test(flavor = "multi_thread")]
+async fn converges_concurrently() {
+    let stack = stack().await;
+    for run in 0..40 {
+        let history = history(run);
+        for provider in PROVIDERS {
+            let schedule = &schedules(40)[run];
+            let deliveries =
+                schedule.iter().chain(schedule).map(|index| deliver_to(&stack, provider, &history[*index]));
+            futures_util::future::join_all(deliveries).await;
+        }
+    }
+    let items = all_items(&stack).await;
+    for run in 0..40 {
+        for provider in PROVIDERS {
+            assert_final(&items, provider, run);
+        }
+    }
+    assert_eq!(cleanup_ids(&stack).await.len(), 40 * 3);
+    assert!(items.iter().all(|item| item.get("cleanup").is_none()));
+}
+
+/// A function that dies at any await, and the redelivery after it.
+#[tokio::test]
+async fn converges_after_a_crash_at_any_await() {
+    let stack = stack().await;
+    for polls in 0..60 {
+        let history = history(polls);
+        for said in &history {
+            let event = deliver("plain", std::slice::from_ref(said), signed_at());
+            let crashed = die_after(polls, handle(&stack.receivers["plain"], &event, signed_at()));
+            // The process is gone, but what it has sent may still arrive.
+            crashed.await;
+        }
+        for said in &history {
+            deliver_to(&stack, "plain", said).await;
+        }
+    }
+    let items = all_items(&stack).await;
+    for run in 0..60 {
+        assert_final(&items, "plain", run);
+    }
+    assert!(items.iter().all(|item| item.get("cleanup").is_none() && item.get("cleanup_due").is_none()));
+    assert_eq!(cleanup_ids(&stack).await.len(), 60);
+}
+
+/// Polls a future so often, then drops it.
+async fn die_after<F: Future>(polls: usize, future: F) {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return;
+        }
+        // Lets the sockets make progress between two polls.
+        tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+    }
+}
+
+async fn cleanup_ids(stack: &Stack) -> BTreeSet<String> {
+    let messages = drain(stack, "cleanup").await;
+    messages.iter().map(|message| message["cleanup_id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn permutations(of: &[usize]) -> Vec<Vec<usize>> {
+    if of.is_empty() {
+        return vec![vec![]];
+    }
+    let with_first = |index: usize| {
+        let rest: Vec<_> = of.iter().copied().filter(|other| *other != of[index]).collect();
+        permutations(&rest).into_iter().map(move |rest| [vec![of[index]], rest].concat())
+    };
+    (0..of.len()).flat_map(with_first).collect()
+}

@@ -1,0 +1,132 @@
+//! Invariants 2 and 3: a delete is final and leaves nothing personal; an event costs one write request.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use clientele::events::{Case, signed_at};
+use serde_json::json;
+
+use crate::door::Door;
+use crate::generate::{Said, What, deliver};
+use crate::support::{all_items, cases, drain, handle, item, scheme, stack};
+
+fn said(version: i64, event: u32, what: What) -> Said {
+    Said { customer: "zelda-canary".into(), version, event, what }
+}
+
+/// No event before or after a delete brings personal data back, whatever its time.
+#[tokio::test]
+async fn delete_is_final() {
+    let stack = stack().await;
+    let others = [
+        said(-86_000_000, 1, What::Created),
+        said(5_000, 2, What::Updated),
+        said(80_000_000, 3, What::Updated),
+        said(80_000_000, 4, What::Created),
+    ];
+    let pk = |provider: &str, account: &str| format!("{provider}#{account}#zelda-canary");
+    for (provider, account) in [("plain", "w_1"), ("metrifox", "t_1"), ("flexprice", "env_1")] {
+        let send = async |said: &Said| {
+            let event = deliver(provider, std::slice::from_ref(said), signed_at());
+            handle(&stack.receivers[provider], &event, signed_at()).await.body.unwrap()
+        };
+        send(&others[1]).await;
+        assert!(item(&stack, &pk(provider, account)).await.unwrap().to_string().contains("zelda-canary@example.com"));
+        assert_eq!(send(&said(4_000, 9, What::Deleted)).await, r#"{"outcome":"applied"}"#);
+        for other in &others {
+            assert_eq!(send(other).await, r#"{"outcome":"stale"}"#);
+        }
+        let tombstone = item(&stack, &pk(provider, account)).await.unwrap();
+        let mut names: Vec<_> = tombstone.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let allowed =
+            ["account", "customer_id", "deleted_at", "last_event", "pk", "provider", "rank", "schema", "sk", "status"];
+        assert_eq!(names, allowed, "{provider}");
+        for personal in ["@example.com", "x-zelda", "zelda-canary v"] {
+            assert!(!tombstone.to_string().contains(personal), "{provider}: {personal}");
+        }
+        let cleanups = drain(&stack, "cleanup").await;
+        assert_eq!(cleanups.len(), 1, "{provider}");
+        assert_eq!(cleanups[0]["cleanup_id"], pk(provider, account));
+        assert_eq!(cleanups[0]["external_id"], "x-zelda-canary");
+        assert_eq!(cleanups[0]["identifiers"]["emails"], json!(["zelda-canary@example.com"]));
+    }
+}
+
+/// A delete before the first event of its customer is a tombstone too.
+#[tokio::test]
+async fn delete_may_come_first() {
+    let stack = stack().await;
+    for (said, outcome) in [(said(0, 2, What::Deleted), "applied"), (said(9_000, 1, What::Created), "stale")] {
+        let event = deliver("plain", &[said], signed_at());
+        let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
+        assert_eq!(answer.body.unwrap(), format!(r#"{{"outcome":"{outcome}"}}"#));
+    }
+    assert_eq!(all_items(&stack).await[0]["status"], "deleted");
+}
+
+/// A tombstone whose message was never sent: the redelivered event finds it and sends it; other events leave it.
+#[tokio::test]
+async fn a_redelivered_delete_sends_the_message_that_waits() {
+    let stack = stack().await;
+    let delete = deliver("plain", &[said(0, 2, What::Deleted)], signed_at());
+    handle(&stack.receivers["plain"], &delete, signed_at()).await;
+    let [sent] = &drain(&stack, "cleanup").await[..] else { panic!("one message") };
+    let mark = |name: &str, value: String| {
+        let request = stack.clients.dynamodb.update_item().table_name("customers");
+        let request = request.key("pk", AttributeValue::S("plain#w_1#zelda-canary".into()));
+        let request = request.key("sk", AttributeValue::S("customer".into()));
+        request
+            .update_expression(format!("SET {name} = :v"))
+            .expression_attribute_values(":v", AttributeValue::S(value))
+    };
+    mark("cleanup", sent.to_string()).send().await.unwrap();
+    mark("cleanup_due", "2026-11-20T12:00:00Z".into()).send().await.unwrap();
+
+    let update = deliver("plain", &[said(9_000, 3, What::Updated)], signed_at());
+    handle(&stack.receivers["plain"], &update, signed_at()).await;
+    assert_eq!(drain(&stack, "cleanup").await.len(), 0);
+
+    let answer = handle(&stack.receivers["plain"], &delete, signed_at()).await;
+    assert_eq!(answer.body.unwrap(), r#"{"outcome":"duplicate"}"#);
+    assert_eq!(drain(&stack, "cleanup").await, std::slice::from_ref(sent));
+    let tombstone = item(&stack, "plain#w_1#zelda-canary").await.unwrap();
+    assert!(tombstone.get("cleanup").is_none() && tombstone.get("cleanup_due").is_none());
+
+    handle(&stack.receivers["plain"], &delete, signed_at()).await;
+    assert_eq!(drain(&stack, "cleanup").await.len(), 0);
+}
+
+/// Counted at the emulators' doors: an event is one call of the table and no read; a delete is two, and one message.
+#[tokio::test]
+async fn one_write_per_event() {
+    let stack = stack().await;
+    let (door, receivers) = Door::before(&stack).await;
+    let mut units = BTreeMap::new();
+    for case in cases() {
+        door.forget();
+        let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
+        handle(&receivers[case.known.provider.name], &fresh.event, signed_at()).await;
+        let mut expected = vec!["DynamoDB_20120810.PutItem"; customer_events(&case)];
+        if !case.expected.cleanup.is_empty() {
+            expected.extend(["AmazonSQS.SendMessage", "DynamoDB_20120810.UpdateItem"]);
+        }
+        assert_eq!(door.calls(), expected, "{}", case.title());
+        units.insert(case.title(), door.write_units());
+    }
+    // Items under 1 KB: one unit where no index key changes, one more for each that does.
+    assert_eq!(units["plain/unmarked-as-spam"], [1.0]);
+    assert_eq!(units["plain/to-be-deleted"], [3.0]);
+    assert_eq!(units["flexprice/same-second-second"], [1.0]);
+    // A refused write is billed, but not reported.
+    assert_eq!(units["plain/stale"], [] as [f64; 0]);
+}
+
+/// The events of a case that are about customers, by its answer.
+fn customer_events(case: &Case) -> usize {
+    let answer = case.expected.answer.clone().unwrap_or_default();
+    let counts = answer["outcomes"].as_object().cloned().unwrap_or_default();
+    let several = counts.iter().filter(|(outcome, _)| *outcome != "ignored").map(|(_, count)| count.as_u64().unwrap());
+    let one = ["applied", "duplicate", "stale"].iter().filter(|outcome| answer["outcome"] == **outcome).count();
+    usize::try_from(several.sum::<u64>()).unwrap() + one
+}

@@ -1,0 +1,213 @@
+//! Invariants 5, 7 and 8: closed by default, all refusals alike, and no bytes that break anything.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clientele::events::signed_at;
+use clientele::providers::PROVIDERS;
+use clientele::signing::Unsigned;
+use clientele::stack::Stack;
+use clientele_aws::HttpAnswer;
+use clientele_model::{Dialect, Provider, Scheme, TokenPlace, Verified};
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::generate::signed;
+use crate::support::{all_items, case, cases, handle, options, receiver, scheme, stack};
+
+/// A provider whose code must not run.
+static UNREACHABLE: Provider = Provider {
+    name: "unreachable",
+    scheme_variable: None,
+    scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+    translate: |_: &Verified| panic!("provider code ran for an unproved delivery"),
+    redact: |_| panic!("provider code ran for an unproved delivery"),
+    dropped: &[],
+};
+
+/// No secret, no proof, a garbled header: refused, and no line of provider code ran.
+#[tokio::test]
+async fn closed_by_default() {
+    let stack = stack().await;
+    for (secrets, token) in [("[]", "x"), ("[]", ""), ("secret", ""), ("secret", "secre"), ("secret", "[]")] {
+        let environment = |name: &str| match name {
+            "WEBHOOK_SECRETS" => Some(secrets.to_owned()),
+            name => stack.environments["plain"].get(name).cloned(),
+        };
+        let config = clientele_aws::Config::read(&UNREACHABLE, environment).unwrap();
+        let start = clientele_aws::Receiver::start(&UNREACHABLE, config, &stack.clients, signed_at());
+        let receiver = start.await.unwrap();
+        let event = json!({ "pathParameters": { "token": token }, "body": "{}" });
+        assert_eq!(handle(&receiver, &event, signed_at()).await.status_code, 401, "{secrets} {token}");
+    }
+
+    // Every provider, with no secret configured, refuses what is rightly signed with its local one.
+    let mut options = options();
+    for known in &PROVIDERS {
+        options.set(known, "WEBHOOK_SECRETS", "[]".into());
+    }
+    let closed = Stack::start(options).await.unwrap();
+    for case in cases() {
+        let answer = handle(&receiver(&closed, &case), &case.event, signed_at()).await;
+        assert_eq!(answer.status_code, case.known.provider.dialect.rejected_status, "{}", case.title());
+    }
+    assert_eq!(all_items(&closed).await, [] as [Value; 0]);
+}
+
+/// Every way to be refused, for each provider: the same bytes, but for the status that the provider asks for.
+#[tokio::test]
+async fn answers_never_help_a_forger() {
+    let stack = stack().await;
+    let mut bodies = BTreeSet::new();
+    for title in [
+        "metrifox/customer-created",
+        "smarterpay/customer-created",
+        "plain/customer-created",
+        "flexprice/customer-created",
+    ] {
+        let case = case(title);
+        let scheme_of_case = scheme(&case);
+        let name = scheme_header(&scheme_of_case);
+        let mut refused = vec![];
+        let mut attempt = async |event: &Value, now| {
+            let HttpAnswer { status_code, headers, body, .. } = handle(&receiver(&stack, &case), event, now).await;
+            refused.push((status_code, headers, body));
+        };
+        let change = |change: &dyn Fn(&mut Value)| {
+            let mut event = case.event.clone();
+            change(&mut event);
+            event
+        };
+        let long_after = signed_at() + SignedDuration::from_secs(301);
+        attempt(&json!({}), signed_at()).await;
+        attempt(&change(&|event| event["headers"] = json!({})), signed_at() + SignedDuration::from_secs(1)).await;
+        attempt(&change(&|event| event["pathParameters"] = json!(null)), long_after).await;
+        attempt(&change(&|event| event["headers"][name] = json!("garbled é\u{0}")), long_after).await;
+        attempt(&change(&|event| event["headers"][name.to_uppercase()] = json!("again")), long_after).await;
+        attempt(&change(&|event| event["isBase64Encoded"] = json!(true)), long_after).await;
+        attempt(&change(&|event| event["body"] = json!("x".repeat(262_145))), signed_at()).await;
+        let forged = case.fresh(&scheme(&case), "whsec_b3RoZXI=", signed_at()).unwrap().event;
+        attempt(&forged, signed_at()).await;
+        if title.starts_with("plain") || title.starts_with("flexprice") {
+            attempt(&case.event, long_after).await;
+            attempt(&case.event, signed_at() - SignedDuration::from_secs(301)).await;
+        }
+        if title.starts_with("plain") {
+            let unsigned = Unsigned {
+                body: r#"{"webhookMetadata":{"webhookDeliveryAttemptTimestamp":"x"}}"#.into(),
+                message_id: String::new(),
+            };
+            let mut event = signed(case.known, &unsigned, signed_at());
+            event["body"] = json!(unsigned.body);
+            attempt(&event, signed_at()).await;
+        }
+        let wanted = case.known.provider.dialect.rejected_status;
+        for (status, headers, body) in refused {
+            // The token in the path proves nothing about headers and age: what is left of those is a good delivery.
+            if status == 200 {
+                assert!(title.starts_with("metrifox") || title.starts_with("smarterpay"), "{title}");
+                continue;
+            }
+            assert!(status == wanted || status == 413, "{title}: {status}");
+            bodies.insert((format!("{headers:?}"), body));
+        }
+    }
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    assert_eq!(bodies.first().unwrap().1.as_deref(), Some(r#"{"outcome":"rejected"}"#));
+}
+
+fn scheme_header(scheme: &Scheme) -> &str {
+    match scheme {
+        Scheme::Hmac { header, .. } => header,
+        Scheme::Svix => "svix-signature",
+        Scheme::Token(_) | Scheme::Basic => "authorization",
+    }
+}
+
+/// The freshness window is inclusive, and a setting.
+#[tokio::test]
+async fn stale_deliveries_are_rightly_signed() {
+    let stack = stack().await;
+    for (title, seconds, status) in [
+        ("plain/customer-created", 300, 200),
+        ("plain/customer-created", 301, 401),
+        ("plain/customer-created", -300, 200),
+        ("plain/customer-created", -301, 401),
+        ("flexprice/customer-created", 300, 200),
+        ("flexprice/customer-created", 301, 401),
+        ("smarterpay/customer-created", 1_000_000, 200),
+    ] {
+        let case = case(title);
+        let now = signed_at() + SignedDuration::from_secs(seconds);
+        let answer = handle(&receiver(&stack, &case), &case.event, now).await;
+        assert_eq!(answer.status_code, status, "{title} {seconds}");
+    }
+}
+
+/// A delivery at the limit is taken, one byte more is not, whichever way the gateway hands it over.
+#[tokio::test]
+async fn the_size_limit_is_exact() {
+    let stack = stack().await;
+    let case = case("smarterpay/unrelated-payment");
+    for (bytes, status) in [(262_144, 204), (262_145, 413)] {
+        let body = case.body().unwrap();
+        let body = format!("{body}{}", " ".repeat(bytes - body.len()));
+        let mut event = signed(case.known, &Unsigned { body: body.clone(), message_id: String::new() }, signed_at());
+        assert_eq!(handle(&receiver(&stack, &case), &event, signed_at()).await.status_code, status);
+        event["body"] = BASE64_STANDARD.encode(body).into();
+        event["isBase64Encoded"] = true.into();
+        assert_eq!(handle(&receiver(&stack, &case), &event, signed_at()).await.status_code, status);
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        Just(json!("2026-11-20T12:00:00Z")),
+        "-?[1-9][0-9]{0,50}(\\.[0-9]{1,50})?(e[+-]?[0-9]{1,12})?".prop_map(|text| serde_json::from_str(&text).unwrap()),
+    ];
+    let names =
+        "id|type|event_type|customer|events|email|fullName|updatedAt|updated_at|data|payload|name|status|[a-z]{0,3}";
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(names, inner, 0..6).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever a payload holds, translating it does not panic, and what comes of it can be written down.
+    #[test]
+    fn bounded_for_any_payload(json in any_json(), place in 0..8usize, bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let titles = ["metrifox/customer-created", "smarterpay/customer-created", "plain/customer-created", "flexprice/older-shape"];
+        let pointers = ["/data/customer", "/events/0", "/payload/customer", "/customer"];
+        let case = case(titles[place % 4]);
+        let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
+        // Either the whole body, or fields of the customer under names that are expected there.
+        if place >= 4 {
+            body = json;
+        } else if let (Some(fields), Some(record)) = (json.as_object(), body.pointer_mut(pointers[place]).and_then(Value::as_object_mut)) {
+            record.extend(fields.clone());
+            let names: Vec<_> = record.keys().cloned().collect();
+            for (name, value) in names.iter().zip(fields.values()) {
+                record.insert(name.clone(), value.clone());
+            }
+        }
+        for body in [body.to_string().into_bytes(), bytes] {
+            for translation in crate::translations::translate(case.known.provider.name, &body) {
+                if let Ok(clientele_model::Translated::Event(event)) = translation {
+                    serde_json::to_string(&event.item(signed_at())).unwrap();
+                }
+            }
+        }
+    }
+}

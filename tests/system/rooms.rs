@@ -1,0 +1,107 @@
+//! Invariant 10: dependencies between crates are those of the table in ARCHITECTURE.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::root;
+
+struct Package {
+    /// What it depends on outside of tests.
+    normal: BTreeSet<String>,
+}
+
+fn packages() -> BTreeMap<String, Package> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--format-version=1", "--no-deps", "--offline"]).current_dir(root(""));
+    let metadata: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter().map(|package| {
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let normal = dependencies.filter(|dependency| dependency["kind"].is_null());
+        let normal = normal.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect();
+        (package["name"].as_str().unwrap().to_owned(), Package { normal })
+    });
+    packages.collect()
+}
+
+const PROVIDERS: [&str; 4] = ["clientele-metrifox", "clientele-smarterpay", "clientele-plain", "clientele-flexprice"];
+
+#[test]
+fn rooms() {
+    let packages = packages();
+    let names: BTreeSet<_> = packages.keys().map(String::as_str).collect();
+    let mut known = BTreeSet::from(["clientele", "clientele-aws", "clientele-model"]);
+    known.extend(PROVIDERS);
+    assert_eq!(names, known, "a new member needs a line here and in ARCHITECTURE.md");
+
+    let ours = |name: &str| {
+        let normal = packages[name].normal.iter().filter(|dependency| dependency.starts_with("clientele"));
+        normal.map(String::as_str).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(ours("clientele-model"), BTreeSet::new());
+    assert_eq!(ours("clientele-aws"), BTreeSet::from(["clientele-model"]));
+    for provider in PROVIDERS {
+        assert_eq!(ours(provider), BTreeSet::from(["clientele-aws", "clientele-model"]), "{provider}");
+        assert!(!packages[provider].normal.iter().any(|name| name.starts_with("aws-")), "{provider} has an SDK client");
+    }
+    for (name, package) in &packages {
+        assert!(!package.normal.contains("clientele"), "{name} depends on the command");
+        if name != "clientele" {
+            let emulators = ["dynoxide", "rustack", "axum"];
+            let emulator =
+                package.normal.iter().find(|name| emulators.iter().any(|emulator| name.starts_with(emulator)));
+            assert_eq!(emulator, None, "{name}");
+        }
+    }
+}
+
+/// The model is pure: no AWS, no runtime, no environment, no clock.
+#[test]
+fn the_model_is_pure() {
+    let model = &packages()["clientele-model"].normal;
+    let impure = ["aws", "lambda", "tokio", "tracing", "reqwest", "hyper"];
+    assert!(!model.iter().any(|name| impure.iter().any(|prefix| name.starts_with(prefix))), "{model:?}");
+    for entry in std::fs::read_dir(root("shared/model/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for impure in ["std::env", "::now()", "std::fs", "std::net", "SystemTime", "Instant"] {
+            assert!(!text.contains(impure), "{} has {impure}", path.display());
+        }
+    }
+}
+
+/// In a provider's crate only `main` knows that there is AWS.
+#[test]
+fn providers_are_pure_but_for_main() {
+    for provider in PROVIDERS {
+        let name = provider.strip_prefix("clientele-").unwrap();
+        let mut files = BTreeSet::new();
+        for entry in std::fs::read_dir(root(&format!("functions/{name}/src"))).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_name().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let impure = ["clientele_aws", "lambda_runtime", "tokio", "std::env", "Timestamp::now()"];
+            assert!(file == "main.rs" || !impure.iter().any(|impure| text.contains(impure)), "{name}/{file}");
+            files.insert(file);
+        }
+        for alike in ["main.rs", "lib.rs", "signature.rs", "payload.rs", "translate.rs"] {
+            assert!(files.contains(alike), "{name} has no {alike}");
+        }
+    }
+}
+
+#[test]
+fn the_map_names_every_member() {
+    let map = std::fs::read_to_string(root("ARCHITECTURE.md")).unwrap();
+    for folder in [
+        "shared/model",
+        "shared/aws",
+        "functions/metrifox",
+        "functions/smarterpay",
+        "functions/plain",
+        "functions/flexprice",
+    ] {
+        assert!(map.contains(folder), "ARCHITECTURE.md does not name {folder}");
+    }
+}

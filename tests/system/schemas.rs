@@ -1,0 +1,84 @@
+//! docs/schema is what the types say, and what is written is what docs/schema says.
+//!
+//! `UPDATE=1 cargo test schemas` writes the files.
+
+use clientele::events::signed_at;
+use clientele_model::{Kept, Scheme, TokenPlace, schema};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::support::{cases, root};
+
+fn checked_in(name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(root(&format!("docs/schema/{name}.json"))).unwrap()).unwrap()
+}
+
+#[test]
+fn schemas_are_those_of_the_types() {
+    for (name, schema) in schema::all() {
+        if std::env::var_os("UPDATE").is_some() {
+            let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+            std::fs::write(root(&format!("docs/schema/{name}.json")), text).unwrap();
+        }
+        assert_eq!(checked_in(name), schema, "{name}");
+    }
+}
+
+fn assert_valid(validator: &Validator, value: &Value) {
+    let errors: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}: {value}");
+}
+
+#[test]
+fn what_is_written_is_valid() {
+    let item = jsonschema::validator_for(&checked_in("customer-item")).unwrap();
+    let cleanup = jsonschema::validator_for(&checked_in("cleanup-message")).unwrap();
+    let (mut items, mut messages) = (0, 0);
+    for case in cases() {
+        case.expected.items.values().for_each(|value| assert_valid(&item, value));
+        case.expected.cleanup.iter().for_each(|value| assert_valid(&cleanup, value));
+        items += case.expected.items.len();
+        messages += case.expected.cleanup.len();
+    }
+    assert!(items > 40 && messages == 3);
+}
+
+#[test]
+fn what_is_not_written_is_not_valid() {
+    let item = jsonschema::validator_for(&checked_in("customer-item")).unwrap();
+    let case = crate::support::case("plain/customer-deleted");
+    let tombstone = case.expected.items.values().next().unwrap().clone();
+    for (name, value) in [("name", json!("Grace")), ("external_id", json!("crm-1906")), ("status", json!("active"))] {
+        let mut wrong = tombstone.clone();
+        wrong[name] = value;
+        assert!(!item.is_valid(&wrong), "{name}");
+    }
+    let mut pending = tombstone;
+    pending["cleanup"] = json!("{}");
+    pending["cleanup_due"] = json!("2026-11-20T12:00:00Z");
+    assert_valid(&item, &pending);
+}
+
+/// Parked and quarantined messages have one shape.
+#[test]
+fn kept_messages_are_valid() {
+    let validator = jsonschema::validator_for(&checked_in("kept-message")).unwrap();
+    for case in cases() {
+        let verified = crate::translations::verified(
+            case.body().unwrap().as_bytes(),
+            &Scheme::Token(TokenPlace::Path),
+            signed_at(),
+        );
+        let kept = Kept::new(case.known.provider, &verified, "the table cannot be written");
+        let message = serde_json::to_value(&kept).unwrap();
+        assert_valid(&validator, &message);
+        let body: Value = serde_json::from_str(message["body"].as_str().unwrap()).unwrap();
+        assert!(!body.to_string().contains("\"otp"), "{}", case.title());
+        assert!(!body.to_string().contains("\"edit_token"), "{}", case.title());
+    }
+    let verified = crate::translations::verified(b"\xff no json", &Scheme::Token(TokenPlace::Path), signed_at());
+    let kept = Kept::new(cases()[0].known.provider, &verified, "the body is not JSON");
+    let message = serde_json::to_value(&kept).unwrap();
+    assert_valid(&validator, &message);
+    assert_eq!((&message["encoding"], &message["body"]), (&json!("base64"), &json!("/yBubyBqc29u")));
+}

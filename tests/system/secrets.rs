@@ -1,0 +1,141 @@
+//! Secrets of Secrets Manager: fetched at the start, kept for five minutes, and looked for once a minute after a
+//! mismatch.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use clientele::events::signed_at;
+use clientele::stack::Stack;
+use clientele_aws::{Clients, Config, Receiver};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::{case, handle, scheme, stack};
+
+/// A stand-in for Secrets Manager: the secret it holds (`None`: it fails), and how often it was asked.
+#[derive(Clone, Default)]
+struct Manager(Arc<Mutex<(Option<String>, usize)>>);
+
+impl Manager {
+    fn set(&self, secret: Option<&str>) {
+        self.0.lock().unwrap().0 = secret.map(str::to_owned);
+    }
+
+    fn asked(&self) -> usize {
+        self.0.lock().unwrap().1
+    }
+
+    async fn clients(&self, stack: &Stack) -> Clients {
+        let router = Router::new().fallback(get_secret_value).with_state(self.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("local", "local", None, None, "test"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(url);
+        let secrets_manager = aws_sdk_secretsmanager::Client::from_conf(config.build());
+        Clients { secrets_manager, ..stack.clients.clone() }
+    }
+}
+
+async fn get_secret_value(State(Manager(state)): State<Manager>) -> (StatusCode, String) {
+    let mut state = state.lock().unwrap();
+    state.1 += 1;
+    match &state.0 {
+        Some(secret) => (StatusCode::OK, serde_json::json!({ "SecretString": secret }).to_string()),
+        None => (StatusCode::BAD_REQUEST, r#"{"__type":"DecryptionFailure"}"#.to_owned()),
+    }
+}
+
+async fn start(stack: &Stack, manager: &Manager) -> Result<Receiver, String> {
+    let environment = |name: &str| match name {
+        "WEBHOOK_SECRETS" => None,
+        name => stack.environments["smarterpay"].get(name).cloned(),
+    };
+    let provider = case("smarterpay/customer-created").known.provider;
+    let config = Config::read(provider, environment).unwrap();
+    let clients = manager.clients(stack).await;
+    Receiver::start(provider, config, &clients, signed_at()).await.map_err(|error| error.to_string())
+}
+
+/// Delivers an event that is signed with `secret`, so many seconds after the start.
+async fn status(receiver: &Receiver, secret: &str, seconds: i64) -> u16 {
+    let case = case("smarterpay/customer-created");
+    let now: Timestamp = signed_at() + SignedDuration::from_secs(seconds);
+    let event = case.fresh(&scheme(&case), secret, now).unwrap().event;
+    handle(receiver, &event, now).await.status_code
+}
+
+#[tokio::test]
+async fn secrets_are_rotated_without_losing_a_delivery() {
+    let (stack, manager) = (stack().await, Manager::default());
+    manager.set(Some("old"));
+    let receiver = start(&stack, &manager).await.unwrap();
+    assert_eq!(status(&receiver, "old", 1).await, 200);
+    assert_eq!(manager.asked(), 1);
+
+    // Both are valid; the operator has just set it, and the first delivery with the new one looks for it.
+    manager.set(Some(r#"["new", "old"]"#));
+    assert_eq!(status(&receiver, "new", 60).await, 498, "secrets are a minute old, not older");
+    assert_eq!(manager.asked(), 1);
+    assert_eq!(status(&receiver, "new", 61).await, 200);
+    assert_eq!(status(&receiver, "old", 62).await, 200);
+    assert_eq!(manager.asked(), 2);
+
+    // The old one is gone at the next refresh, at the latest after five minutes.
+    manager.set(Some("new"));
+    assert_eq!(status(&receiver, "old", 361).await, 200);
+    assert_eq!(status(&receiver, "old", 362).await, 498);
+    assert_eq!(manager.asked(), 3);
+}
+
+#[tokio::test]
+async fn forgers_cannot_make_us_call() {
+    let (stack, manager) = (stack().await, Manager::default());
+    manager.set(Some("right"));
+    let receiver = start(&stack, &manager).await.unwrap();
+    for seconds in 0..60 {
+        assert_eq!(status(&receiver, "wrong", 100 + seconds).await, 498);
+    }
+    assert_eq!(manager.asked(), 2, "once at the start, once for the first mismatch");
+    // Nor when Secrets Manager fails, which costs nothing but the refresh.
+    manager.set(None);
+    for seconds in 0..60 {
+        assert_eq!(status(&receiver, "wrong", 200 + seconds).await, 498);
+        assert_eq!(status(&receiver, "right", 200 + seconds).await, 200);
+    }
+    assert_eq!(manager.asked(), 3);
+}
+
+#[tokio::test]
+async fn nothing_but_a_mismatch_looks_for_newer_secrets() {
+    let (stack, manager) = (stack().await, Manager::default());
+    manager.set(Some("right"));
+    let receiver = start(&stack, &manager).await.unwrap();
+    let now = signed_at() + SignedDuration::from_secs(200);
+    assert_eq!(handle(&receiver, &serde_json::json!({}), now).await.status_code, 498);
+    assert_eq!(manager.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_secret_refuses_until_it_is_set() {
+    let (stack, manager) = (stack().await, Manager::default());
+    manager.set(Some("[]"));
+    let receiver = start(&stack, &manager).await.unwrap();
+    assert_eq!(status(&receiver, "set", 1).await, 498);
+    manager.set(Some("set"));
+    assert_eq!(status(&receiver, "set", 61).await, 200);
+}
+
+#[tokio::test]
+async fn secrets_that_cannot_be_had_stop_the_start() {
+    let (stack, manager) = (stack().await, Manager::default());
+    assert_eq!(start(&stack, &manager).await.unwrap_err(), "Secrets Manager: DecryptionFailure");
+    manager.set(Some(r#"["a", ""]"#));
+    assert_eq!(start(&stack, &manager).await.unwrap_err(), "the secret in Secrets Manager: secret 2 is empty");
+}

@@ -1,0 +1,70 @@
+//! Deliveries signed by other people's libraries, sent over HTTP.
+
+use clientele::providers::known;
+use clientele::stack::{Options, Stack};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::gateway::post;
+use crate::support::{all_items, options, root};
+
+const SECRETS: [&str; 2] = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"];
+
+async fn stack() -> Stack {
+    let mut options: Options = options();
+    options.set(known("flexprice").unwrap(), "WEBHOOK_SECRETS", json!(SECRETS).to_string());
+    Stack::start(options).await.unwrap()
+}
+
+fn body(id: &str) -> String {
+    json!({ "customer": { "id": id, "name": format!("Customer {id}"), "environment_id": "env" }, "event_type": "customer.created" })
+        .to_string()
+}
+
+#[tokio::test]
+async fn svix_signs_and_we_accept() {
+    let stack = stack().await;
+    for (number, secret) in SECRETS.iter().enumerate() {
+        let webhook = svix::webhooks::Webhook::new(secret).unwrap();
+        for family in ["svix", "webhook"] {
+            let (id, body) = (format!("msg_{number}_{family}"), body(&format!("{number}-{family}")));
+            let now = Timestamp::now().as_second();
+            let signature = webhook.sign(&id, now, body.as_bytes()).unwrap();
+            let headers = [("id", id), ("timestamp", now.to_string()), ("signature", format!("v1,AAAA {signature}"))];
+            let headers = headers.map(|(name, value)| (format!("{family}-{name}"), value));
+            let (status, answer) = post(&stack, "/webhooks/flexprice", &headers, &body).await;
+            assert_eq!((status, answer.as_str()), (200, r#"{"outcome":"applied"}"#));
+            let (status, _) = post(&stack, "/webhooks/flexprice", &headers, &format!("{body} ")).await;
+            assert_eq!(status, 401);
+        }
+    }
+    assert_eq!(all_items(&stack).await.len(), 4);
+}
+
+#[tokio::test]
+async fn standard_webhooks_signs_and_we_accept() {
+    let stack = stack().await;
+    let webhook = standardwebhooks::Webhook::new(SECRETS[1]).unwrap();
+    let (id, body) = ("msg_standard", body("standard"));
+    let now = Timestamp::now().as_second();
+    let signature = webhook.sign(id, now, body.as_bytes()).unwrap();
+    let headers =
+        [("webhook-id", id.to_owned()), ("webhook-timestamp", now.to_string()), ("webhook-signature", signature)];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value));
+    let (status, answer) = post(&stack, "/webhooks/flexprice", &headers, &body).await;
+    assert_eq!((status, answer.as_str()), (200, r#"{"outcome":"applied"}"#));
+}
+
+/// And the other way round: what our signer makes, their verifier accepts.
+#[test]
+fn we_sign_and_svix_accepts() {
+    let case = crate::support::case("flexprice/customer-created");
+    let event = case.fresh(&crate::support::scheme(&case), SECRETS[0], Timestamp::now()).unwrap().event;
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in clientele::events::headers(&event) {
+        headers.insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+    }
+    let body = event["body"].as_str().unwrap();
+    svix::webhooks::Webhook::new(SECRETS[0]).unwrap().verify(body.as_bytes(), &headers).unwrap();
+    assert!(root("events").exists());
+}

@@ -1,0 +1,129 @@
+//! Invariant 9: table, indexes, queues, routes and environment of the local stack are those of template.yaml.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clientele::template::Template;
+use serde_yaml_ng::Value;
+
+use crate::support::{root, stack};
+
+fn yaml() -> Value {
+    serde_yaml_ng::from_str(&std::fs::read_to_string(root("template.yaml")).unwrap()).unwrap()
+}
+
+/// The resources of a type, read without the code under test.
+fn resources(kind: &str) -> BTreeMap<String, Value> {
+    let yaml = yaml();
+    let all = yaml["Resources"].as_mapping().unwrap();
+    let of_kind = all.iter().filter(|(_, resource)| resource["Type"] == kind);
+    of_kind.map(|(name, resource)| (name.as_str().unwrap().to_owned(), resource["Properties"].clone())).collect()
+}
+
+#[tokio::test]
+async fn the_template_is_the_truth() {
+    let stack = stack().await;
+
+    let tables = stack.clients.dynamodb.list_tables().send().await.unwrap().table_names.unwrap();
+    assert_eq!(tables, ["customers"]);
+    let described =
+        stack.clients.dynamodb.describe_table().table_name("customers").send().await.unwrap().table.unwrap();
+    let template = &resources("AWS::DynamoDB::Table")["CustomersTable"];
+    let key = |schema: &Value| {
+        let part =
+            |part: &Value| format!("{} {}", part["AttributeName"].as_str().unwrap(), part["KeyType"].as_str().unwrap());
+        schema.as_sequence().unwrap().iter().map(part).collect::<Vec<_>>()
+    };
+    let described_key = |schema: &[aws_sdk_dynamodb::types::KeySchemaElement]| {
+        schema.iter().map(|part| format!("{} {}", part.attribute_name, part.key_type.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(described_key(described.key_schema()), key(&template["KeySchema"]));
+    let is: BTreeSet<_> = described
+        .global_secondary_indexes()
+        .iter()
+        .map(|index| {
+            let projection = index.projection().unwrap().projection_type().unwrap().as_str().to_owned();
+            (index.index_name().unwrap().to_owned(), described_key(index.key_schema()), projection)
+        })
+        .collect();
+    let should: BTreeSet<_> = template["GlobalSecondaryIndexes"]
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(|index| {
+            let projection = index["Projection"]["ProjectionType"].as_str().unwrap().to_owned();
+            (index["IndexName"].as_str().unwrap().to_owned(), key(&index["KeySchema"]), projection)
+        })
+        .collect();
+    assert_eq!(is, should);
+    // And the template has the indexes of the contract.
+    let names: Vec<_> = should.iter().map(|(name, keys, _)| (name.as_str(), keys.join(", "))).collect();
+    assert_eq!(
+        names,
+        [
+            ("by-email", "email HASH".to_owned()),
+            ("by-external-id", "external_id HASH".to_owned()),
+            ("cleanup-due", "pk HASH, cleanup_due RANGE".to_owned()),
+        ]
+    );
+
+    let queues: BTreeSet<_> = stack.queue_urls.keys().map(String::as_str).collect();
+    assert_eq!(queues, BTreeSet::from(["cleanup", "inbox", "quarantine"]));
+    assert_eq!(resources("AWS::SQS::Queue").len(), queues.len());
+
+    let functions = resources("AWS::Serverless::Function");
+    assert_eq!(functions.len(), stack.receivers.len());
+    let globals = yaml()["Globals"]["Function"]["Environment"]["Variables"].clone();
+    for function in &stack.template.functions {
+        let provider = function.binary.strip_prefix("clientele-").unwrap();
+        let own = functions[&function.logical_id]["Environment"]["Variables"].clone();
+        let names = |value: &Value| {
+            value.as_mapping().unwrap().keys().map(|name| name.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        };
+        let should: BTreeSet<_> = names(&globals).union(&names(&own)).cloned().collect();
+        let is: BTreeSet<_> = stack.environments[provider].keys().cloned().collect();
+        assert_eq!(is, should, "{provider}");
+        assert_eq!(stack.environments[provider]["CUSTOMERS_TABLE"], "customers");
+        assert!(stack.environments[provider]["CLEANUP_QUEUE_URL"].ends_with("/cleanup"));
+    }
+    let routes: BTreeSet<_> = stack.template.functions.iter().flat_map(|function| function.routes.clone()).collect();
+    let routes: Vec<_> = routes.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+    assert_eq!(
+        routes,
+        [
+            "POST /webhooks/flexprice",
+            "POST /webhooks/metrifox",
+            "POST /webhooks/metrifox/{token}",
+            "POST /webhooks/plain",
+            "POST /webhooks/smarterpay",
+        ]
+    );
+}
+
+/// What the template says is what is made: another index in it is another index in the table.
+#[tokio::test]
+async fn another_template_is_another_stack() {
+    let text = std::fs::read_to_string(root("template.yaml")).unwrap();
+    let text =
+        text.replace("IndexName: by-email", "IndexName: by-letter").replace("  InboxQueue:\n", "  LetterBoxQueue:\n");
+    let text =
+        text.replace("!Ref InboxQueue", "!Ref LetterBoxQueue").replace("Path: /webhooks/plain", "Path: /letters/plain");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("template.yaml");
+    std::fs::write(&path, text).unwrap();
+    let stack = clientele::stack::Stack::start(clientele::stack::Options::ephemeral(path)).await.unwrap();
+    let table = stack.clients.dynamodb.describe_table().table_name("customers").send().await.unwrap().table.unwrap();
+    assert!(table.global_secondary_indexes().iter().any(|index| index.index_name() == Some("by-letter")));
+    assert!(stack.environments["plain"]["INBOX_QUEUE_URL"].ends_with("/letter-box"));
+    let (status, _) = crate::gateway::post(&stack, "/letters/plain", &[], "").await;
+    assert_eq!(status, 401);
+    let (status, _) = crate::gateway::post(&stack, "/webhooks/plain", &[], "").await;
+    assert_eq!(status, 404);
+}
+
+#[test]
+fn an_unknown_reference_is_named() {
+    let text = std::fs::read_to_string(root("template.yaml")).unwrap();
+    let template = Template::parse(&text.replace("!Ref MaxBodyBytes", "!ImportValue limits")).unwrap();
+    let error = template.environment(&template.functions[0], |_| Some(String::new())).unwrap_err();
+    assert_eq!(error.to_string(), "MetrifoxFunction: MAX_BODY_BYTES has no local value");
+}

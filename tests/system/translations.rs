@@ -1,0 +1,192 @@
+//! What is ignored, what is not understood, and why: the exact variant for each provider.
+
+use std::time::Duration;
+
+use clientele::providers::known;
+use clientele_model::{
+    Delivery, Request, Scheme, Secrets, TokenPlace, Translated, Translation, Untranslatable, Verified, verify,
+};
+use jiff::Timestamp;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::case;
+
+/// Any bytes as a verified delivery.
+pub(crate) fn verified(body: &[u8], scheme: &Scheme, now: Timestamp) -> Verified {
+    use base64::Engine;
+    let body = Some(base64::prelude::BASE64_STANDARD.encode(body));
+    let request = Request { token: Some("token".into()), body, is_base64: true, ..Request::default() };
+    let delivery = Delivery::accept(request, usize::MAX).unwrap();
+    let secrets = Secrets::parse("token", scheme).unwrap();
+    verify(delivery, scheme, &secrets, now, Duration::ZERO).unwrap()
+}
+
+pub(crate) fn translate(provider: &str, body: &[u8]) -> Vec<Translation> {
+    let verified = verified(body, &Scheme::Token(TokenPlace::Path), "2026-11-20T12:00:00Z".parse().unwrap());
+    (known(provider).unwrap().provider.translate)(&verified)
+}
+
+/// The first translation of an event file whose body was changed at a JSON pointer: `None` removes.
+fn changed(title: &str, pointer: &str, value: Option<Value>) -> Translation {
+    let case = case(title);
+    let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    match value {
+        Some(value) => parent.insert(name.into(), value),
+        None => Some(parent.remove(name).unwrap()),
+    };
+    translate(case.known.provider.name, body.to_string().as_bytes()).remove(0)
+}
+
+fn variant(translation: Translation) -> Result<&'static str, Untranslatable> {
+    translation.map(|translated| match translated {
+        Translated::Event(_) => "event",
+        Translated::Ignored(_) => "ignored",
+    })
+}
+
+use Untranslatable::{Missing, Partial, WrongType};
+
+#[rstest]
+#[case("plain/customer-updated", "/type", None, Err(Missing("type")))]
+#[case("plain/customer-updated", "/id", None, Err(Missing("id")))]
+#[case("plain/customer-updated", "/timestamp", Some(json!("noon")), Err(Missing("timestamp")))]
+#[case("plain/customer-updated", "/payload", Some(json!([])), Err(Missing("payload")))]
+#[case("plain/customer-updated", "/payload/customer", None, Err(Missing("the customer")))]
+#[case("plain/customer-updated", "/payload/customer/id", None, Err(Missing("customer id")))]
+#[case("plain/customer-updated", "/payload/customer/email", None, Err(Partial("email")))]
+#[case("plain/customer-updated", "/payload/customer/fullName", None, Err(Partial("fullName")))]
+#[case("plain/customer-updated", "/payload/customer/updatedAt", None, Err(Partial("updatedAt")))]
+#[case("plain/customer-updated", "/payload/customer/updatedAt", Some(json!(null)), Err(Missing("updatedAt")))]
+#[case("plain/customer-updated", "/payload/customer/email", Some(json!(null)), Ok("event"))]
+#[case("plain/customer-updated", "/payload/customer/externalId", None, Ok("event"))]
+#[case("plain/customer-updated", "/payload/customer/id", Some(json!("x".repeat(2048))), Err(Untranslatable::KeyTooLong))]
+#[case("plain/customer-updated", "/workspaceId", None, Ok("event"))]
+#[case("plain/customer-updated", "/payload/previousCustomer", None, Ok("event"))]
+#[case("plain/customer-updated", "/type", Some(json!("customer.customer_merged")), Ok("ignored"))]
+#[case("plain/changed-added", "/payload/changeType", Some(json!("REMOVED")), Err(Missing("payload.changeType")))]
+#[case("plain/changed-added", "/payload/changeType", Some(json!("UPDATED")), Ok("event"))]
+#[case("plain/unrelated-thread", "/payload", None, Ok("ignored"))]
+#[case("plain/unrelated-thread", "/timestamp", None, Ok("ignored"))]
+#[case("plain/customer-deleted", "/payload/previousCustomer/updatedAt", None, Ok("event"))]
+#[case("plain/customer-deleted", "/payload/previousCustomer/email", None, Ok("event"))]
+#[case("plain/customer-deleted", "/payload/previousCustomer/id", None, Err(Missing("customer id")))]
+#[case("metrifox/customer-created", "/type", None, Err(Missing("type")))]
+#[case("metrifox/customer-created", "/id", Some(json!("")), Err(Missing("id")))]
+#[case("metrifox/customer-created", "/created_at", Some(json!("2026-11-01T08:30:15Z")), Err(Missing("created_at")))]
+#[case("metrifox/customer-created", "/data", None, Err(Missing("data")))]
+#[case("metrifox/customer-created", "/data/customer", Some(json!("// See customer object below")), Err(Missing("data.customer")))]
+#[case("metrifox/customer-created", "/data/customer/id", None, Err(Missing("customer id")))]
+#[case("metrifox/customer-created", "/data/customer/updated_at", None, Err(Partial("updated_at")))]
+#[case("metrifox/customer-created", "/data/customer/email_addresses", None, Ok("event"))]
+#[case("metrifox/older-shape", "/data/customer/email", None, Err(Partial("email_addresses")))]
+#[case("metrifox/older-shape", "/data/customer/email", Some(json!(null)), Ok("event"))]
+#[case("metrifox/older-shape", "/data/customer/id", Some(json!(731)), Ok("event"))]
+#[case("metrifox/customer-deleted", "/data/customer/updated_at", None, Ok("event"))]
+#[case("metrifox/customer-deleted", "/data/customer/tenant_id", None, Ok("event"))]
+#[case("metrifox/unrelated-invoice", "/data", None, Ok("ignored"))]
+#[case("flexprice/customer-updated", "/event_type", None, Err(Missing("event_type")))]
+#[case("flexprice/customer-updated", "/customer", None, Err(Missing("customer")))]
+#[case("flexprice/customer-updated", "/customer/name", None, Err(Partial("name")))]
+#[case("flexprice/customer-updated", "/customer/name", Some(json!("")), Ok("event"))]
+#[case("flexprice/customer-updated", "/customer/id", None, Err(Missing("customer id")))]
+#[case("flexprice/customer-updated", "/customer/environment_id", None, Ok("event"))]
+#[case("flexprice/customer-updated", "/event_type", Some(json!("customer.merged")), Ok("ignored"))]
+#[case("flexprice/customer-deleted", "/customer/name", None, Ok("event"))]
+#[case("flexprice/unrelated-subscription", "/subscription", None, Ok("ignored"))]
+#[case("smarterpay/customer-updated", "/events/0/email", None, Err(Partial("email")))]
+#[case("smarterpay/customer-updated", "/events/0/first_name", None, Err(Partial("first_name")))]
+#[case("smarterpay/customer-updated", "/events/0/last_name", None, Err(Partial("last_name")))]
+#[case("smarterpay/customer-updated", "/events/0/billing_address_line_1", None, Err(Partial("billing_address_line_1")))]
+#[case("smarterpay/customer-updated", "/events/0/status", None, Err(Partial("status")))]
+#[case("smarterpay/customer-updated", "/events/0/edited_at", None, Err(Partial("edited_at")))]
+#[case("smarterpay/customer-updated", "/events/0/edited_at", Some(json!(null)), Err(Missing("edited_at")))]
+#[case("smarterpay/customer-updated", "/events/0/status", Some(json!(null)), Ok("event"))]
+#[case("smarterpay/customer-updated", "/events/0/event_id", None, Err(Missing("event_id")))]
+#[case("smarterpay/customer-updated", "/events/0/event_type", None, Err(Missing("event_type")))]
+#[case("smarterpay/customer-updated", "/events/0/id", None, Err(Missing("customer id")))]
+#[case("smarterpay/customer-updated", "/sent_at", None, Err(Missing("sent_at")))]
+#[case("smarterpay/customer-updated", "/events", None, Err(Missing("events")))]
+#[case("smarterpay/customer-updated", "/events", Some(json!({})), Err(Missing("events")))]
+#[case("smarterpay/customer-updated", "/events", Some(json!([7])), Err(WrongType("an event")))]
+#[case("smarterpay/customer-updated", "/events", Some(json!("x")), Err(WrongType("events")))]
+#[case("smarterpay/unrelated-payment", "/sent_at", None, Ok("ignored"))]
+fn changed_payloads(
+    #[case] title: &str,
+    #[case] pointer: &str,
+    #[case] value: Option<Value>,
+    #[case] expected: Result<&'static str, Untranslatable>,
+) {
+    assert_eq!(variant(changed(title, pointer, value)), expected);
+}
+
+#[rstest]
+#[case(b"", Untranslatable::NotJson)]
+#[case(b"\xff", Untranslatable::NotJson)]
+#[case(b"{\"a\":\"\\ud800\"}", Untranslatable::NotJson)]
+#[case(b"[]", WrongType("the body"))]
+fn bodies_that_are_no_object(#[case] body: &[u8], #[case] error: Untranslatable) {
+    for known in &clientele::providers::PROVIDERS {
+        let translated: Vec<_> = translate(known.provider.name, body).into_iter().map(variant).collect();
+        assert_eq!(translated, [Err(error)], "{}", known.provider.name);
+    }
+}
+
+/// What the table cannot hold, where the payload may hold anything.
+#[rstest]
+#[case(31, Ok("event"))]
+#[case(32, Err(Untranslatable::NotStorable))]
+#[case(120, Err(Untranslatable::NotStorable))]
+fn nesting(#[case] levels: usize, #[case] expected: Result<&'static str, Untranslatable>) {
+    let nested = (1..levels).fold(json!(1), |value, _| json!([value]));
+    let field = changed("plain/customer-updated", "/payload/customer/nested", Some(nested));
+    assert_eq!(variant(field), expected);
+}
+
+#[rstest]
+#[case("metrifox/customer-created", "/data/customer/metadata")]
+#[case("flexprice/customer-created", "/customer/metadata")]
+fn unstorable_metadata(#[case] title: &str, #[case] pointer: &str) {
+    let error = Err(Untranslatable::NotStorable);
+    assert_eq!(variant(changed(title, pointer, Some(json!({ "": 1 })))), error);
+}
+
+#[test]
+fn a_v1_batch_may_be_anything() {
+    assert_eq!(translate("smarterpay", b"{}"), []);
+    assert_eq!(translate("smarterpay", br#"{"events":[]}"#), []);
+    assert_eq!(translate("smarterpay", br#"{"resource_type":"mandate"}"#), []);
+    assert_eq!(
+        translate("smarterpay", br#"{"events":[{"resource_type":"mandate"}]}"#),
+        [Ok(Translated::Ignored("V1".into()))]
+    );
+}
+
+/// Good events of a batch are not held up by a bad one.
+#[test]
+fn a_batch_is_judged_event_by_event() {
+    let case = case("smarterpay/batch-of-many-kinds");
+    let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
+    body["events"][1].as_object_mut().unwrap().remove("status");
+    let translated: Vec<_> = translate("smarterpay", body.to_string().as_bytes()).into_iter().map(variant).collect();
+    assert_eq!(translated, [Ok("ignored"), Err(Partial("status")), Ok("ignored"), Ok("event")]);
+}
+
+/// Self-hosted Flexprice sends no id and no time: the order is weak there, and documented as such.
+#[test]
+fn unsigned_flexprice_is_ordered_by_arrival() {
+    let body = br#"{"event_type":"customer.updated","customer":{"id":"c","name":"n"}}"#;
+    let at = |now: &str| {
+        let verified = verified(body, &Scheme::Token(TokenPlace::Path), now.parse().unwrap());
+        let Ok(Translated::Event(event)) = (known("flexprice").unwrap().provider.translate)(&verified).remove(0) else {
+            panic!("an event")
+        };
+        event.rank()
+    };
+    let [first, second] = ["2026-11-20T12:00:00Z", "2026-11-20T12:00:00.000001Z"].map(at);
+    assert!(first < second);
+    assert_eq!(first.event_id, second.event_id);
+    assert_eq!(first.event_id.len(), 64);
+}
