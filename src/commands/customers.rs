@@ -40,7 +40,7 @@ pub struct Get {
     services: Services,
 }
 
-/// List customers, newest change first.
+/// List customers; of those that are shown, the newest change comes first.
 #[derive(Args, Debug)]
 pub struct List {
     /// Only those of this provider

@@ -155,7 +155,7 @@ fn print_usage(stack: &Stack, local: &Local) {
     anstream::println!("  cargo run -q -- send plain customer-updated --to {url}");
     anstream::println!("  cargo run -q -- list --dynamodb-port {}", dynamodb.port());
     anstream::println!("  cargo run -q -- cleanup --sqs-port {}", sqs.port());
-    let aws = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=us-east-1 aws";
+    let aws = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region us-east-1";
     anstream::println!("  {aws} dynamodb scan --endpoint-url http://{dynamodb} --table-name customers");
     let queue = stack.queue_urls.get("cleanup").map_or("", String::as_str);
     anstream::println!("  {aws} sqs receive-message --endpoint-url http://{sqs} --queue-url {queue}");

@@ -132,8 +132,11 @@ impl CustomerEvent {
     /// The item to write, if the event is the greatest of its customer. `received_at` is when its delivery arrived.
     #[must_use]
     pub fn item(&self, received_at: Timestamp) -> Item {
-        let last_event =
-            LastEvent { id: self.event.id.clone(), kind: self.event.kind.clone(), received_at: received_at.into() };
+        let last_event = LastEvent {
+            id: self.event.id.clone(),
+            kind: self.event.kind.clone(),
+            received_at: Time::of_arrival(received_at),
+        };
         match &self.change {
             Change::Snapshot(customer) => Item::Customer(Box::new(self.customer_item(customer, last_event))),
             Change::Deletion(deletion) => Item::Tombstone(Box::new(self.tombstone(deletion, last_event))),

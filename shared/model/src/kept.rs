@@ -64,7 +64,7 @@ impl Kept {
             schema: SCHEMA,
             provider: provider.name.to_owned(),
             reason: reason.to_owned(),
-            received_at: verified.received_at().into(),
+            received_at: Time::of_arrival(verified.received_at()),
             delivery_id: verified.proof().message_id.clone(),
             sent_at: verified.proof().sent_at.map(Time),
             encoding,

@@ -11,6 +11,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub Timestamp);
 
+impl Time {
+    /// The moment cut to milliseconds: the resolution of our own clock in what is stored.
+    #[must_use]
+    pub fn of_arrival(moment: Timestamp) -> Self {
+        Self(Timestamp::from_millisecond(moment.as_millisecond()).unwrap_or(moment))
+    }
+}
+
 impl From<Timestamp> for Time {
     fn from(moment: Timestamp) -> Self {
         Self(moment)
