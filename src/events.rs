@@ -1,7 +1,7 @@
 //! The checked-in events: `events/<provider>/<case>.json`, each a whole API Gateway event as `sam local invoke` takes
 //! it, with `<case>.expected.json` beside it.
 //!
-//! All are signed with the local secrets at [`SIGNED_AT`]. To be delivered they are signed afresh.
+//! All are signed with the local secrets at [`signed_at`]. To be delivered they are signed afresh.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -44,7 +44,7 @@ pub struct Send {
 /// Sign an event now and print it as an API Gateway event, for `sam local invoke --event -`.
 #[derive(Args, Debug)]
 pub struct Event {
-    /// <provider>/<case>, as in events/
+    /// PROVIDER/CASE, as in plain/customer-updated
     case: String,
     #[command(flatten)]
     signing: Signing,

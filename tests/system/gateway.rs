@@ -164,13 +164,13 @@ fn sorted_state(deliveries: &[(&'static str, Vec<Said>)]) -> Vec<Value> {
             }
         }
     }
-    let item = |event: &Box<CustomerEvent>| {
+    let item = |event: &CustomerEvent| {
         let mut item = serde_json::to_value(event.item(signed_at())).unwrap();
         // Cleanups are sent by now.
         item.as_object_mut().unwrap().retain(|name, _| !name.starts_with("cleanup"));
         timeless(item)
     };
-    last.values().map(item).collect()
+    last.values().map(|event| item(event)).collect()
 }
 
 /// Ten thousand deliveries in random order, with repeats, 32 at a time, end in the state of the sorted order.
