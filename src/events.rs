@@ -147,15 +147,24 @@ impl Case {
     /// # Errors
     /// When it cannot be signed.
     pub fn fresh(&self, scheme: &Scheme, secret: &str, now: Timestamp) -> Result<Fresh> {
-        let old_id = header(&self.event, "-id").unwrap_or_default();
+        if !self.event.is_object() || self.event.get("headers").is_some_and(|headers| !headers.is_object()) {
+            bail!("{} is no API Gateway event", self.title());
+        }
+        // An event that brings no id gets one.
+        let old_id = header(&self.event, "-id").unwrap_or_else(|| "msg_clientele".to_owned());
         let (message_id, moved) = if *scheme == Scheme::Svix { moved(&old_id, now) } else { (old_id, vec![]) };
         let body = self.body()?;
-        let signed_body = if self.expected.forged { format!("{body} ") } else { body.clone() };
-        let mut signed = sign(&Unsigned { body: signed_body, message_id }, scheme, secret, now)?;
-        if self.expected.forged {
+        let mut unsigned = Unsigned { body: body.clone(), message_id };
+        let signed = if !self.expected.forged {
+            sign(&unsigned, scheme, secret, now)?
+        } else if matches!(scheme, Scheme::Token(_) | Scheme::Basic) {
+            sign(&unsigned, scheme, &format!("{secret}-guessed"), now)?
+        } else {
+            unsigned.body.push(' ');
+            let mut signed = sign(&unsigned, scheme, secret, now)?;
             signed.body.pop();
-            signed.token = signed.token.map(|token| format!("{token}-guessed"));
-        }
+            signed
+        };
         let mut event = self.event.clone();
         put(&mut event, signed);
         Ok(Fresh { event, moved })
@@ -194,7 +203,8 @@ pub fn headers(event: &Value) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn header(event: &Value, ending: &str) -> Option<String> {
-    let family = |name: &str| ["svix", "webhook"].iter().any(|family| name == format!("{family}{ending}"));
+    let family =
+        |name: &str| ["svix", "webhook"].iter().any(|family| name.eq_ignore_ascii_case(&format!("{family}{ending}")));
     headers(event).find(|(name, _)| family(name)).map(|(_, value)| value.to_owned())
 }
 

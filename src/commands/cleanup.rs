@@ -7,10 +7,12 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use super::services::{LocalPorts, Services};
+use super::services::QueueService;
 
-/// For how long a message that was looked at is hidden from others, in seconds.
-const HIDDEN_SECONDS: i32 = 10;
+/// For how long a message that was looked at is hidden from others, in seconds, if it is not put back before.
+const HIDDEN_SECONDS: i32 = 60;
+/// SQS gives at most so many messages at a time.
+const MESSAGES_MAX: usize = 10;
 
 /// Show the cleanup queue, without taking anything from it.
 #[derive(Args, Debug)]
@@ -22,34 +24,30 @@ pub struct Cleanup {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    ports: LocalPorts,
-    #[command(flatten)]
-    services: Services,
+    service: QueueService,
 }
 
-/// Runs `clientele cleanup`. Each message is received and put back at once, which counts as one receive.
+/// Runs `clientele cleanup`. Each message is received and put back, which counts as one receive.
 ///
 /// # Errors
 /// When the queue cannot be read.
 pub async fn cleanup(cleanup: Cleanup) -> Result<()> {
-    let services = &cleanup.services;
-    let (clients, url) = services.cleanup_queue(cleanup.ports).await?;
+    let (clients, url) = cleanup.service.open().await?;
     let mut seen = BTreeMap::new();
     while seen.len() < cleanup.limit {
-        let request = clients.sqs.receive_message().queue_url(&url).max_number_of_messages(10);
-        let output = request.visibility_timeout(HIDDEN_SECONDS).send().await.with_context(|| services.hint())?;
-        let messages = output.messages.unwrap_or_default();
-        if messages.is_empty() {
-            break;
-        }
+        let wanted = MESSAGES_MAX.min(cleanup.limit - seen.len());
+        let request = clients.sqs.receive_message().queue_url(&url).visibility_timeout(HIDDEN_SECONDS);
+        // Waiting asks all of a queue's servers; not waiting, only some.
+        let request = request.wait_time_seconds(1).max_number_of_messages(i32::try_from(wanted)?);
+        let messages = request.send().await.with_context(|| cleanup.service.hint())?.messages.unwrap_or_default();
+        let seen_before = seen.len();
         for message in messages {
             let body = message.body.unwrap_or_default();
             seen.insert(message.message_id.unwrap_or_default(), (message.receipt_handle.unwrap_or_default(), body));
         }
-    }
-    for (receipt, _) in seen.values() {
-        let request = clients.sqs.change_message_visibility().queue_url(&url).receipt_handle(receipt);
-        request.visibility_timeout(0).send().await.with_context(|| services.hint())?;
+        if seen.len() == seen_before {
+            break;
+        }
     }
     if cleanup.json {
         for (_, body) in seen.values() {
@@ -57,6 +55,13 @@ pub async fn cleanup(cleanup: Cleanup) -> Result<()> {
         }
     } else {
         anstream::println!("{}", as_table(seen.values().map(|(_, body)| body)));
+    }
+    for (receipt, _) in seen.values() {
+        let request = clients.sqs.change_message_visibility().queue_url(&url).receipt_handle(receipt);
+        if request.visibility_timeout(0).send().await.is_err() {
+            anstream::eprintln!("some messages stay hidden for up to {HIDDEN_SECONDS} s");
+            break;
+        }
     }
     Ok(())
 }

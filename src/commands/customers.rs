@@ -13,7 +13,7 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::services::{LocalPorts, Services};
+use super::services::TableService;
 use crate::demonstration::shown_name;
 use crate::providers::{self, Known};
 
@@ -35,9 +35,7 @@ pub struct Get {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    ports: LocalPorts,
-    #[command(flatten)]
-    services: Services,
+    service: TableService,
 }
 
 /// List customers; of those that are shown, the newest change comes first.
@@ -59,9 +57,7 @@ pub struct List {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    ports: LocalPorts,
-    #[command(flatten)]
-    services: Services,
+    service: TableService,
 }
 
 /// Runs `clientele get`.
@@ -69,17 +65,16 @@ pub struct List {
 /// # Errors
 /// When there is no such customer, or the table cannot be read.
 pub async fn get(get: Get) -> Result<()> {
-    let services = &get.services;
-    let (clients, table) = services.table(get.ports).await;
+    let (clients, table) = get.service.open().await;
     let provider = get.provider.provider.name;
     let items = match get.account {
         Some(account) => {
             let key = CustomerKey::new(provider, Some(account), Some(get.id.clone()))?.to_string();
-            read(&clients.dynamodb, &table, &key).await.with_context(|| services.hint())?.into_iter().collect()
+            read(&clients.dynamodb, &table, &key).await.with_context(|| get.service.hint())?.into_iter().collect()
         }
         None => search(&clients.dynamodb, &table, provider, Some(&get.id), usize::MAX)
             .await
-            .with_context(|| services.hint())?,
+            .with_context(|| get.service.hint())?,
     };
     if items.is_empty() {
         bail!(
@@ -88,8 +83,11 @@ pub async fn get(get: Get) -> Result<()> {
         );
     }
     for item in items {
-        let text = if get.json { serde_json::to_string(&item)? } else { serde_json::to_string_pretty(&item)? };
-        anstream::println!("{text}");
+        if get.json {
+            anstream::println!("{}", serde_json::to_string(&item)?);
+        } else {
+            anstream::println!("{}", one_as_table(item));
+        }
     }
     Ok(())
 }
@@ -99,8 +97,7 @@ pub async fn get(get: Get) -> Result<()> {
 /// # Errors
 /// When the table cannot be read.
 pub async fn list(list: List) -> Result<()> {
-    let services = &list.services;
-    let (clients, table) = services.table(list.ports).await;
+    let (clients, table) = list.service.open().await;
     let client = &clients.dynamodb;
     let provider = list.provider.map_or("", |known| known.provider.name);
     let found = match (&list.email, &list.external_id) {
@@ -108,7 +105,7 @@ pub async fn list(list: List) -> Result<()> {
         (_, Some(id)) => query(client, &table, "by-external-id", "external_id", id).await,
         _ => search(client, &table, provider, None, list.limit.saturating_add(1)).await,
     };
-    let mut items = found.with_context(|| services.hint())?;
+    let mut items = found.with_context(|| list.service.hint())?;
     items.retain(|item| provider.is_empty() || item["provider"] == provider);
     let more = items.len() > list.limit;
     items.truncate(list.limit);
@@ -138,6 +135,29 @@ fn as_table(items: &[Map<String, Value>]) -> Table {
         table.add_row([provider, account, customer, status, &name, email, external_id, changed(item)]);
     }
     table
+}
+
+/// One item as a table: a line for each value, with the path to it.
+fn one_as_table(item: Map<String, Value>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_header(["attribute", "value"]);
+    add_values("", &Value::Object(item), &mut table);
+    table
+}
+
+fn add_values(path: &str, value: &Value, table: &mut Table) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| add_values(&below(name), value, table)),
+        Value::Array(elements) => {
+            for (place, value) in elements.iter().enumerate() {
+                add_values(&below(&place.to_string()), value, table);
+            }
+        }
+        Value::String(text) => drop(table.add_row([path, text])),
+        other => drop(table.add_row([path, &other.to_string()])),
+    }
 }
 
 /// When the customer was changed last, or deleted.

@@ -1,11 +1,13 @@
 //! `clientele` alone: the local stack, with the demonstration.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::types::Select;
 use clap::Args;
+use clientele_model::{Scheme, TokenPlace};
 
 use crate::demonstration::{self, Row};
 use crate::events;
@@ -18,7 +20,7 @@ pub struct Local {
     /// Start with an empty table, without the demonstration
     #[arg(long)]
     empty: bool,
-    /// End after the demonstration; the exit code is 1 if anything was not as expected
+    /// End after the demonstration; the exit code is 1 if anything was not as expected, or could not be judged
     #[arg(long, conflicts_with = "empty")]
     once: bool,
     /// Keep the table and the queues in this folder between runs
@@ -75,11 +77,6 @@ impl Local {
         }
         Ok(options)
     }
-
-    /// Whether the demonstration can be judged: it is made for the local secrets and schemes.
-    fn is_standard(&self) -> bool {
-        self.secret.is_empty() && self.signature.is_empty()
-    }
 }
 
 /// Runs the local stack until Ctrl-C, or until the demonstration is over.
@@ -88,9 +85,7 @@ impl Local {
 /// When it cannot start, or the demonstration was not as expected.
 pub async fn local(local: Local) -> Result<()> {
     let stack = Stack::start(local.options()?).await?;
-    if !local.empty && !local.is_standard() {
-        anstream::println!("No demonstration: its events are signed with the local secrets and schemes.\n");
-    } else if !local.empty {
+    if !local.empty {
         demonstrate(&stack, &local).await?;
     }
     if local.once {
@@ -105,20 +100,31 @@ pub async fn local(local: Local) -> Result<()> {
 async fn demonstrate(stack: &Stack, local: &Local) -> Result<()> {
     let cases = events::load(&local.events)?;
     let was_empty = count(stack).await? == 0;
-    let rows = demonstration::run(stack, &cases).await?;
-    anstream::println!("{}\n", demonstration::table(&rows));
-    if !was_empty {
-        anstream::println!("The table held customers already: outcomes are shown, not judged.\n");
+    let mut rows = demonstration::run(stack, &cases).await?;
+    // What is expected is so for an empty table and the usual schemes.
+    let objection = match (was_empty, local.signature.is_empty()) {
+        (false, _) => Some("the table held customers already"),
+        (_, false) => Some("the scheme is another one"),
+        (true, true) => None,
+    };
+    if let Some(objection) = objection {
+        for row in &mut rows {
+            row.differences = None;
+        }
+        anstream::println!("{}\n", demonstration::table(&rows));
+        if local.once {
+            bail!("the outcomes cannot be judged: {objection}");
+        }
+        anstream::println!("The outcomes are shown, not judged: {objection}.\n");
         return Ok(());
     }
-    let wrong: Vec<&Row> = rows.iter().filter(|row| !row.differences.is_empty()).collect();
-    for row in &wrong {
-        anstream::eprintln!("{}\n  {}", row.title, row.differences.join("\n  "));
-    }
-    if !wrong.is_empty() {
-        bail!("{} of {} deliveries were not as expected", wrong.len(), rows.len());
-    }
+    anstream::println!("{}\n", demonstration::table(&rows));
+    judge(&rows)?;
+    let expected = cases.iter().flat_map(|case| case.expected.items.keys()).collect::<BTreeSet<_>>().len();
     let (customers, cleanups) = (count(stack).await?, rows.iter().map(|row| row.cleanup.len()).sum::<usize>());
+    if customers != expected {
+        bail!("there are {customers} customers in the table, and should be {expected}");
+    }
     anstream::println!(
         "{} deliveries as expected: {customers} customers in the table, {cleanups} cleanup messages on the queue.\n",
         rows.len()
@@ -126,10 +132,22 @@ async fn demonstrate(stack: &Stack, local: &Local) -> Result<()> {
     Ok(())
 }
 
-async fn count(stack: &Stack) -> Result<i32> {
+fn judge(rows: &[Row]) -> Result<()> {
+    let mut wrong = 0;
+    for row in rows {
+        let differences = row.differences.as_deref().unwrap_or_default();
+        if !differences.is_empty() {
+            wrong += 1;
+            anstream::eprintln!("{}\n  {}", row.title, differences.join("\n  "));
+        }
+    }
+    if wrong == 0 { Ok(()) } else { bail!("{wrong} of {} deliveries were not as expected", rows.len()) }
+}
+
+async fn count(stack: &Stack) -> Result<usize> {
     let pages = stack.clients.dynamodb.scan().table_name("customers").select(Select::Count).into_paginator().send();
     let pages = pages.try_collect().await?;
-    Ok(pages.iter().map(|page| page.count).sum())
+    Ok(usize::try_from(pages.iter().map(|page| page.count).sum::<i32>())?)
 }
 
 fn print_usage(stack: &Stack, local: &Local) {
@@ -144,26 +162,38 @@ fn print_usage(stack: &Stack, local: &Local) {
     anstream::println!("SQS        http://{sqs}   queues {}", names(stack));
     anstream::println!("\nSecrets (local, good for nothing else)");
     for known in &PROVIDERS {
-        let own = local.secret.iter().rev().find(|(other, _)| std::ptr::eq(*other, known));
-        let secret = own.map_or(known.local_secret, |(_, secret)| secret);
-        anstream::println!("           {:<11}{secret}", known.provider.name);
+        let (name, environment) = (known.provider.name, stack.environments.get(known.provider.name));
+        let secrets = environment.and_then(|environment| environment.get("WEBHOOK_SECRETS"));
+        anstream::println!("           {name:<11}{}", secrets.map_or("", String::as_str));
     }
-    let body = r#"{"id":"e1","type":"customer.created","created_at":1704067200000,"data":{"customer":{"id":"1","name":"Ada","email":"ada@example.com","tenant_id":"t","updated_at":"2024-01-01T00:00:00Z"}}}"#;
-    anstream::println!(
-        "\nTry\n  curl -i {url}/webhooks/metrifox/metrifox-local-secret -H 'content-type: application/json' -d '{body}'"
-    );
-    anstream::println!("  cargo run -q -- send plain customer-updated --to {url}");
-    anstream::println!("  cargo run -q -- list --dynamodb-port {}", dynamodb.port());
-    anstream::println!("  cargo run -q -- cleanup --sqs-port {}", sqs.port());
+    anstream::println!("\nTry");
+    for known in &PROVIDERS {
+        if let Ok((Scheme::Token(TokenPlace::Path), secret)) = stack.proof(known) {
+            let name = known.provider.name;
+            anstream::println!(
+                "  curl -i {url}/webhooks/{name}/{secret} -H 'content-type: application/json' -d '{BODY}'"
+            );
+        }
+    }
+    let secret = local.secret.iter().any(|(known, _)| known.provider.name == "plain");
+    let secret = if secret { " --secret SECRET" } else { "" };
+    anstream::println!("  cargo run -q -- send plain customer-updated --to {url}{secret}");
+    let host = if local.listen.is_loopback() { String::new() } else { format!(" --host {}", local.listen) };
+    anstream::println!("  cargo run -q -- list{host} --dynamodb-port {}", dynamodb.port());
+    anstream::println!("  cargo run -q -- cleanup{host} --sqs-port {}", sqs.port());
     let aws = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region us-east-1";
     anstream::println!("  {aws} dynamodb scan --endpoint-url http://{dynamodb} --table-name customers");
     let queue = stack.queue_urls.get("cleanup").map_or("", String::as_str);
     anstream::println!("  {aws} sqs receive-message --endpoint-url http://{sqs} --queue-url {queue}");
-    anstream::println!(
-        "\nCtrl-C ends it{}.",
-        if local.data_dir.is_some() { "; the data stays" } else { " and forgets everything" }
-    );
+    let end = if local.data_dir.is_some() { "; the data stays" } else { " and forgets everything" };
+    anstream::println!("\nCtrl-C ends it{end}.");
 }
+
+/// A delivery of the provider whose proof is in the path, and needs no signature.
+const BODY: &str = concat!(
+    r#"{"id":"e1","type":"customer.created","created_at":1704067200000,"data":{"customer":{"id":"1","name":"Ada","#,
+    r#""email":"ada@example.com","tenant_id":"t","updated_at":"2024-01-01T00:00:00Z"}}}"#
+);
 
 fn names(stack: &Stack) -> String {
     stack.queue_urls.keys().cloned().collect::<Vec<_>>().join(", ")

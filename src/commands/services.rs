@@ -1,68 +1,89 @@
 //! Which table and queue a command looks at.
 
+use std::net::{IpAddr, SocketAddr};
+
 use anyhow::{Context, Result};
 use clap::Args;
 use clientele_aws::Clients;
 
-/// The local stack, unless a table or queue is named: then AWS.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Services {
-    /// The customers' table on AWS, in the ordinary AWS environment (region, profile, credentials)
-    #[arg(long, env = "CUSTOMERS_TABLE", value_name = "NAME", help_heading = "AWS instead of the local stack")]
-    pub table: Option<String>,
-    /// The cleanup queue on AWS
-    #[arg(long, env = "CLEANUP_QUEUE_URL", value_name = "URL", help_heading = "AWS instead of the local stack")]
-    pub queue_url: Option<String>,
-}
+const AWS: &str = "AWS instead of the local stack";
 
-/// The ports of a local stack that runs in another process.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct LocalPorts {
+/// The customers' table: the local stack's, unless one on AWS is named.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TableService {
+    /// The local stack's address
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
     /// The local stack's DynamoDB
     #[arg(long, default_value_t = 8000, value_name = "PORT")]
-    pub dynamodb_port: u16,
-    /// The local stack's SQS
-    #[arg(long, default_value_t = 9324, value_name = "PORT")]
-    pub sqs_port: u16,
+    dynamodb_port: u16,
+    /// The customers' table on AWS, in the ordinary AWS environment (region, profile, credentials)
+    #[arg(long, env = "CUSTOMERS_TABLE", value_name = "NAME", help_heading = AWS)]
+    table: Option<String>,
 }
 
-impl Services {
+impl TableService {
     /// Clients, and the table's name.
-    pub(crate) async fn table(&self, ports: LocalPorts) -> (Clients, String) {
+    pub(crate) async fn open(&self) -> (Clients, String) {
         match &self.table {
-            Some(table) => (Clients::from_environment().await, table.clone()),
-            None => (local(ports).await, "customers".to_owned()),
+            Some(table) => (Clients::for_operator().await, table.clone()),
+            None => (local(self.host, self.dynamodb_port, 0).await, "customers".to_owned()),
         }
     }
 
-    /// Clients, and the cleanup queue's URL.
-    ///
-    /// # Errors
-    /// When there is no local stack.
-    pub(crate) async fn cleanup_queue(&self, ports: LocalPorts) -> Result<(Clients, String)> {
-        if let Some(url) = &self.queue_url {
-            return Ok((Clients::from_environment().await, url.clone()));
+    /// What to do when the table cannot be read.
+    pub(crate) fn hint(&self) -> String {
+        match &self.table {
+            Some(table) => on_aws(table),
+            None => format!("{}, or name a table on AWS with --table", no_local_stack(self.host, self.dynamodb_port)),
         }
-        let clients = local(ports).await;
+    }
+}
+
+/// The cleanup queue: the local stack's, unless one on AWS is named.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct QueueService {
+    /// The local stack's address
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
+    /// The local stack's SQS
+    #[arg(long, default_value_t = 9324, value_name = "PORT")]
+    sqs_port: u16,
+    /// The cleanup queue on AWS, in the ordinary AWS environment (region, profile, credentials)
+    #[arg(long, env = "CLEANUP_QUEUE_URL", value_name = "URL", help_heading = AWS)]
+    queue_url: Option<String>,
+}
+
+impl QueueService {
+    /// Clients, and the queue's URL.
+    pub(crate) async fn open(&self) -> Result<(Clients, String)> {
+        if let Some(url) = &self.queue_url {
+            return Ok((Clients::for_operator().await, url.clone()));
+        }
+        let clients = local(self.host, 0, self.sqs_port).await;
         let output = clients.sqs.get_queue_url().queue_name("cleanup").send().await.with_context(|| self.hint())?;
         let url = output.queue_url.context("the queue has no URL")?;
         Ok((clients, url))
     }
 
-    /// What to do when nothing can be reached.
-    #[must_use]
-    pub(crate) fn hint(&self) -> &'static str {
-        match (&self.table, &self.queue_url) {
-            (None, None) => {
-                "the local stack cannot be reached: start it with `cargo run`, or name a table (--table) or queue \
-                 (--queue-url) on AWS"
-            }
-            _ => "AWS refused, or cannot be reached: look at the region, the credentials and the name",
+    /// What to do when the queue cannot be read.
+    pub(crate) fn hint(&self) -> String {
+        match &self.queue_url {
+            Some(url) => on_aws(url),
+            None => format!("{}, or name a queue on AWS with --queue-url", no_local_stack(self.host, self.sqs_port)),
         }
     }
 }
 
-async fn local(ports: LocalPorts) -> Clients {
-    let url = |port| format!("http://127.0.0.1:{port}");
-    Clients::local(&url(ports.dynamodb_port), &url(ports.sqs_port)).await
+async fn local(host: IpAddr, dynamodb_port: u16, sqs_port: u16) -> Clients {
+    let url = |port| format!("http://{}", SocketAddr::from((host, port)));
+    Clients::local(&url(dynamodb_port), &url(sqs_port)).await
+}
+
+fn on_aws(name: &str) -> String {
+    format!("{name} on AWS cannot be read: look at the region, the credentials and the name")
+}
+
+fn no_local_stack(host: IpAddr, port: u16) -> String {
+    format!("no local stack at {}: start it with `cargo run`", SocketAddr::from((host, port)))
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -62,11 +63,13 @@ async fn not_found() -> Response {
 
 async fn invoke(
     State(integration): State<Arc<Integration>>,
-    Path(parameters): Path<BTreeMap<String, String>>,
+    parameters: Result<Path<BTreeMap<String, String>>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    // A path that cannot be decoded has no token.
+    let parameters = parameters.map(|Path(parameters)| parameters).unwrap_or_default();
     let now = Timestamp::now();
     let number = integration.served.fetch_add(1, Ordering::Relaxed);
     let request_id = format!("local-{:x}-{number:x}", now.as_microsecond());
@@ -103,8 +106,8 @@ fn event(
     let mut joined = BTreeMap::<&str, String>::new();
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes());
-        let entry = joined.entry(name.as_str()).or_default();
-        *entry = if entry.is_empty() { value.into_owned() } else { format!("{entry},{value}") };
+        let joined = joined.entry(name.as_str());
+        joined.and_modify(|values| *values = format!("{values},{value}")).or_insert_with(|| value.to_string());
     }
     let text = std::str::from_utf8(body).ok();
     let key = format!("{} {}", route.method, route.path);

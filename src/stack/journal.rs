@@ -32,13 +32,13 @@ struct State {
 }
 
 impl Journal {
-    /// Opens the file, and rewrites it without what is settled.
+    /// Opens the file, and rewrites it without what is settled. Nobody else may have it open.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let waiting = read(path)?;
         let compact = path.with_extension("jsonl.new");
         let mut file = File::create(&compact).with_context(|| format!("cannot write {}", compact.display()))?;
         for line in waiting.values().flatten() {
-            writeln!(file, "{}", serde_json::to_string(line)?)?;
+            write!(file, "\n{}", serde_json::to_string(line)?)?;
         }
         file.sync_all()?;
         std::fs::rename(&compact, path)?;
@@ -115,8 +115,8 @@ impl State {
     }
 
     fn write(&mut self, line: &Line) -> Result<()> {
-        // One call a line: a process that is killed leaves whole lines or the beginning of one.
-        Ok(self.file.write_all(format!("{}\n", serde_json::to_string(line)?).as_bytes())?)
+        // One call a line, begun with an end of line: whatever was cut off before stays alone.
+        Ok(self.file.write_all(format!("\n{}", serde_json::to_string(line)?).as_bytes())?)
     }
 }
 
@@ -124,9 +124,9 @@ impl State {
 fn read(path: &Path) -> Result<BTreeMap<String, Vec<Line>>> {
     let mut waiting = BTreeMap::<String, Vec<Line>>::new();
     let Ok(file) = File::open(path) else { return Ok(waiting) };
-    for line in BufReader::new(file).lines() {
-        // The last line may be cut off: nobody was told that it was done.
-        match serde_json::from_str(&line?) {
+    for line in BufReader::new(file).split(b'\n') {
+        // A line may be cut off, where the process or the disk ended: nobody was told that it was done.
+        match serde_json::from_slice(&line?) {
             Ok(Line::Sent { id, queue, body, attributes }) => {
                 waiting.entry(queue.clone()).or_default().push(Line::Sent { id, queue, body, attributes });
             }

@@ -8,12 +8,14 @@ mod journal;
 mod sqs;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clientele_aws::{Clients, Config, Receiver};
+use clientele_model::Scheme;
 use jiff::Timestamp;
 
 use crate::providers::{self, Known};
@@ -78,6 +80,8 @@ pub struct Stack {
     pub environments: BTreeMap<&'static str, BTreeMap<String, String>>,
     /// The functions by provider.
     pub receivers: BTreeMap<&'static str, Arc<Receiver>>,
+    /// Held as long as the stack uses its folder.
+    _lock: Option<File>,
 }
 
 impl Stack {
@@ -87,9 +91,7 @@ impl Stack {
     /// When a port is taken, the template is not readable, or a function's environment is not complete.
     pub async fn start(options: Options) -> Result<Self> {
         let template = Template::read(&options.template)?;
-        if let Some(dir) = &options.data_dir {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        }
+        let lock = options.data_dir.as_deref().map(lock).transpose()?;
         let address = |port| SocketAddr::from((options.listen, port));
         let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref())?;
         let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref())?;
@@ -110,6 +112,7 @@ impl Stack {
             clients,
             environments: BTreeMap::new(),
             receivers: BTreeMap::new(),
+            _lock: lock,
         };
         stack.start_functions(&options.overrides).await?;
         stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers)?;
@@ -143,6 +146,21 @@ impl Stack {
         }
     }
 
+    /// How to sign for a provider's function here: its scheme, and the first of its secrets.
+    ///
+    /// # Errors
+    /// When the template has no function of that provider.
+    pub fn proof(&self, known: &Known) -> Result<(Scheme, String)> {
+        let provider = known.provider;
+        let environment = self.environments.get(provider.name);
+        let environment = environment.with_context(|| format!("the template has no function of {}", provider.name))?;
+        let setting = provider.scheme_variable.and_then(|variable| environment.get(variable));
+        let secrets = environment.get("WEBHOOK_SECRETS").map_or("", String::as_str);
+        let first = serde_json::from_str::<Vec<String>>(secrets).ok().map(|list| list.into_iter().next());
+        let secret = first.unwrap_or_else(|| Some(secrets.to_owned())).unwrap_or_default();
+        Ok(((provider.scheme)(setting.map(String::as_str))?, secret))
+    }
+
     /// The URL of the gateway.
     #[must_use]
     pub fn url(&self) -> String {
@@ -154,6 +172,14 @@ impl Stack {
 #[must_use]
 pub fn known(function: &Function) -> Option<&'static Known> {
     providers::known(function.binary.strip_prefix("clientele-")?)
+}
+
+/// Makes the folder, and sees to it that no other local stack uses it.
+fn lock(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let file = File::create(folder.join("lock"))?;
+    file.try_lock().with_context(|| format!("{} is in use by another local stack", folder.display()))?;
+    Ok(file)
 }
 
 /// A listener on the address; the error says what to do about a port that is taken.

@@ -1,7 +1,7 @@
 //! The embedded SQS: a queue engine behind a front door that adds AWS' limits on a message, which the engine lacks, and
 //! a journal that keeps messages between runs.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,11 +29,11 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Serves SQS, on a thread with a runtime of its own.
 pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<SocketAddr> {
-    let journal = data_dir.map(|dir| Journal::open(&dir.join("sqs.jsonl"))).transpose()?;
     let listener = super::bind(address, "SQS", "--sqs-port")?;
+    let journal = data_dir.map(|dir| Journal::open(&dir.join("sqs.jsonl"))).transpose()?;
     let bound = listener.local_addr()?;
     super::spawn("local-sqs", async move {
-        let config = SqsConfig { host: bound.ip().to_string(), port: bound.port(), ..SqsConfig::default() };
+        let config = SqsConfig { host: host(bound.ip()), port: bound.port(), ..SqsConfig::default() };
         let engine = RustackSqsHandler::new(Arc::new(RustackSqs::new(config)));
         let door = Arc::new(Door { engine, journal });
         let router = Router::new().fallback(enter).layer(DefaultBodyLimit::max(4 * MESSAGE_BYTES_MAX)).with_state(door);
@@ -49,6 +49,14 @@ pub(super) async fn create(client: &Client, queue: &Queue) -> Result<String> {
     let request = client.create_queue().queue_name(&queue.name).set_attributes(Some(attributes.collect()));
     let output = request.send().await.with_context(|| format!("cannot create the queue `{}`", queue.name))?;
     output.queue_url.context("no URL of the new queue")
+}
+
+/// The host of a URL.
+fn host(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
 }
 
 struct Door {

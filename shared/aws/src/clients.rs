@@ -29,40 +29,65 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Clients for wherever the ordinary AWS environment points.
+    /// Clients for a function, wherever the ordinary AWS environment points.
     pub async fn from_environment() -> Self {
-        let http =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        Self::build(&aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await, None, None)
+        Self::build(&environment().await, Budget::Function, None)
     }
 
-    /// Clients for a table and queues at these URLs, with any credentials: the local stack.
+    /// Clients for an operator's command, wherever the ordinary AWS environment points: with time to spare.
+    pub async fn for_operator() -> Self {
+        Self::build(&environment().await, Budget::Operator, None)
+    }
+
+    /// Clients for a table and queues at these URLs, with any credentials: the local stack. The environment has no say
+    /// in where they point.
     pub async fn local(dynamodb_url: &str, sqs_url: &str) -> Self {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::new("local", "local", None, None, "local"))
             .http_client(aws_smithy_http_client::Builder::new().build_http());
-        Self::build(&config.load().await, Some(dynamodb_url), Some(sqs_url))
+        Self::build(&config.load().await, Budget::Function, Some((dynamodb_url, sqs_url)))
     }
 
-    fn build(config: &SdkConfig, dynamodb_url: Option<&str>, sqs_url: Option<&str>) -> Self {
-        let with = |attempt_ms, operation_ms, url: Option<&str>| {
-            let timeouts = TimeoutConfig::builder()
-                .connect_timeout(Duration::from_millis(500))
-                .operation_attempt_timeout(Duration::from_millis(attempt_ms))
-                .operation_timeout(Duration::from_millis(operation_ms));
-            let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50));
-            let config = config.to_builder().timeout_config(timeouts.build()).retry_config(retries);
-            let config = match url {
-                Some(url) => config.endpoint_url(url),
-                None => config,
+    fn build(config: &SdkConfig, budget: Budget, urls: Option<(&str, &str)>) -> Self {
+        let within = |attempt_ms: u64, operation_ms: u64| {
+            let factor = match budget {
+                Budget::Function => 1,
+                Budget::Operator => 20,
             };
-            config.build()
+            let timeouts = TimeoutConfig::builder()
+                .connect_timeout(Duration::from_millis(500 * factor))
+                .operation_attempt_timeout(Duration::from_millis(attempt_ms * factor))
+                .operation_timeout(Duration::from_millis(operation_ms * factor));
+            let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50));
+            config.to_builder().timeout_config(timeouts.build()).retry_config(retries).build()
         };
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&within(700, 1_800));
+        let mut sqs = aws_sdk_sqs::config::Builder::from(&within(600, 1_000));
+        // On the service's own configuration, which goes before AWS_ENDPOINT_URL and its kind.
+        if let Some((dynamodb_url, sqs_url)) = urls {
+            dynamodb = dynamodb.endpoint_url(dynamodb_url);
+            sqs = sqs.endpoint_url(sqs_url);
+        }
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(&with(700, 1_800, dynamodb_url)),
-            sqs: aws_sdk_sqs::Client::new(&with(600, 1_000, sqs_url)),
-            secrets_manager: aws_sdk_secretsmanager::Client::new(&with(600, 600, None)),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
+            secrets_manager: aws_sdk_secretsmanager::Client::new(&within(600, 600)),
         }
     }
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy)]
+enum Budget {
+    /// A provider waits for the answer.
+    Function,
+    /// A person waits, perhaps while credentials are being fetched.
+    Operator,
+}
+
+async fn environment() -> SdkConfig {
+    let tls = Provider::Rustls(CryptoMode::Ring);
+    let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
 }
