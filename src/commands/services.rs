@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use clientele_aws::Clients;
+use clientele_aws::{Budget, Clients};
 
 const AWS: &str = "AWS instead of the local stack";
 
@@ -26,7 +26,7 @@ impl TableService {
     /// Clients, and the table's name.
     pub(crate) async fn open(&self) -> (Clients, String) {
         match &self.table {
-            Some(table) => (Clients::for_operator().await, table.clone()),
+            Some(table) => (Clients::from_environment(Budget::Operator).await, table.clone()),
             None => (local(self.host, self.dynamodb_port, 0).await, "customers".to_owned()),
         }
     }
@@ -58,7 +58,7 @@ impl QueueService {
     /// Clients, and the queue's URL.
     pub(crate) async fn open(&self) -> Result<(Clients, String)> {
         if let Some(url) = &self.queue_url {
-            return Ok((Clients::for_operator().await, url.clone()));
+            return Ok((Clients::from_environment(Budget::Operator).await, url.clone()));
         }
         let clients = local(self.host, 0, self.sqs_port).await;
         let output = clients.sqs.get_queue_url().queue_name("cleanup").send().await.with_context(|| self.hint())?;
@@ -77,7 +77,7 @@ impl QueueService {
 
 async fn local(host: IpAddr, dynamodb_port: u16, sqs_port: u16) -> Clients {
     let url = |port| format!("http://{}", SocketAddr::from((host, port)));
-    Clients::local(&url(dynamodb_port), &url(sqs_port)).await
+    Clients::local(&url(dynamodb_port), &url(sqs_port), Budget::Operator).await
 }
 
 fn on_aws(name: &str) -> String {

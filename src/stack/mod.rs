@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clientele_aws::{Clients, Config, Receiver};
+use clientele_aws::{Budget, Clients, Config, Receiver};
 use clientele_model::Scheme;
 use jiff::Timestamp;
 
@@ -95,7 +95,7 @@ impl Stack {
         let address = |port| SocketAddr::from((options.listen, port));
         let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref())?;
         let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref())?;
-        let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}")).await;
+        let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), Budget::Function).await;
         for table in &template.tables {
             dynamodb::create(&clients.dynamodb, table).await?;
         }

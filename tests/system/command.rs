@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{all_items, case, drain, root};
+use crate::support::{case, drain, root};
 
 fn clientele(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
@@ -39,6 +39,27 @@ fn once_shows_every_event_and_ends_well() {
         shown.contains("63 deliveries as expected: 29 customers in the table, 3 cleanup messages on the queue."),
         "{shown}"
     );
+}
+
+/// The environment of somebody who works with another DynamoDB does not lead the local stack there.
+#[test]
+fn the_local_stack_is_local() {
+    let output = clientele(&[&["--once"], &ANY_PORTS[..]].concat())
+        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        .env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
+        .env("HTTP_PROXY", "http://127.0.0.1:1")
+        .output();
+    assert!(output.unwrap().status.success());
+}
+
+/// Other secrets are signed with; what cannot be judged is no success.
+#[test]
+fn once_judges_or_fails() {
+    let (code, _, errors) = run(&[&["--once", "--secret", "plain=[\"new\",\"old\"]"], &ANY_PORTS[..]].concat());
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let (code, _, errors) =
+        run(&[&["--once", "--signature", "smarterpay=basic", "--secret", "smarterpay=u:p"], &ANY_PORTS[..]].concat());
+    assert_eq!((code, errors.as_str()), (1, "error: the outcomes cannot be judged: the scheme is another one\n"));
 }
 
 /// An event that is not as expected ends the demonstration with 1, and says what differs.
@@ -193,15 +214,25 @@ async fn deleted_messages_stay_deleted() {
         options.data_dir = Some(folder.path().join("data"));
         options
     };
+    let journal = folder.path().join("data/sqs.jsonl");
     let stack = clientele::stack::Stack::start(options()).await.unwrap();
     for body in ["{\"n\":1}", "{\"n\":2}"] {
         stack.clients.sqs.send_message().queue_url(&stack.queue_urls["inbox"]).message_body(body).send().await.unwrap();
     }
+    // One stack has the folder at a time.
+    let error = clientele::stack::Stack::start(options()).await.unwrap_err().to_string();
+    assert!(error.contains("in use by another local stack"), "{error}");
+    drop(stack);
+    // A line that was cut off, inside of a character.
+    let mut torn = std::fs::read(&journal).unwrap();
+    torn.extend("\n{\"sent\":{\"id\":\"é".as_bytes());
+    torn.pop();
+    std::fs::write(&journal, torn).unwrap();
     let again = clientele::stack::Stack::start(options()).await.unwrap();
     assert_eq!(drain(&again, "inbox").await.len(), 2);
+    drop(again);
     let last = clientele::stack::Stack::start(options()).await.unwrap();
     assert_eq!(drain(&last, "inbox").await.len(), 0);
-    assert_eq!(all_items(&last).await.len(), 0);
 }
 
 #[test]

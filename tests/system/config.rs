@@ -58,6 +58,7 @@ fn everything_that_is_missing_is_named_at_once() {
 #[case(&[("MAX_BODY_BYTES", "256k")], &["MAX_BODY_BYTES is not a whole number"])]
 #[case(&[("SIGNATURE_TOLERANCE_SECONDS", "-1")], &["SIGNATURE_TOLERANCE_SECONDS is not a whole number"])]
 #[case(&[("FLEXPRICE_SIGNATURE", "none")], &["FLEXPRICE_SIGNATURE: expected `svix` or `token:<header>`"])]
+#[case(&[("POWERTOOLS_LOG_LEVEL", "LOUD")], &["POWERTOOLS_LOG_LEVEL is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL"])]
 #[case(&[("WEBHOOK_SECRETS", "[1]")], &["WEBHOOK_SECRETS: begins with `[` but is not a JSON array of strings"])]
 #[case(&[("WEBHOOK_SECRETS", "[\"\"]")], &["WEBHOOK_SECRETS: secret 1 is empty"])]
 #[case(

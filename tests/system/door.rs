@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use clientele::providers;
 use clientele::stack::Stack;
-use clientele_aws::{Clients, Config, Receiver};
+use clientele_aws::{Budget, Clients, Config, Receiver};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -26,6 +26,9 @@ struct Seen {
     calls: Vec<(String, Value)>,
     answers: Vec<Value>,
     failing: Option<&'static str>,
+    hanging: Option<&'static str>,
+    at_once: usize,
+    at_once_max: usize,
 }
 
 impl Door {
@@ -33,7 +36,7 @@ impl Door {
     pub(crate) async fn before(stack: &Stack) -> (Self, BTreeMap<&'static str, Receiver>) {
         let door = Self::default();
         let [dynamodb, sqs] = [stack.dynamodb, stack.sqs].map(|address| door.clone().serve(address));
-        let clients = Clients::local(&dynamodb, &sqs).await;
+        let clients = Clients::local(&dynamodb, &sqs, Budget::Function).await;
         let mut receivers = BTreeMap::new();
         for known in &providers::PROVIDERS {
             let environment = &stack.environments[known.provider.name];
@@ -58,6 +61,16 @@ impl Door {
     /// Calls to operations that end like this answer 500 from now on.
     pub(crate) fn fail(&self, operation: Option<&'static str>) {
         self.0.lock().unwrap().failing = operation;
+    }
+
+    /// Calls to operations that end like this are never answered from now on.
+    pub(crate) fn hang(&self, operation: Option<&'static str>) {
+        self.0.lock().unwrap().hanging = operation;
+    }
+
+    /// The most calls that were under way at one time.
+    pub(crate) fn at_once_max(&self) -> usize {
+        self.0.lock().unwrap().at_once_max
     }
 
     pub(crate) fn forget(&self) {
@@ -86,12 +99,18 @@ type Emulator = (Door, SocketAddr, Client<HttpConnector, Full<Bytes>>);
 
 async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let operation = headers["x-amz-target"].to_str().unwrap().to_owned();
-    let failing = {
+    let (failing, hanging) = {
         let mut seen = door.0.lock().unwrap();
         seen.calls.push((operation.clone(), serde_json::from_slice(&body).unwrap()));
-        seen.failing.is_some_and(|failing| operation.ends_with(failing))
+        seen.at_once += 1;
+        seen.at_once_max = seen.at_once_max.max(seen.at_once);
+        [seen.failing, seen.hanging].map(|ending| ending.is_some_and(|ending| operation.ends_with(ending))).into()
     };
+    if hanging {
+        std::future::pending::<()>().await;
+    }
     if failing {
+        door.0.lock().unwrap().at_once -= 1;
         return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty()).unwrap();
     }
     let mut request = Request::post(format!("http://{before}/"));
@@ -101,7 +120,11 @@ async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap
     let answer = client.request(request.body(Full::new(body)).unwrap()).await.unwrap();
     let status = answer.status();
     let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-    door.0.lock().unwrap().answers.push(serde_json::from_slice(&bytes).unwrap_or_default());
+    {
+        let mut seen = door.0.lock().unwrap();
+        seen.at_once -= 1;
+        seen.answers.push(serde_json::from_slice(&bytes).unwrap_or_default());
+    }
     Response::builder()
         .status(status)
         .header("content-type", "application/x-amz-json-1.0")

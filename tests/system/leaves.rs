@@ -40,6 +40,10 @@ fn is_in(item: &Value, path: &str, leaf: &Value) -> bool {
     let name = path.rsplit('.').next().unwrap();
     let mut known = vec![];
     leaves("", item, &mut known);
+    // What we say of ourselves is nothing that a provider sent.
+    known.retain(|(path, _)| {
+        !["schema", "sk", "provider", "pk", "rank", "last_event.received_at"].contains(&path.as_str())
+    });
     let said = |value: &Value| match (value, leaf) {
         (Value::String(value), Value::String(leaf)) => {
             let [value_time, leaf_time] = [value, leaf].map(|text| text.parse::<jiff::Timestamp>().ok());
@@ -113,5 +117,5 @@ fn a_lost_leaf_is_noticed() {
     assert!(!is_in(item, "data.customer.legal_number", &"09876543".into()));
     assert!(is_in(item, "data.customer.customer_type", &1.into()));
     item["extra"].as_object_mut().unwrap().remove("customer_type");
-    assert!(!is_in(item, "data.customer.customer_type", &7.into()));
+    assert!(!is_in(item, "data.customer.customer_type", &1.into()));
 }

@@ -68,7 +68,16 @@ async fn the_template_is_the_truth() {
 
     let queues: BTreeSet<_> = stack.queue_urls.keys().map(String::as_str).collect();
     assert_eq!(queues, BTreeSet::from(["cleanup", "inbox", "quarantine"]));
-    assert_eq!(resources("AWS::SQS::Queue").len(), queues.len());
+    let in_template = resources("AWS::SQS::Queue");
+    assert_eq!(in_template.len(), queues.len());
+    for (id, properties) in &in_template {
+        let url = &stack.queue_urls[&id.strip_suffix("Queue").unwrap().to_lowercase()];
+        let request = stack.clients.sqs.get_queue_attributes().queue_url(url).attribute_names("All".into());
+        let attributes = request.send().await.unwrap().attributes.unwrap();
+        for name in ["VisibilityTimeout", "MessageRetentionPeriod"] {
+            assert_eq!(attributes[&name.into()], properties[name].as_u64().unwrap().to_string(), "{id}");
+        }
+    }
 
     let functions = resources("AWS::Serverless::Function");
     assert_eq!(functions.len(), stack.receivers.len());
@@ -84,6 +93,8 @@ async fn the_template_is_the_truth() {
         assert_eq!(is, should, "{provider}");
         assert_eq!(stack.environments[provider]["CUSTOMERS_TABLE"], "customers");
         assert!(stack.environments[provider]["CLEANUP_QUEUE_URL"].ends_with("/cleanup"));
+        let default = yaml()["Parameters"]["MaxBodyBytes"]["Default"].as_u64().unwrap().to_string();
+        assert_eq!(stack.environments[provider]["MAX_BODY_BYTES"], default);
     }
     let routes: BTreeSet<_> = stack.template.functions.iter().flat_map(|function| function.routes.clone()).collect();
     let routes: Vec<_> = routes.iter().map(|route| format!("{} {}", route.method, route.path)).collect();

@@ -41,15 +41,12 @@ pub(crate) fn meaning(kind: &str) -> Option<Meaning> {
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
     /// When the event was raised.
-    pub(crate) raised: Time,
+    pub(crate) raised: Option<Time>,
 }
 
 impl Envelope {
     pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
-        Ok(Self {
-            event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?,
-            raised: body.time_ms("created_at").ok_or(Untranslatable::Missing("created_at"))?,
-        })
+        Ok(Self { event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?, raised: body.time_ms("created_at") })
     }
 }
 

@@ -25,36 +25,31 @@ fn event(body: &[u8]) -> Translation {
     let has_email = ["email_addresses", "primary_email", "email"].iter().any(|name| record.contains(name));
     let key = CustomerKey::new(crate::PROVIDER.name, record.id("tenant_id"), record.id("id"))?;
     let updated_at = record.time("updated_at");
-    let event = |version| Event { id: event_id, kind: name, version, sequence: Sequence::at(raised) };
+    let event = |version, raised| Event { id: event_id, kind: name, version, sequence: Sequence::at(raised) };
     Ok(Translated::Event(Box::new(match meaning {
         Meaning::Deletion => {
-            let deleted_at = record.time("deleted_at").unwrap_or(raised);
-            CustomerEvent::deletion(key, event(updated_at.unwrap_or(raised)), deleted_at, &customer(&mut record))
+            let deleted_at = record.time("deleted_at");
+            let raised = raised.or(deleted_at).or(updated_at).ok_or(Untranslatable::Missing("created_at"))?;
+            let event = event(updated_at.unwrap_or(raised), raised);
+            CustomerEvent::deletion(key, event, deleted_at.unwrap_or(raised), &customer(&mut record))
         }
         Meaning::Snapshot(verb) => {
             let version = updated_at.ok_or(Untranslatable::Partial("updated_at"))?;
+            let raised = raised.ok_or(Untranslatable::Missing("created_at"))?;
             if !has_email {
                 return Err(Untranslatable::Partial("email_addresses"));
             }
             let mut customer = customer(&mut record);
             let extra = Extra::new(DROPPED).keep("data.customer", record.rest());
             customer.extra = extra.keep("data", data.rest()).keep("", body.rest()).into_map();
-            CustomerEvent::snapshot(key, event(version), verb, customer)?
+            CustomerEvent::snapshot(key, event(version, raised), verb, customer)?
         }
     })))
 }
 
 fn customer(record: &mut Fields) -> Customer {
-    let emails = emails(record);
-    let phones = record.list("phone_numbers", |phone| {
-        Some(Phone {
-            number: phone.text("phone_number")?,
-            country_code: phone.text("country_code"),
-            primary: phone.flag("is_primary"),
-        })
-    });
-    let primary_phone = primary(record, "primary_phone", phones.iter().map(|phone| &phone.number));
-    let primary_email = primary(record, "primary_email", emails.iter().map(|email| &email.email));
+    let (emails, primary_email) = emails(record);
+    let (phones, primary_phone) = phones(record);
     let display_name = record.text("display_name").or_else(|| record.text("name"));
     Customer {
         external_id: record.id("customer_key"),
@@ -101,24 +96,35 @@ const KINDS: [(&str, Kind); 4] = [
     ("business", Kind::Business),
 ];
 
-fn emails(record: &mut Fields) -> Vec<Email> {
+/// All e-mails, and the primary one: those of the list, and those of single fields that the list does not have.
+fn emails(record: &mut Fields) -> (Vec<Email>, Option<String>) {
     let mut emails = record.list("email_addresses", |email| {
         Some(Email { email: email.text("email")?, primary: email.flag("is_primary"), ..Email::default() })
     });
-    if emails.is_empty() {
-        emails.extend(record.text("email").or_else(|| record.peek_text("primary_email")).map(Email::only));
+    let primary = record.text("primary_email");
+    let single = record.text("email");
+    let only = emails.is_empty() && primary.is_none();
+    for (email, is_primary) in [(&primary, Some(true)), (&single, only.then_some(true))] {
+        let listed = |email: &String| emails.iter().any(|listed| listed.email == *email);
+        let email = email.clone().filter(|email| !listed(email));
+        emails.extend(email.map(|email| Email { email, primary: is_primary, ..Email::default() }));
     }
-    record.same_text("email", emails.iter().map(|email| email.email.as_str()));
-    emails
+    (emails, primary)
 }
 
-/// The value of a primary field. Where the list has it too, the field only says again what the list says; else it
-/// stays under its own name as well, since the list is all that the profile holds.
-fn primary<'a>(record: &mut Fields, name: &str, listed: impl Iterator<Item = &'a String>) -> Option<String> {
-    let listed: Vec<_> = listed.map(String::as_str).collect();
-    let value = record.peek_text(name)?;
-    record.same_text(name, listed);
-    Some(value)
+/// All phone numbers, and the primary one.
+fn phones(record: &mut Fields) -> (Vec<Phone>, Option<String>) {
+    let mut phones = record.list("phone_numbers", |phone| {
+        Some(Phone {
+            number: phone.text("phone_number")?,
+            country_code: phone.text("country_code"),
+            primary: phone.flag("is_primary"),
+        })
+    });
+    let primary = record.text("primary_phone");
+    let unlisted = primary.clone().filter(|number| phones.iter().all(|listed| listed.number != *number));
+    phones.extend(unlisted.map(|number| Phone { number, primary: Some(true), ..Phone::default() }));
+    (phones, primary)
 }
 
 fn billing_address(record: &mut Fields) -> Option<Address> {

@@ -50,7 +50,7 @@ pub(crate) struct Envelope {
     pub(crate) event_id: String,
     pub(crate) workspace: Option<String>,
     /// When the event was raised: its sequence, and the time of a delete.
-    pub(crate) raised: Time,
+    pub(crate) raised: Option<Time>,
 }
 
 impl Envelope {
@@ -58,7 +58,7 @@ impl Envelope {
         Ok(Self {
             event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?,
             workspace: body.id("workspaceId"),
-            raised: body.time("timestamp").ok_or(Untranslatable::Missing("timestamp"))?,
+            raised: body.time("timestamp"),
         })
     }
 }

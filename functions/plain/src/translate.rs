@@ -27,14 +27,15 @@ fn event(body: &[u8]) -> Translation {
     let key = CustomerKey::new(crate::PROVIDER.name, workspace, record.id("id"))?;
     let updated_at = record.time("updatedAt");
     let mut customer = customer(&mut record, key.customer_id());
-    let sequence = Sequence::at(raised);
     Ok(Translated::Event(Box::new(match meaning {
         Meaning::Deletion => {
-            let event = Event { id, kind, version: updated_at.unwrap_or(raised), sequence };
+            let raised = raised.or(updated_at).ok_or(Untranslatable::Missing("timestamp"))?;
+            let event = Event { id, kind, version: updated_at.unwrap_or(raised), sequence: Sequence::at(raised) };
             CustomerEvent::deletion(key, event, raised, &customer)
         }
         Meaning::Snapshot(verb) => {
             let version = updated_at.ok_or(Untranslatable::Missing("updatedAt"))?;
+            let sequence = Sequence::at(raised.ok_or(Untranslatable::Missing("timestamp"))?);
             let extra = Extra::new(DROPPED).keep("payload.customer", record.rest());
             customer.extra = extra.keep("payload", payload.rest()).keep("", body.rest()).into_map();
             CustomerEvent::snapshot(key, Event { id, kind, version, sequence }, verb, customer)?

@@ -4,7 +4,7 @@ use clientele_model::{Fields, Untranslatable, Verb};
 use serde_json::Value;
 
 /// What is dropped: the envelope's ids and time, and what set the event off. (Events of other kinds are dropped whole.)
-pub(crate) const DROPPED: &[&str] = &["id", "idempotency_key", "sent_at", "events.event_source"];
+pub(crate) const DROPPED: &[&str] = &["id", "idempotency_key", "sent_at", "client.id", "events.event_source"];
 
 /// A create or update without one of these is a part, which must not erase the rest.
 pub(crate) const WHOLE: &[&str] =
@@ -24,10 +24,13 @@ pub(crate) fn verb(kind: &str) -> Option<Verb> {
 
 /// The events of a body, in their order. A V1 body, told by the missing `idempotency_key`, may have none.
 pub(crate) fn events(body: &mut Fields) -> Result<Vec<Value>, Untranslatable> {
+    let is_v1 = !body.contains("idempotency_key");
+    let was_there = body.contains("events");
     match body.take_list("events") {
         Some(events) => Ok(events),
         None if body.contains("events") => Err(Untranslatable::WrongType("events")),
-        None if body.contains("idempotency_key") => Err(Untranslatable::Missing("events")),
-        None => Ok(vec![]),
+        // `null` is an empty list.
+        None if was_there || is_v1 => Ok(vec![]),
+        None => Err(Untranslatable::Missing("events")),
     }
 }

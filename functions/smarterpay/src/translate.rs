@@ -1,5 +1,7 @@
 //! SmarterPay's customer accounts become our customers.
 
+use std::sync::Arc;
+
 use clientele_model::{
     Actor, Address, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Micros, Profile, Sequence,
     Status, Time, Translated, Translation, Untranslatable, Verb, Verified,
@@ -19,7 +21,7 @@ fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
         is_v2: body.contains("idempotency_key"),
         sent_at: body.time("sent_at"),
         client: body.object("client", |client| client.id("id")).flatten(),
-        rest: body.rest(),
+        extra: Arc::new(Extra::new(DROPPED).keep("", body.rest()).into_map()),
     };
     Ok((0..).zip(events).map(|(place, fields)| event(&envelope, place, fields)).collect())
 }
@@ -28,10 +30,10 @@ fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
 struct Envelope {
     is_v2: bool,
     /// When the batch was sent. Taken to be the same on every attempt: the documentation does not say. If it is not,
-    /// a redelivered event is applied again, with the same result.
+    /// the earlier of two changes within one second wins when it is delivered again after the later.
     sent_at: Option<Time>,
     client: Option<String>,
-    rest: Map<String, Value>,
+    extra: Arc<Map<String, Value>>,
 }
 
 fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
@@ -55,8 +57,9 @@ fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
 
 fn snapshot(envelope: &Envelope, key: CustomerKey, event: Event, verb: Verb, mut record: Fields) -> Translation {
     let customer = customer(&mut record);
-    let extra = Extra::new(DROPPED).keep("events", record.rest()).keep("", envelope.rest.clone()).into_map();
-    let event = CustomerEvent::snapshot(key, event, verb, Customer { extra, ..customer })?;
+    let extra = Extra::new(DROPPED).keep("events", record.rest()).into_map();
+    let customer = Customer { extra, extra_of_batch: envelope.extra.clone(), ..customer };
+    let event = CustomerEvent::snapshot(key, event, verb, customer)?;
     Ok(Translated::Event(Box::new(event)))
 }
 

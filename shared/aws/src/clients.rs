@@ -29,24 +29,21 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Clients for a function, wherever the ordinary AWS environment points.
-    pub async fn from_environment() -> Self {
-        Self::build(&environment().await, Budget::Function, None)
-    }
-
-    /// Clients for an operator's command, wherever the ordinary AWS environment points: with time to spare.
-    pub async fn for_operator() -> Self {
-        Self::build(&environment().await, Budget::Operator, None)
+    /// Clients for wherever the ordinary AWS environment points.
+    pub async fn from_environment(budget: Budget) -> Self {
+        let tls = Provider::Rustls(CryptoMode::Ring);
+        let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+        Self::build(&aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await, budget, None)
     }
 
     /// Clients for a table and queues at these URLs, with any credentials: the local stack. The environment has no say
     /// in where they point.
-    pub async fn local(dynamodb_url: &str, sqs_url: &str) -> Self {
+    pub async fn local(dynamodb_url: &str, sqs_url: &str, budget: Budget) -> Self {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::new("local", "local", None, None, "local"))
             .http_client(aws_smithy_http_client::Builder::new().build_http());
-        Self::build(&config.load().await, Budget::Function, Some((dynamodb_url, sqs_url)))
+        Self::build(&config.load().await, budget, Some((dynamodb_url, sqs_url)))
     }
 
     fn build(config: &SdkConfig, budget: Budget, urls: Option<(&str, &str)>) -> Self {
@@ -78,16 +75,10 @@ impl Clients {
 }
 
 /// How long a call may take.
-#[derive(Clone, Copy)]
-enum Budget {
+#[derive(Clone, Copy, Debug)]
+pub enum Budget {
     /// A provider waits for the answer.
     Function,
     /// A person waits, perhaps while credentials are being fetched.
     Operator,
-}
-
-async fn environment() -> SdkConfig {
-    let tls = Provider::Rustls(CryptoMode::Ring);
-    let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-    aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clientele_model::{Provider, Scheme, Secrets};
 
+use crate::log;
+
 /// What a function needs to know.
 #[derive(Debug)]
 pub struct Config {
@@ -61,6 +63,7 @@ impl Config {
         let quarantine_queue_url = read.text("QUARANTINE_QUEUE_URL");
         let tolerance = Duration::from_secs(read.number("SIGNATURE_TOLERANCE_SECONDS", 300));
         let body_bytes_max = read.number("MAX_BODY_BYTES", 262_144);
+        read.log_level();
         let scheme = read.scheme(provider);
         let secrets = read.secrets(scheme.as_ref());
         match (scheme, secrets) {
@@ -99,6 +102,13 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             self.wrong.push(format!("{name} is not a whole number"));
             default
         })
+    }
+
+    /// The log is set up before anything is read, with the default if need be.
+    fn log_level(&mut self) {
+        if (self.variable)("POWERTOOLS_LOG_LEVEL").is_some_and(|word| log::level(&word).is_none()) {
+            self.wrong.push("POWERTOOLS_LOG_LEVEL is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL".to_owned());
+        }
     }
 
     fn scheme(&mut self, provider: &Provider) -> Option<Scheme> {

@@ -15,7 +15,7 @@ mod secrets;
 
 pub use attributes::{from_attributes, to_attributes};
 pub use cleanup_queue::CleanupQueue;
-pub use clients::Clients;
+pub use clients::{Budget, Clients};
 pub use config::{Config, ConfigError, SecretSetting};
 pub use customers::{Customers, Put, Standing, StoreError};
 pub use gateway::{HttpAnswer, HttpEvent};
@@ -36,7 +36,7 @@ pub async fn run(provider: &'static Provider) -> Result<(), Error> {
     tracing::subscriber::set_global_default(log::subscriber(std::io::stdout, variable("POWERTOOLS_LOG_LEVEL")))?;
     let start = async {
         let config = Config::read(provider, variable)?;
-        Receiver::start(provider, config, &Clients::from_environment().await, Timestamp::now()).await
+        Receiver::start(provider, config, &Clients::from_environment(Budget::Function).await, Timestamp::now()).await
     };
     let receiver = match start.await {
         Ok(receiver) => receiver,

@@ -23,11 +23,7 @@ pub fn subscriber<W>(writer: W, level: Option<String>) -> impl Subscriber + Send
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let level = level.and_then(|level| match level.to_ascii_uppercase().as_str() {
-        "CRITICAL" => Some(LevelFilter::ERROR),
-        "WARNING" => Some(LevelFilter::WARN),
-        other => other.parse().ok(),
-    });
+    let level = level.and_then(|level| self::level(&level));
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -38,6 +34,16 @@ where
     tracing_subscriber::registry()
         .with(Targets::new().with_target(TARGET, level.unwrap_or(LevelFilter::INFO)))
         .with(lines)
+}
+
+/// The level that Powertools' word stands for.
+pub(crate) fn level(word: &str) -> Option<LevelFilter> {
+    match word.to_ascii_uppercase().as_str() {
+        "CRITICAL" => Some(LevelFilter::ERROR),
+        "WARNING" => Some(LevelFilter::WARN),
+        "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "OFF" => word.parse().ok(),
+        _ => None,
+    }
 }
 
 /// What the lines of one delivery share.

@@ -21,11 +21,12 @@ use crate::secrets::SecretStore;
 
 /// When the events of a delivery must be settled, counted from its arrival. Whatever is not by then is answered as
 /// unavailable.
-const SETTLE_WITHIN: Duration = Duration::from_millis(3_800);
+const SETTLE_WITHIN: Duration = Duration::from_millis(3_600);
 /// How long a mark may take to be cleared. It is not waited for longer: the message is sent already.
 const CLEAR_WITHIN: Duration = Duration::from_millis(500);
-/// How many events of a batch are written at a time.
-const CONCURRENT_WRITES: usize = 32;
+/// How many customers of a batch are written at a time: enough to hide the latency of a write, few enough that a cold
+/// function on a fraction of a core can open the connections, and that a batch at the size limit fits into memory.
+const CONCURRENT_WRITES: usize = 8;
 
 /// Why a function cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +135,10 @@ impl Receiver {
             Ok(Translated::Ignored(_)) => return Outcome::Ignored,
             Err(_) => return Outcome::Untranslatable,
         };
+        // Even to begin costs time, and there may be many left.
+        if Instant::now() >= deadline {
+            return Outcome::Unavailable;
+        }
         match timeout_at(deadline, self.apply(event, received_at)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {

@@ -1,6 +1,9 @@
 //! The secrets that are valid now.
 
-use aws_sdk_secretsmanager::Client;
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::{Client, Config};
 use clientele_model::{Scheme, Secrets};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -20,6 +23,9 @@ pub enum SecretsError {
     /// Secrets Manager did not give them.
     #[error("Secrets Manager: {0}")]
     Unavailable(String),
+    /// What it gave is no text.
+    #[error("the secret in Secrets Manager is binary, and should be text")]
+    Binary,
     /// What it gave cannot be used.
     #[error("the secret in Secrets Manager: {0}")]
     Unusable(#[from] clientele_model::SecretError),
@@ -59,7 +65,7 @@ impl SecretStore {
         let source = match setting {
             SecretSetting::Here(secrets) => Source::Here(secrets),
             SecretSetting::Manager(arn) => {
-                let secrets = fetch(client, &arn, scheme).await?;
+                let secrets = fetch(client, &arn, scheme, AT_START).await?;
                 Source::Manager { client: client.clone(), arn, cache: Mutex::new(Cache { secrets, asked_at: now }) }
             }
         };
@@ -86,7 +92,7 @@ impl SecretStore {
                     return (cache.secrets.clone(), false);
                 }
                 cache.asked_at = now;
-                match fetch(client, arn, &self.scheme).await {
+                match fetch(client, arn, &self.scheme, WHILE_A_PROVIDER_WAITS).await {
                     Ok(secrets) => {
                         cache.secrets = secrets;
                         (cache.secrets.clone(), true)
@@ -101,8 +107,15 @@ impl SecretStore {
     }
 }
 
-async fn fetch(client: &Client, arn: &str, scheme: &Scheme) -> Result<Secrets, SecretsError> {
-    let output = client.get_secret_value().secret_id(arn).send().await;
+/// How long one attempt and all attempts to fetch may take.
+type Budget = [Duration; 2];
+const AT_START: Budget = [Duration::from_millis(1_500), Duration::from_secs(4)];
+const WHILE_A_PROVIDER_WAITS: Budget = [Duration::from_millis(600), Duration::from_millis(600)];
+
+async fn fetch(client: &Client, arn: &str, scheme: &Scheme, [attempt, all]: Budget) -> Result<Secrets, SecretsError> {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(all).build();
+    let request = client.get_secret_value().secret_id(arn).customize();
+    let output = request.config_override(Config::builder().timeout_config(timeouts)).send().await;
     let output = output.map_err(|error| SecretsError::Unavailable(log::sdk_error(&error)))?;
-    Ok(Secrets::parse(output.secret_string().unwrap_or_default(), scheme)?)
+    Ok(Secrets::parse(output.secret_string().ok_or(SecretsError::Binary)?, scheme)?)
 }

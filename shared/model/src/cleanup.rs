@@ -1,5 +1,7 @@
 //! What tells other systems to erase a customer.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::customer::Customer;
@@ -80,11 +82,6 @@ impl Identifiers {
 }
 
 fn each_once<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut once = Vec::new();
-    for value in values {
-        if !once.contains(value) {
-            once.push(value.clone());
-        }
-    }
-    once
+    let mut seen = HashSet::new();
+    values.filter(|value| seen.insert(*value)).cloned().collect()
 }

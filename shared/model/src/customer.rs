@@ -1,5 +1,7 @@
 //! The common model: what Clientele knows of a customer, whichever service told it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -25,6 +27,8 @@ pub struct Customer {
     pub profile: Profile,
     /// Every field with no place in the model, under its own name.
     pub extra: Map<String, Value>,
+    /// Such fields of the envelope of a batch: one copy for all its events, since there may be many of both.
+    pub extra_of_batch: Arc<Map<String, Value>>,
 }
 
 crate::private::private_debug!(Customer, Profile, Email, Phone, Address, TaxId, Contact, Group, Spam, Actor);

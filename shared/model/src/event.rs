@@ -103,7 +103,8 @@ impl CustomerEvent {
     /// When the table cannot hold it.
     pub fn snapshot(key: CustomerKey, event: Event, verb: Verb, customer: Customer) -> Result<Self, Untranslatable> {
         // `metadata` is one level deeper than `extra`: it is inside `profile`.
-        let holds_extra = customer.extra.iter().all(|(name, value)| !name.is_empty() && holds(value, 1));
+        let extra = customer.extra.iter().chain(customer.extra_of_batch.iter());
+        let holds_extra = extra.into_iter().all(|(name, value)| !name.is_empty() && holds(value, 1));
         if holds_extra && customer.profile.metadata.as_ref().is_none_or(|metadata| holds(metadata, 1)) {
             Ok(Self { key, event, verb, change: Change::Snapshot(Box::new(customer)) })
         } else {

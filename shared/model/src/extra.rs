@@ -19,6 +19,11 @@ impl Extra {
         Self { dropped, kept: Map::new() }
     }
 
+    /// What was kept already.
+    pub(crate) fn of(kept: Map<String, Value>) -> Self {
+        Self { dropped: &[], kept }
+    }
+
     /// Keeps the rest of the object at `path` in the body (empty for the body itself). A name that is kept already
     /// stays as it is, and the newcomer gets `path` before its own name.
     #[must_use]

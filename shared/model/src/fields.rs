@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 
 use crate::event::Untranslatable;
+use crate::json;
 use crate::storable::storable;
 use crate::time::Time;
 
@@ -26,7 +27,7 @@ impl Fields {
     /// When it is no JSON, or no object.
     pub fn parse(body: &[u8], redact: fn(&mut Value)) -> Result<Self, Untranslatable> {
         // The parser's message may quote the body: only that it failed is told.
-        let mut body = serde_json::from_slice(body).map_err(|_| Untranslatable::NotJson)?;
+        let mut body = json::parse(body).ok_or(Untranslatable::NotJson)?;
         redact(&mut body);
         match body {
             Value::Object(fields) => Ok(Self(fields)),
@@ -54,12 +55,6 @@ impl Fields {
             Value::String(text) => Ok(text),
             other => Err(other),
         })
-    }
-
-    /// Text that is not taken yet.
-    #[must_use]
-    pub fn peek_text(&self, name: &str) -> Option<String> {
-        self.0.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     /// Takes text if it is one of `known`, else leaves it: an undocumented word is kept as it is.

@@ -8,6 +8,7 @@ use crate::SCHEMA;
 use crate::cleanup::{CleanupMessage, CleanupType};
 use crate::customer::{Customer, Profile, Status};
 use crate::event::{Change, CustomerEvent, Deletion};
+use crate::extra::Extra;
 use crate::key::PARTITION_KEY_BYTES_MAX;
 use crate::time::Time;
 
@@ -161,7 +162,7 @@ impl CustomerEvent {
             name: customer.name(),
             email: customer.email().filter(|email| email.len() <= PARTITION_KEY_BYTES_MAX),
             profile: Profile { external_id: too_long, ..customer.profile.clone() },
-            extra: customer.extra.clone(),
+            extra: Extra::of(customer.extra.clone()).keep("", (*customer.extra_of_batch).clone()).into_map(),
             created_at: customer.created_at,
             updated_at: rank.version.to_string(),
             rank: rank.to_string(),
@@ -185,7 +186,7 @@ impl CustomerEvent {
             event_id: self.event.id.clone(),
         };
         #[expect(clippy::expect_used, reason = "a struct of strings always serializes")]
-        let cleanup = serde_json::to_string(&message).expect("a struct of strings");
+        let cleanup = sendable(&serde_json::to_string(&message).expect("a struct of strings"));
         Tombstone {
             pk: key.to_string(),
             sk: SORT_KEY.to_owned(),
@@ -201,6 +202,12 @@ impl CustomerEvent {
             cleanup: Some(cleanup),
         }
     }
+}
+
+/// The same JSON without the two characters that SQS takes in no message and JSON leaves as they are: they are
+/// written as escapes, which they can only be inside of strings.
+fn sendable(json: &str) -> String {
+    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
 impl Item {

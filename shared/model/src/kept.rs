@@ -3,10 +3,10 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::SCHEMA;
 use crate::delivery::Verified;
+use crate::json;
 use crate::provider::Provider;
 use crate::time::Time;
 
@@ -53,12 +53,12 @@ impl Kept {
     /// What to keep of a delivery.
     #[must_use]
     pub fn new(provider: &Provider, verified: &Verified, reason: &str) -> Self {
-        let (encoding, body) = match serde_json::from_slice::<Value>(verified.body()) {
-            Ok(mut payload) => {
+        let (encoding, body) = match json::parse(verified.body()) {
+            Some(mut payload) => {
                 (provider.redact)(&mut payload);
                 (Encoding::Json, payload.to_string())
             }
-            Err(_) => (Encoding::Base64, BASE64_STANDARD.encode(verified.body())),
+            None => (Encoding::Base64, BASE64_STANDARD.encode(verified.body())),
         };
         Self {
             schema: SCHEMA,

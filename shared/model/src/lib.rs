@@ -19,6 +19,7 @@ mod event;
 mod extra;
 mod fields;
 mod item;
+mod json;
 mod kept;
 mod key;
 mod private;

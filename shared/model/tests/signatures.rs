@@ -90,17 +90,29 @@ fn hmac_in_hex(#[case] signatures: &[String], #[case] verdict: Result<usize, Rej
     assert_eq!(secret(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
 }
 
+fn base64_mac(key: &str, message: &str) -> String {
+    BASE64_STANDARD.encode(mac(key.as_bytes(), message))
+}
+
 #[rstest]
-#[case::right(BASE64_STANDARD.encode(mac(b"k", BODY)), Ok(0))]
-#[case::second_secret(BASE64_STANDARD.encode(mac(b"k2", BODY)), Ok(1))]
-#[case::wrong_key(BASE64_STANDARD.encode(mac(b"other", BODY)), Err(Rejected::Mismatch))]
-#[case::without_padding(BASE64_STANDARD.encode(mac(b"k", BODY)).trim_end_matches('=').to_owned(), Err(Rejected::ProofMalformed))]
-#[case::url_safe("-_-_".repeat(11), Err(Rejected::ProofMalformed))]
-#[case::hex(hex_mac("k", BODY), Err(Rejected::Mismatch))]
-fn hmac_in_base64(#[case] signature: String, #[case] verdict: Result<usize, Rejected>) {
-    let attempt = Attempt { headers: vec![("x-signature", signature)], ..Attempt::default() };
+#[case::right(&[base64_mac("k", BODY)], Ok(0))]
+#[case::second_secret(&[base64_mac("k2", BODY)], Ok(1))]
+#[case::wrong_key(&[base64_mac("other", BODY)], Err(Rejected::Mismatch))]
+#[case::upper_case(&[base64_mac("k", BODY).to_uppercase()], Err(Rejected::Mismatch))]
+#[case::re_serialised(&[base64_mac("k", r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#)], Err(Rejected::Mismatch))]
+#[case::changed_white_space(&[base64_mac("k", &format!("{BODY} "))], Err(Rejected::Mismatch))]
+#[case::truncated(&[base64_mac("k", BODY)[..40].to_owned()], Err(Rejected::Mismatch))]
+#[case::without_padding(&[base64_mac("k", BODY).trim_end_matches('=').to_owned()], Err(Rejected::ProofMalformed))]
+#[case::url_safe(&["-_-_".repeat(11)], Err(Rejected::ProofMalformed))]
+#[case::hex(&[hex_mac("k", BODY)], Err(Rejected::Mismatch))]
+#[case::empty(&[String::new()], Err(Rejected::ProofMissing))]
+#[case::missing(&[], Err(Rejected::ProofMissing))]
+#[case::twice(&[base64_mac("k", BODY), base64_mac("k", BODY)], Err(Rejected::ProofRepeated))]
+#[case::joined_by_the_gateway(&[format!("{0},{0}", base64_mac("k", BODY))], Err(Rejected::ProofMalformed))]
+fn hmac_in_base64(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejected>) {
+    let headers = ["x-signature", "X-Signature"].into_iter().zip(signatures.iter().cloned()).collect();
     let scheme = hmac_scheme(Encoding::Base64, SignedTime::None);
-    assert_eq!(secret(judge(attempt, &scheme, r#"["k", "k2"]"#)), verdict);
+    assert_eq!(secret(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
 }
 
 /// The time of the attempt is inside the signed body: 12:00:00.500.
@@ -161,6 +173,11 @@ fn good() -> String {
 #[case::list_with_the_good_one_last(format!("{} v2,abc= nonsense {}", svix_signature(KEY, "x", NOW, BODY), good()), Ok(0))]
 #[case::list_with_the_good_one_first(format!("{} v1,AAAA", good()), Ok(0))]
 #[case::wrong_key(svix_signature("whsec_b3RoZXI=", "msg_1", NOW, BODY), Err(Rejected::Mismatch))]
+#[case::upper_case(good().to_uppercase().replace("V1,", "v1,"), Err(Rejected::Mismatch))]
+#[case::re_serialised(
+    svix_signature(KEY, "msg_1", NOW, r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#),
+    Err(Rejected::Mismatch)
+)]
 #[case::other_id(svix_signature(KEY, "msg_2", NOW, BODY), Err(Rejected::Mismatch))]
 #[case::other_timestamp(svix_signature(KEY, "msg_1", "1795176001", BODY), Err(Rejected::Mismatch))]
 #[case::other_body(svix_signature(KEY, "msg_1", NOW, "{}"), Err(Rejected::Mismatch))]
@@ -276,6 +293,8 @@ fn basic(credentials: &str) -> String {
 #[case::scheme_in_lower_case(vec![basic("user:pass").replace("Basic", "basic")], Ok(0))]
 #[case::wrong_password(vec![basic("user:wrong")], Err(Rejected::Mismatch))]
 #[case::no_password(vec![basic("user:")], Err(Rejected::Mismatch))]
+#[case::truncated(vec![basic("user:pas")], Err(Rejected::Mismatch))]
+#[case::upper_case(vec![basic("USER:PASS")], Err(Rejected::Mismatch))]
 #[case::bearer(vec![basic("user:pass").replace("Basic", "Bearer")], Err(Rejected::ProofMalformed))]
 #[case::not_base64(vec!["Basic user:pass".to_owned()], Err(Rejected::ProofMalformed))]
 #[case::without_scheme(vec![BASE64_STANDARD.encode("user:pass")], Err(Rejected::ProofMalformed))]
