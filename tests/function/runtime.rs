@@ -1,0 +1,119 @@
+//! A function's own binary, run as Lambda runs it: a stand-in for the Lambda Runtime API hands out event files, and the
+//! answers must be those beside them. Shared by the tests of the four functions; uses nothing but the standard library.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// Starts as Lambda does, but for the settings of the function itself.
+fn function(binary: &str) -> Command {
+    let mut command = Command::new(binary);
+    command.env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+    let of_lambda = [
+        ("AWS_LAMBDA_FUNCTION_NAME", "test"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/test"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "test"),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+    ];
+    command.envs(of_lambda);
+    command
+}
+
+/// Without settings the function ends at once, and one line of its log names everything that is missing.
+pub(crate) fn refuses_to_start_without_settings(binary: &str) {
+    let Output { status, stdout, .. } = function(binary).output().unwrap();
+    assert!(!status.success());
+    let line: Value = serde_json::from_slice(&stdout).unwrap();
+    let error = line["error"].as_str().unwrap();
+    for name in
+        ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "INBOX_QUEUE_URL", "QUARANTINE_QUEUE_URL", "WEBHOOK_SECRET_ARN"]
+    {
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+/// Answers event files that need no table as the files beside them say.
+pub(crate) fn answers_as_lambda_asks(binary: &str, provider: &str, secret: &str, cases: &[&str]) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = function(binary);
+    command.env("AWS_LAMBDA_RUNTIME_API", listener.local_addr().unwrap().to_string());
+    for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "INBOX_QUEUE_URL", "QUARANTINE_QUEUE_URL"] {
+        command.env(name, "http://127.0.0.1:1");
+    }
+    // The files were signed once and for all.
+    command.env("WEBHOOK_SECRETS", secret).env("SIGNATURE_TOLERANCE_SECONDS", "4000000000");
+    let _running = Running(command.spawn().unwrap());
+    let mut connection = Connection::accept(&listener);
+    for case in cases {
+        let read = |ending: &str| {
+            let path = format!("../../events/{provider}/{case}{ending}");
+            std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+        };
+        let (method, _) = connection.request(&listener);
+        assert!(method.starts_with("GET /2018-06-01/runtime/invocation/next"), "{method}");
+        connection.respond("200 OK", &read(".json"));
+        let (method, answer) = connection.request(&listener);
+        assert!(method.starts_with("POST /2018-06-01/runtime/invocation/request-1/response"), "{method}");
+        connection.respond("202 Accepted", "");
+        let expected: Value = serde_json::from_str(&read(".expected.json")).unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["statusCode"], expected["status"], "{case}");
+        let body = answer["body"].as_str().map(|body| serde_json::from_str(body).unwrap());
+        assert_eq!(body.unwrap_or(Value::Null), expected["answer"], "{case}");
+        assert_eq!(answer["isBase64Encoded"], false);
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// The connection on which the function asks and answers.
+struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    fn accept(listener: &TcpListener) -> Self {
+        Self(BufReader::new(listener.accept().unwrap().0))
+    }
+
+    /// The next request: its first line and its body. The function may come on another connection.
+    fn request(&mut self, listener: &TcpListener) -> (String, String) {
+        let mut first = String::new();
+        while self.0.read_line(&mut first).unwrap() == 0 {
+            *self = Self::accept(listener);
+        }
+        let (mut length, mut line) = (0, String::new());
+        while line != "\r\n" {
+            line.clear();
+            self.0.read_line(&mut line).unwrap();
+            let lower = line.to_lowercase();
+            assert!(!lower.starts_with("transfer-encoding"), "not expected of the runtime");
+            length = lower.strip_prefix("content-length:").map_or(length, |length| length.trim().parse().unwrap());
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        (first, String::from_utf8(body).unwrap())
+    }
+
+    fn respond(&mut self, status: &str, body: &str) {
+        let headers = "lambda-runtime-aws-request-id: request-1\r\nlambda-runtime-deadline-ms: 4000000000000\r\n\
+                       lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-west-1:123456789012:function:test\r\n\
+                       lambda-runtime-trace-id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700\r\n\
+                       content-type: application/json\r\n";
+        let answer = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len());
+        self.0.get_mut().write_all(answer.as_bytes()).unwrap();
+    }
+}
