@@ -9,6 +9,23 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// The tests of the binary `clientele-<provider>`: with its local secret, and event files that need no table.
+macro_rules! function_tests {
+    ($provider:literal, $secret:literal, $cases:expr) => {
+        const BINARY: &str = env!(concat!("CARGO_BIN_EXE_clientele-", $provider));
+
+        #[test]
+        fn refuses_to_start_without_settings() {
+            runtime::refuses_to_start_without_settings(BINARY);
+        }
+
+        #[test]
+        fn answers_as_lambda_asks() {
+            runtime::answers_as_lambda_asks(BINARY, $provider, $secret, &$cases);
+        }
+    };
+}
+
 /// Starts as Lambda does, but for the settings of the function itself.
 fn function(binary: &str) -> Command {
     let mut command = Command::new(binary);

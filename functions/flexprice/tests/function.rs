@@ -1,22 +1,12 @@
 //! The function's binary, as Lambda runs it.
 #![allow(missing_docs, reason = "tests")]
 
+#[macro_use]
 #[path = "../../../tests/function/runtime.rs"]
 mod runtime;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_clientele-flexprice");
-
-#[test]
-fn refuses_to_start_without_settings() {
-    runtime::refuses_to_start_without_settings(BINARY);
-}
-
-#[test]
-fn answers_as_lambda_asks() {
-    runtime::answers_as_lambda_asks(
-        BINARY,
-        "flexprice",
-        "whsec_Y2xpZW50ZWxlLWxvY2FsLXNlY3JldC0wMDAwMDAwMDA=",
-        &["unrelated-subscription", "tampered"],
-    );
-}
+function_tests!(
+    "flexprice",
+    "whsec_Y2xpZW50ZWxlLWxvY2FsLXNlY3JldC0wMDAwMDAwMDA=",
+    ["unrelated-subscription", "tampered"]
+);
