@@ -16,6 +16,7 @@ mod privacy;
 mod refusals;
 mod rooms;
 mod schemas;
+mod schemes;
 mod secrets;
 mod signers;
 mod support;

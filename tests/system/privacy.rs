@@ -71,9 +71,11 @@ async fn no_secret_leaves() {
     let run = async {
         let stack = stack().await;
         let (door, receivers) = Door::before(&stack).await;
-        let mut answers = vec![];
+        let (mut answers, mut proofs) = (vec![], vec![]);
         for case in cases() {
             let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
+            let proof = clientele::events::headers(&fresh.event).filter(|(name, _)| name.ends_with("signature"));
+            proofs.extend(proof.map(|(_, value)| value.to_owned()));
             answers.push(handle(&receivers[case.known.provider.name], &fresh.event, signed_at()).await);
             // Refused for its age, and for its signature.
             let later = signed_at() + jiff::SignedDuration::from_hours(1);
@@ -93,15 +95,16 @@ async fn no_secret_leaves() {
             }
         }
         let messages = drain(&stack, "cleanup").await;
-        (format!("{answers:?}"), format!("{:?}", all_items(&stack).await), format!("{messages:?}"), written)
+        (format!("{answers:?}"), format!("{:?}", all_items(&stack).await), format!("{messages:?}"), written, proofs)
     };
-    let (answers, items, messages, written) = run.with_subscriber(subscriber).await;
+    let (answers, items, messages, written, proofs) = run.with_subscriber(subscriber).await;
     let log = lines.text();
     assert!(
         log.contains("\"outcome\":\"applied\"") && log.contains("not applied") && log.contains("\"reason\":"),
         "{log}"
     );
-    for secret in SECRETS {
+    assert!(proofs.len() > 40);
+    for secret in SECRETS.into_iter().chain(proofs.iter().map(String::as_str)) {
         let places =
             [("log", &log), ("answers", &answers), ("items", &items), ("messages", &messages), ("calls", &written)];
         for (place, text) in places {

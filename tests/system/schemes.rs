@@ -1,0 +1,44 @@
+//! Every scheme that a function can be set to, from its variable to the answer.
+
+use clientele::events::signed_at;
+use clientele::providers::known;
+use clientele::stack::Stack;
+use rstest::rstest;
+
+use crate::support::{case, handle, options, scheme};
+
+#[rstest]
+#[case("metrifox/customer-created", "METRIFOX_SIGNATURE", "hmac-sha256-hex:X-Metrifox-Signature", "secret")]
+#[case("metrifox/customer-created", "METRIFOX_SIGNATURE", "hmac-sha256-base64:X-Metrifox-Signature", "secret")]
+#[case("metrifox/customer-created", "METRIFOX_SIGNATURE", "token:X-Api-Key", "secret")]
+#[case("metrifox/customer-created", "METRIFOX_SIGNATURE", "url-token", "secret")]
+#[case("smarterpay/customer-created", "SMARTERPAY_SIGNATURE", "signature", "secret")]
+#[case("smarterpay/customer-created", "SMARTERPAY_SIGNATURE", "basic", "user:password")]
+#[case("flexprice/customer-created", "FLEXPRICE_SIGNATURE", "svix", "whsec_c2VjcmV0")]
+#[case("flexprice/customer-created", "FLEXPRICE_SIGNATURE", "token:X-Api-Key", "secret")]
+#[tokio::test]
+async fn schemes_are_settings(
+    #[case] title: &str,
+    #[case] variable: &str,
+    #[case] setting: &str,
+    #[case] secret: &str,
+) {
+    let mut options = options();
+    let known = known(title.split('/').next().unwrap()).unwrap();
+    options.set(known, variable, setting.to_owned());
+    options.set(known, "WEBHOOK_SECRETS", secret.to_owned());
+    let stack = Stack::start(options).await.unwrap();
+    let (case, receiver) = (case(title), &stack.receivers[known.provider.name]);
+
+    let (set, first) = stack.proof(known).unwrap();
+    assert_eq!(first, secret);
+    let rejected = known.provider.dialect.rejected_status;
+    let default = case.fresh(&scheme(&case), known.local_secret, signed_at()).unwrap().event;
+    assert_eq!(handle(receiver, &default, signed_at()).await.status_code, rejected);
+    let mut forged = case.clone();
+    forged.expected.forged = true;
+    let forged = forged.fresh(&set, secret, signed_at()).unwrap().event;
+    assert_eq!(handle(receiver, &forged, signed_at()).await.status_code, rejected);
+    let signed = case.fresh(&set, secret, signed_at()).unwrap().event;
+    assert_eq!(handle(receiver, &signed, signed_at()).await.status_code, 200);
+}
