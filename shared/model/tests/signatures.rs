@@ -167,13 +167,19 @@ fn good() -> String {
     svix_signature(KEY, "msg_1", NOW, BODY)
 }
 
+/// All but the version and the end, whose spare bits must be zero to be base64 at all.
+fn upper_case(signature: &str) -> String {
+    let (start, end) = signature.split_at(signature.len() - 4);
+    format!("v1,{}{end}", start["v1,".len()..].to_uppercase())
+}
+
 #[rstest]
 #[case::right(good(), Ok(0))]
 #[case::second_secret(svix_signature(KEY_2, "msg_1", NOW, BODY), Ok(1))]
 #[case::list_with_the_good_one_last(format!("{} v2,abc= nonsense {}", svix_signature(KEY, "x", NOW, BODY), good()), Ok(0))]
 #[case::list_with_the_good_one_first(format!("{} v1,AAAA", good()), Ok(0))]
 #[case::wrong_key(svix_signature("whsec_b3RoZXI=", "msg_1", NOW, BODY), Err(Rejected::Mismatch))]
-#[case::upper_case(good().to_uppercase().replace("V1,", "v1,"), Err(Rejected::Mismatch))]
+#[case::upper_case(upper_case(&good()), Err(Rejected::Mismatch))]
 #[case::re_serialised(
     svix_signature(KEY, "msg_1", NOW, r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#),
     Err(Rejected::Mismatch)
