@@ -46,7 +46,7 @@ pub async fn run(stack: &Stack, cases: &[Case]) -> Result<Vec<Row>> {
     for (case, fresh) in cases.iter().zip(fresh) {
         let expected = case.expected_after(moved.get(case.known.provider.name).map_or(&[], Vec::as_slice))?;
         let (url, event) = (stack.url(), fresh.event);
-        let answer = tokio::task::spawn_blocking(move || http::deliver(&url, &event)).await??;
+        let answer = tokio::task::spawn_blocking(move || http::deliver(&url, &event, None)).await??;
         let items = items(stack, expected.items.keys()).await?;
         let cleanup = watch.look().await?;
         let mut row = Row { title: case.title(), answer, items, cleanup, differences: None };

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use svix_ksuid::KsuidMs;
 
+use crate::http::path_segment;
 use crate::providers::{Known, PROVIDERS};
 use crate::signing::{Signed, Unsigned, sign};
 
@@ -166,7 +167,7 @@ impl Case {
             signed
         };
         let mut event = self.event.clone();
-        put(&mut event, signed);
+        put(&mut event, signed, self.known);
         Ok(Fresh { event, moved })
     }
 
@@ -209,7 +210,7 @@ fn header(event: &Value, ending: &str) -> Option<String> {
 }
 
 /// Puts a signature into an event: names that the event has in other letters, or unbranded, stay as they are.
-fn put(event: &mut Value, signed: Signed) {
+fn put(event: &mut Value, signed: Signed, known: &Known) {
     let encoded = event["isBase64Encoded"] == true;
     event["body"] = if encoded { BASE64_STANDARD.encode(&signed.body) } else { signed.body }.into();
     for (name, value) in signed.headers {
@@ -219,8 +220,7 @@ fn put(event: &mut Value, signed: Signed) {
         event["headers"][name] = value.into();
     }
     if let Some(token) = signed.token {
-        let path = event["rawPath"].as_str().and_then(|path| path.rsplit_once('/')).map_or("", |(start, _)| start);
-        let path = format!("{path}/{token}");
+        let path = format!("/webhooks/{}/{}", known.provider.name, path_segment(&token));
         event["requestContext"]["http"]["path"] = path.as_str().into();
         event["rawPath"] = path.into();
         event["pathParameters"]["token"] = token.into();
@@ -235,7 +235,7 @@ fn moved(id: &str, now: Timestamp) -> (String, Vec<(String, String)>) {
     let mut moved = times(signed_at(), sent);
     let ksuid = id.strip_prefix("msg_").and_then(|ksuid| ksuid.parse::<KsuidMs>().ok());
     let Some(ksuid) = ksuid else { return (id.to_owned(), moved) };
-    let days = now.duration_since(signed_at()).as_hours().div_euclid(24);
+    let days = now.duration_since(signed_at()).as_secs().div_euclid(24 * 60 * 60);
     let Ok(made) = Timestamp::from_millisecond(ksuid.timestamp_millis()) else { return (id.to_owned(), moved) };
     let then = made + SignedDuration::from_hours(days * 24);
     let payload = svix_ksuid::KsuidLike::payload(&ksuid).to_vec();

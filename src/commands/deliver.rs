@@ -62,7 +62,7 @@ pub fn send(send: &Send) -> Result<()> {
     } else {
         events::load_one(&send.signing.events, send.provider, &send.case)?
     };
-    let answer = http::deliver(&send.to, &sign(&case, &send.signing)?)?;
+    let answer = http::deliver(&send.to, &sign(&case, &send.signing)?, http::proxy_for(&send.to))?;
     anstream::println!("{} {}", answer.status, answer.body);
     match answer.status {
         // A forged event is meant to be refused.

@@ -11,6 +11,7 @@ use clientele_model::{Scheme, TokenPlace};
 
 use crate::demonstration::{self, Row};
 use crate::events;
+use crate::http::path_segment;
 use crate::providers::{self, Known, PROVIDERS};
 use crate::stack::{Options, Stack};
 
@@ -169,7 +170,7 @@ fn print_usage(stack: &Stack, local: &Local) {
     anstream::println!("\nTry");
     for known in &PROVIDERS {
         if let Ok((Scheme::Token(TokenPlace::Path), secret)) = stack.proof(known) {
-            let name = known.provider.name;
+            let (name, secret) = (known.provider.name, path_segment(&secret));
             anstream::println!(
                 "  curl -i {url}/webhooks/{name}/{secret} -H 'content-type: application/json' -d '{BODY}'"
             );
@@ -178,7 +179,8 @@ fn print_usage(stack: &Stack, local: &Local) {
     let secret = local.secret.iter().any(|(known, _)| known.provider.name == "plain");
     let secret = if secret { " --secret SECRET" } else { "" };
     anstream::println!("  cargo run -q -- send plain customer-updated --to {url}{secret}");
-    let host = if local.listen.is_loopback() { String::new() } else { format!(" --host {}", local.listen) };
+    let host =
+        if local.listen == IpAddr::from([127, 0, 0, 1]) { String::new() } else { format!(" --host {}", local.listen) };
     anstream::println!("  cargo run -q -- list{host} --dynamodb-port {}", dynamodb.port());
     anstream::println!("  cargo run -q -- cleanup{host} --sqs-port {}", sqs.port());
     let aws = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region us-east-1";

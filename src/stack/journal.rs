@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -62,6 +62,9 @@ impl Journal {
             }
             "ReceiveMessage" => {
                 for message in list(&answer["Messages"]) {
+                    // A newer receipt makes the older ones of its message worthless.
+                    let id = text(&message["MessageId"]);
+                    state.receipts.retain(|_, other| *other != id);
                     state.receipts.insert(text(&message["ReceiptHandle"]), text(&message["MessageId"]));
                 }
             }
@@ -71,6 +74,9 @@ impl Journal {
                     let entry = list(&request["Entries"]).find(|entry| entry["Id"] == done["Id"]);
                     entry.map_or(Ok(()), |entry| state.deleted(&entry["ReceiptHandle"]))?;
                 }
+            }
+            "ChangeMessageVisibility" if request["VisibilityTimeout"] == 0 => {
+                state.receipts.remove(&text(&request["ReceiptHandle"]));
             }
             "PurgeQueue" => state.write(&Line::Purged { queue })?,
             _ => {}
@@ -123,7 +129,11 @@ impl State {
 /// What was sent and not deleted, by queue.
 fn read(path: &Path) -> Result<BTreeMap<String, Vec<Line>>> {
     let mut waiting = BTreeMap::<String, Vec<Line>>::new();
-    let Ok(file) = File::open(path) else { return Ok(waiting) };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(waiting),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
     for line in BufReader::new(file).split(b'\n') {
         // A line may be cut off, where the process or the disk ended: nobody was told that it was done.
         match serde_json::from_slice(&line?) {

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -67,19 +68,17 @@ pub(crate) fn answers_as_lambda_asks(binary: &str, provider: &str, secret: &str,
     }
     // The files were signed once and for all.
     command.env("WEBHOOK_SECRETS", secret).env("SIGNATURE_TOLERANCE_SECONDS", "4000000000");
-    let _running = Running(command.spawn().unwrap());
-    let mut connection = Connection::accept(&listener);
+    listener.set_nonblocking(true).unwrap();
+    let mut api = Api { listener, function: command.spawn().unwrap() };
     for case in cases {
         let read = |ending: &str| {
             let path = format!("../../events/{provider}/{case}{ending}");
             std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
         };
-        let (method, _) = connection.request(&listener);
-        assert!(method.starts_with("GET /2018-06-01/runtime/invocation/next"), "{method}");
-        connection.respond("200 OK", &read(".json"));
-        let (method, answer) = connection.request(&listener);
-        assert!(method.starts_with("POST /2018-06-01/runtime/invocation/request-1/response"), "{method}");
-        connection.respond("202 Accepted", "");
+        let (asked, _) = api.serve("200 OK", &read(".json"));
+        assert!(asked.starts_with("GET /2018-06-01/runtime/invocation/next"), "{asked}");
+        let (answered, answer) = api.serve("202 Accepted", "");
+        assert!(answered.starts_with("POST /2018-06-01/runtime/invocation/request-1/response"), "{answered}");
         let expected: Value = serde_json::from_str(&read(".expected.json")).unwrap();
         let answer: Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(answer["statusCode"], expected["status"], "{case}");
@@ -89,48 +88,61 @@ pub(crate) fn answers_as_lambda_asks(binary: &str, provider: &str, secret: &str,
     }
 }
 
-struct Running(Child);
+/// How long the function may take to ask or answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-impl Drop for Running {
+/// The Runtime API, and the function that uses it. Each request comes on a connection of its own.
+struct Api {
+    listener: TcpListener,
+    function: Child,
+}
+
+impl Drop for Api {
     fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        drop(self.function.kill());
+        drop(self.function.wait());
     }
 }
 
-/// The connection on which the function asks and answers.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn accept(listener: &TcpListener) -> Self {
-        Self(BufReader::new(listener.accept().unwrap().0))
+impl Api {
+    /// The next connection; fails if the function ends or takes too long.
+    fn accept(&mut self) -> TcpStream {
+        let started = Instant::now();
+        loop {
+            if let Ok((stream, _)) = self.listener.accept() {
+                stream.set_nonblocking(false).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                return stream;
+            }
+            assert!(self.function.try_wait().unwrap().is_none(), "the function has ended");
+            assert!(started.elapsed() < PATIENCE, "the function asks for nothing");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
-    /// The next request: its first line and its body. The function may come on another connection.
-    fn request(&mut self, listener: &TcpListener) -> (String, String) {
-        let mut first = String::new();
-        while self.0.read_line(&mut first).unwrap() == 0 {
-            *self = Self::accept(listener);
+    /// Answers one request, and gives its first line and its body.
+    fn serve(&mut self, status: &str, body: &str) -> (String, String) {
+        let mut stream = BufReader::new(self.accept());
+        let (mut first, mut line, mut length) = (String::new(), String::new(), 0);
+        // A connection that was opened and not used is closed again.
+        while stream.read_line(&mut first).unwrap() == 0 {
+            stream = BufReader::new(self.accept());
         }
-        let (mut length, mut line) = (0, String::new());
         while line != "\r\n" {
             line.clear();
-            self.0.read_line(&mut line).unwrap();
+            stream.read_line(&mut line).unwrap();
             let lower = line.to_lowercase();
             assert!(!lower.starts_with("transfer-encoding"), "not expected of the runtime");
             length = lower.strip_prefix("content-length:").map_or(length, |length| length.trim().parse().unwrap());
         }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        (first, String::from_utf8(body).unwrap())
-    }
-
-    fn respond(&mut self, status: &str, body: &str) {
+        let mut asked = vec![0; length];
+        stream.read_exact(&mut asked).unwrap();
         let headers = "lambda-runtime-aws-request-id: request-1\r\nlambda-runtime-deadline-ms: 4000000000000\r\n\
                        lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-west-1:123456789012:function:test\r\n\
                        lambda-runtime-trace-id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700\r\n\
-                       content-type: application/json\r\n";
+                       content-type: application/json\r\nconnection: close\r\n";
         let answer = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len());
-        self.0.get_mut().write_all(answer.as_bytes()).unwrap();
+        stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        (first, String::from_utf8(asked).unwrap())
     }
 }

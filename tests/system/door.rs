@@ -95,6 +95,15 @@ impl Door {
     }
 }
 
+/// A call, until it is answered or given up.
+struct UnderWay(Door);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap().at_once -= 1;
+    }
+}
+
 type Emulator = (Door, SocketAddr, Client<HttpConnector, Full<Bytes>>);
 
 async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap, body: Bytes) -> Response<Body> {
@@ -106,11 +115,11 @@ async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap
         seen.at_once_max = seen.at_once_max.max(seen.at_once);
         [seen.failing, seen.hanging].map(|ending| ending.is_some_and(|ending| operation.ends_with(ending))).into()
     };
+    let _under_way = UnderWay(door.clone());
     if hanging {
         std::future::pending::<()>().await;
     }
     if failing {
-        door.0.lock().unwrap().at_once -= 1;
         return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty()).unwrap();
     }
     let mut request = Request::post(format!("http://{before}/"));
@@ -120,11 +129,7 @@ async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap
     let answer = client.request(request.body(Full::new(body)).unwrap()).await.unwrap();
     let status = answer.status();
     let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-    {
-        let mut seen = door.0.lock().unwrap();
-        seen.at_once -= 1;
-        seen.answers.push(serde_json::from_slice(&bytes).unwrap_or_default());
-    }
+    door.0.lock().unwrap().answers.push(serde_json::from_slice(&bytes).unwrap_or_default());
     Response::builder()
         .status(status)
         .header("content-type", "application/x-amz-json-1.0")

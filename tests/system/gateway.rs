@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use proptest::strategy::{Strategy, ValueTree};
 use serde_json::Value;
 
-use crate::generate::{Said, What, deliver};
+use crate::generate::{PROVIDERS, Said, What, deliver};
 use crate::support::{all_items, case, drain, scheme, stack, timeless};
 
 type Http = Client<HttpConnector, Full<Bytes>>;
@@ -113,8 +113,6 @@ async fn odd_bytes_are_no_fault_of_ours() {
     // The token is decoded as the gateway decodes it.
     assert_eq!(post(&stack, "/webhooks/metrifox/metrifox%2Dlocal-secret", &[], r#"{"type":"x"}"#).await.0, 200);
 }
-
-const PROVIDERS: [&str; 4] = ["metrifox", "smarterpay", "plain", "flexprice"];
 
 /// Random events of each provider: customers, versions and kinds collide often.
 fn events(number: u32) -> Vec<(&'static str, Vec<Said>)> {

@@ -62,13 +62,8 @@ async fn closed_by_default() {
 async fn answers_never_help_a_forger() {
     let stack = stack().await;
     let mut bodies = BTreeSet::new();
-    for title in [
-        "metrifox/customer-created",
-        "smarterpay/customer-created",
-        "plain/customer-created",
-        "flexprice/customer-created",
-    ] {
-        let case = case(title);
+    for title in PROVIDERS.iter().map(|known| format!("{}/customer-created", known.provider.name)) {
+        let case = case(&title);
         let scheme_of_case = scheme(&case);
         let name = scheme_header(&scheme_of_case);
         let mut refused = vec![];

@@ -35,6 +35,10 @@ fn rooms() {
     known.extend(PROVIDERS);
     assert_eq!(names, known, "a new member needs a line here and in ARCHITECTURE.md");
 
+    let listed: Vec<_> = PROVIDERS.iter().map(|name| name.strip_prefix("clientele-").unwrap()).collect();
+    assert_eq!(listed, clientele::providers::names(), "the list above");
+    assert_eq!(crate::generate::PROVIDERS.to_vec(), clientele::providers::names(), "the list in generate.rs");
+
     let ours = |name: &str| {
         let normal = packages[name].normal.iter().filter(|dependency| dependency.starts_with("clientele"));
         normal.map(String::as_str).collect::<BTreeSet<_>>()

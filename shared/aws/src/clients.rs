@@ -41,6 +41,8 @@ impl Clients {
     pub async fn local(dynamodb_url: &str, sqs_url: &str, budget: Budget) -> Self {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
+            .use_fips(false)
+            .use_dual_stack(false)
             .credentials_provider(Credentials::new("local", "local", None, None, "local"))
             .http_client(aws_smithy_http_client::Builder::new().build_http());
         Self::build(&config.load().await, budget, Some((dynamodb_url, sqs_url)))

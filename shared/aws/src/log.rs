@@ -87,9 +87,10 @@ impl Delivered<'_> {
         tracing::info!(target: TARGET, provider, request_id, event_type, outcome, duration_ms = millis(duration), "event");
     }
 
-    pub(crate) fn untranslatable(self, error: Untranslatable) {
+    pub(crate) fn untranslatable(self, error: Untranslatable, outcome: Outcome, duration: Duration) {
         let Self { provider, request_id } = self;
-        tracing::error!(target: TARGET, provider, request_id, %error, "not understood");
+        let (outcome, duration_ms) = (outcome.word(), millis(duration));
+        tracing::error!(target: TARGET, provider, request_id, %error, outcome, duration_ms, "not understood");
     }
 }
 

@@ -113,7 +113,7 @@ impl Receiver {
                 match translation {
                     Ok(Translated::Event(event)) => line.settled(event, outcome, started.elapsed()),
                     Ok(Translated::Ignored(kind)) => line.ignored(kind, started.elapsed()),
-                    Err(error) => line.untranslatable(*error),
+                    Err(error) => line.untranslatable(*error, outcome, started.elapsed()),
                 }
                 outcomes.push(outcome);
             }
