@@ -62,7 +62,7 @@ fn fresh(stack: &Stack, case: &Case, now: Timestamp) -> Result<Fresh> {
     case.fresh(&scheme, &secret, now)
 }
 
-/// The items of these keys, without the time of arrival.
+/// The items of these keys, as far as they are there.
 ///
 /// # Errors
 /// When the table cannot be read.

@@ -65,8 +65,8 @@ fn customer(record: &mut Fields) -> Customer {
             last_name: record.text("last_name"),
             emails,
             phones,
-            billing_address: billing_address(record),
-            shipping_address: shipping_address(record),
+            billing_address: address(record, ""),
+            shipping_address: address(record, "shipping_"),
             billing_email: record.text("billing_email"),
             date_of_birth: record.text("date_of_birth"),
             legal_number: record.text("legal_number"),
@@ -127,26 +127,16 @@ fn phones(record: &mut Fields) -> (Vec<Phone>, Option<String>) {
     (phones, primary)
 }
 
-fn billing_address(record: &mut Fields) -> Option<Address> {
+/// The address whose fields' names begin with `prefix`.
+fn address(record: &mut Fields, prefix: &str) -> Option<Address> {
+    let mut part = |name: &str| record.text(&format!("{prefix}{name}"));
     let address = Address {
-        line1: record.text("address_line1"),
-        line2: record.text("address_line2"),
-        city: record.text("city"),
-        state: record.text("state"),
-        postal_code: record.text("zip_code"),
-        country: record.text("country"),
-    };
-    address.if_any()
-}
-
-fn shipping_address(record: &mut Fields) -> Option<Address> {
-    let address = Address {
-        line1: record.text("shipping_address_line1"),
-        line2: record.text("shipping_address_line2"),
-        city: record.text("shipping_city"),
-        state: record.text("shipping_state"),
-        postal_code: record.text("shipping_zip_code"),
-        country: record.text("shipping_country"),
+        line1: part("address_line1"),
+        line2: part("address_line2"),
+        city: part("city"),
+        state: part("state"),
+        postal_code: part("zip_code"),
+        country: part("country"),
     };
     address.if_any()
 }

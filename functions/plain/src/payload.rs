@@ -11,30 +11,22 @@ pub(crate) const DROPPED: &[&str] =
 /// Plain puts no secret into a body.
 pub(crate) fn redact(_payload: &mut Value) {}
 
-/// Whether events of that type are about a customer. A group's own changes are not.
-pub(crate) fn is_about_a_customer(kind: &str) -> bool {
-    matches!(
-        kind,
-        "customer.customer_created"
-            | "customer.customer_updated"
-            | "customer.customer_changed"
-            | "customer.customer_group_memberships_changed"
-            | "customer.customer_deleted"
-    )
-}
-
-/// What an event says of its customer: by its type, and for `customer_changed` by `changeType`.
-pub(crate) fn meaning(kind: &str, payload: &mut Fields) -> Result<Meaning, Untranslatable> {
-    match kind {
-        "customer.customer_created" => Ok(Meaning::Snapshot(Verb::Created)),
-        "customer.customer_deleted" => Ok(Meaning::Deletion),
+/// What an event says of its customer: by its type, and for `customer_changed` by `changeType`. Nothing if it is about
+/// something else, as a group's own changes are.
+pub(crate) fn meaning(kind: &str, payload: Option<&mut Fields>) -> Result<Option<Meaning>, Untranslatable> {
+    Ok(match kind {
+        "customer.customer_created" => Some(Meaning::Snapshot(Verb::Created)),
+        "customer.customer_updated" | "customer.customer_group_memberships_changed" => {
+            Some(Meaning::Snapshot(Verb::Updated))
+        }
         "customer.customer_changed" => {
             let verbs = [("ADDED", Verb::Created), ("UPDATED", Verb::Updated)];
-            let verb = payload.word("changeType", &verbs);
-            verb.map(Meaning::Snapshot).ok_or(Untranslatable::Missing("payload.changeType"))
+            let verb = payload.and_then(|payload| payload.word("changeType", &verbs));
+            Some(Meaning::Snapshot(verb.ok_or(Untranslatable::Missing("payload.changeType"))?))
         }
-        _ => Ok(Meaning::Snapshot(Verb::Updated)),
-    }
+        "customer.customer_deleted" => Some(Meaning::Deletion),
+        _ => None,
+    })
 }
 
 /// Where the customer's record is. A delete has only the last one.

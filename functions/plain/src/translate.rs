@@ -5,7 +5,7 @@ use clientele_model::{
     Translated, Translation, Untranslatable, Verified,
 };
 
-use crate::payload::{DROPPED, Envelope, is_about_a_customer, meaning, record_name, redact};
+use crate::payload::{DROPPED, Envelope, meaning, record_name, redact};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified.body())]
@@ -14,12 +14,10 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 fn event(body: &[u8]) -> Translation {
     let mut body = Fields::parse(body, redact)?;
     let kind = body.text("type").ok_or(Untranslatable::Missing("type"))?;
-    if !is_about_a_customer(&kind) {
-        return Ok(Translated::Ignored(kind));
-    }
+    let mut payload = body.take_object("payload");
+    let Some(meaning) = meaning(&kind, payload.as_mut())? else { return Ok(Translated::Ignored(kind)) };
     let Envelope { event_id: id, workspace, raised } = Envelope::take(&mut body)?;
-    let mut payload = body.take_object("payload").ok_or(Untranslatable::Missing("payload"))?;
-    let meaning = meaning(&kind, &mut payload)?;
+    let mut payload = payload.ok_or(Untranslatable::Missing("payload"))?;
     let mut record = payload.take_object(record_name(meaning)).ok_or(Untranslatable::Missing("the customer"))?;
     if matches!(meaning, Meaning::Snapshot(_)) {
         record.require(&["email", "fullName", "updatedAt"])?;
