@@ -30,9 +30,6 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let level = std::env::var("POWERTOOLS_LOG_LEVEL").ok().or(Some("ERROR".to_owned()));
-    // Fails only if somebody set one before, which nobody did.
-    drop(tracing::subscriber::set_global_default(clientele_aws::subscriber(std::io::stderr, level)));
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

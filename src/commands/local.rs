@@ -13,7 +13,7 @@ use crate::demonstration::{self, Row};
 use crate::events;
 use crate::http::path_segment;
 use crate::providers::{self, Known, PROVIDERS};
-use crate::stack::{Options, Stack};
+use crate::stack::{Log, Options, Stack};
 
 /// The local stack.
 #[derive(Args, Debug)]
@@ -45,6 +45,9 @@ pub struct Local {
     /// Replace a provider's signature scheme, as in metrifox=hmac-sha256-hex:X-Signature
     #[arg(long, value_name = "PROVIDER=SCHEME", value_parser = assignment)]
     signature: Vec<(&'static Known, String)>,
+    /// Print every line that the functions log, not only errors
+    #[arg(long)]
+    log: bool,
     /// The template that says what to make
     #[arg(long, default_value = "template.yaml", value_name = "FILE")]
     template: PathBuf,
@@ -66,6 +69,7 @@ impl Local {
             dynamodb_port: self.dynamodb_port,
             sqs_port: self.sqs_port,
             data_dir: self.data_dir.clone(),
+            log: if self.log { Log::Everything } else { Log::Errors },
             ..Options::ephemeral(self.template.clone())
         };
         for (known, secret) in &self.secret {

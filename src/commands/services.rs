@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Args;
-use clientele_aws::{Budget, Clients};
+use clientele_aws::{Budget, Clients, Endpoints, https};
 
 const AWS: &str = "AWS instead of the local stack";
 
@@ -26,15 +27,15 @@ impl TableService {
     /// Clients, and the table's name.
     pub(crate) async fn open(&self) -> (Clients, String) {
         match &self.table {
-            Some(table) => (Clients::from_environment(Budget::Operator).await, table.clone()),
-            None => (local(self.host, self.dynamodb_port, 0).await, "customers".to_owned()),
+            Some(table) => (on_aws().await, table.clone()),
+            None => (local(self.host, self.dynamodb_port, 0), "customers".to_owned()),
         }
     }
 
     /// What to do when the table cannot be read.
     pub(crate) fn hint(&self) -> String {
         match &self.table {
-            Some(table) => on_aws(table),
+            Some(table) => unreadable(table),
             None => format!("{}, or name a table on AWS with --table", no_local_stack(self.host, self.dynamodb_port)),
         }
     }
@@ -58,9 +59,9 @@ impl QueueService {
     /// Clients, and the queue's URL.
     pub(crate) async fn open(&self) -> Result<(Clients, String)> {
         if let Some(url) = &self.queue_url {
-            return Ok((Clients::from_environment(Budget::Operator).await, url.clone()));
+            return Ok((on_aws().await, url.clone()));
         }
-        let clients = local(self.host, 0, self.sqs_port).await;
+        let clients = local(self.host, 0, self.sqs_port);
         let output = clients.sqs.get_queue_url().queue_name("cleanup").send().await.with_context(|| self.hint())?;
         let url = output.queue_url.context("the queue has no URL")?;
         Ok((clients, url))
@@ -69,18 +70,28 @@ impl QueueService {
     /// What to do when the queue cannot be read.
     pub(crate) fn hint(&self) -> String {
         match &self.queue_url {
-            Some(url) => on_aws(url),
+            Some(url) => unreadable(url),
             None => format!("{}, or name a queue on AWS with --queue-url", no_local_stack(self.host, self.sqs_port)),
         }
     }
 }
 
-async fn local(host: IpAddr, dynamodb_port: u16, sqs_port: u16) -> Clients {
-    let url = |port| format!("http://{}", SocketAddr::from((host, port)));
-    Clients::local(&url(dynamodb_port), &url(sqs_port), Budget::Operator).await
+/// Clients for wherever the ordinary AWS environment points.
+pub(crate) async fn on_aws() -> Clients {
+    Clients::new(&configuration().await, Budget::Operator, &Endpoints::default())
 }
 
-fn on_aws(name: &str) -> String {
+/// The ordinary AWS environment: region, profile, credentials, endpoints.
+pub(crate) async fn configuration() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await
+}
+
+fn local(host: IpAddr, dynamodb_port: u16, sqs_port: u16) -> Clients {
+    let url = |port| format!("http://{}", SocketAddr::from((host, port)));
+    Clients::local(&url(dynamodb_port), &url(sqs_port), Budget::Operator)
+}
+
+fn unreadable(name: &str) -> String {
     format!("{name} on AWS cannot be read: look at the region, the credentials and the name")
 }
 

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_aws::{HttpEvent, Receiver};
+use clientele_aws::{HttpEvent, Invocation, Receiver};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -77,7 +77,8 @@ async fn invoke(
     let Ok(event) = serde_json::from_value::<HttpEvent>(event) else {
         return json_response(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#.to_owned());
     };
-    let answer = integration.receiver.handle(event, &request_id, now).await;
+    let invocation = Invocation { request_id, trace_id: None, received_at: now };
+    let answer = integration.receiver.handle(event, &invocation).await;
     let status = StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::builder().status(status);
     for (name, value) in &answer.headers {

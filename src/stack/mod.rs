@@ -9,14 +9,16 @@ mod sqs;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clientele_aws::{Budget, Clients, Config, Receiver};
+use clientele_aws::{Budget, Clients, Config, Lines, Receiver};
 use clientele_model::Scheme;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::providers::{self, Known};
 use crate::template::{Function, Template};
@@ -36,6 +38,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// The template.
     pub template: PathBuf,
+    /// Which lines of the functions to print.
+    pub log: Log,
     /// Other values for variables of a function's environment, by provider.
     pub overrides: BTreeMap<&'static str, BTreeMap<String, String>>,
 }
@@ -51,6 +55,7 @@ impl Options {
             sqs_port: 0,
             data_dir: None,
             template,
+            log: Log::Nothing,
             overrides: BTreeMap::new(),
         }
     }
@@ -58,6 +63,44 @@ impl Options {
     /// Sets a variable of a provider's function.
     pub fn set(&mut self, known: &Known, variable: &str, value: String) {
         self.overrides.entry(known.provider.name).or_default().insert(variable.to_owned(), value);
+    }
+}
+
+/// Which lines of the functions are printed, on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// All.
+    Everything,
+    /// Those that a person has to look at.
+    Errors,
+    /// None.
+    Nothing,
+}
+
+impl Log {
+    fn lines(self) -> Lines {
+        match self {
+            Self::Everything => Box::new(std::io::stderr()),
+            Self::Errors => Box::new(ErrorLines),
+            Self::Nothing => Box::new(std::io::sink()),
+        }
+    }
+}
+
+/// Passes on the lines of errors. A line comes in one piece.
+struct ErrorLines;
+
+impl Write for ErrorLines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let is_error = serde_json::from_slice::<Value>(line).is_ok_and(|line| line["level"] == "ERROR");
+        if is_error {
+            std::io::stderr().write_all(line)?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -95,7 +138,7 @@ impl Stack {
         let address = |port| SocketAddr::from((options.listen, port));
         let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref())?;
         let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref())?;
-        let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), Budget::Function).await;
+        let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), Budget::Function);
         for table in &template.tables {
             dynamodb::create(&clients.dynamodb, table).await?;
         }
@@ -114,20 +157,22 @@ impl Stack {
             receivers: BTreeMap::new(),
             _lock: lock,
         };
-        stack.start_functions(&options.overrides).await?;
+        stack.start_functions(&options).await?;
         stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers)?;
         Ok(stack)
     }
 
-    async fn start_functions(&mut self, overrides: &BTreeMap<&'static str, BTreeMap<String, String>>) -> Result<()> {
+    async fn start_functions(&mut self, options: &Options) -> Result<()> {
         for function in &self.template.functions {
             let Some(known) = known(function) else { continue };
             let name = known.provider.name;
             let mut environment = self.template.environment(function, |id| self.resolve(id))?;
             environment.insert("WEBHOOK_SECRETS".to_owned(), known.local_secret.to_owned());
-            environment.extend(overrides.get(name).cloned().unwrap_or_default());
+            environment.extend(options.overrides.get(name).cloned().unwrap_or_default());
             let config = Config::read(known.provider, |variable| environment.get(variable).cloned())?;
-            let receiver = Receiver::start(known.provider, config, &self.clients, Timestamp::now()).await?;
+            let receiver =
+                Receiver::start(known.provider, config, &self.clients, options.log.lines(), Timestamp::now());
+            let receiver = receiver.await?;
             self.receivers.insert(name, Arc::new(receiver));
             self.environments.insert(name, environment);
         }
@@ -139,6 +184,7 @@ impl Stack {
         let table = self.template.tables.iter().find(|table| table.logical_id == logical_id);
         let queue = self.template.queues.iter().find(|queue| queue.logical_id == logical_id);
         match (table, queue) {
+            _ if logical_id == "AWS::StackName" => Some("clientele".to_owned()),
             (Some(table), _) => Some(table.name.clone()),
             (_, Some(queue)) => self.queue_urls.get(&queue.name).cloned(),
             // Secrets Manager is not emulated: the functions have their secrets in the environment.
@@ -196,7 +242,7 @@ fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send + 'static) 
     let thread_name = name.to_owned();
     std::thread::Builder::new().name(thread_name.clone()).spawn(move || {
         if let Err(error) = runtime.block_on(server) {
-            tracing::error!(target: "clientele", %error, thread_name, "a server of the local stack ended");
+            anstream::eprintln!("{thread_name} of the local stack ended: {error:#}");
         }
     })?;
     Ok(())

@@ -18,6 +18,8 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::support::Written;
+
 #[derive(Clone, Default)]
 pub(crate) struct Door(Arc<Mutex<Seen>>);
 
@@ -34,14 +36,20 @@ struct Seen {
 impl Door {
     /// Functions as the stack has them, but with a door before its emulators.
     pub(crate) async fn before(stack: &Stack) -> (Self, BTreeMap<&'static str, Receiver>) {
+        Self::before_writing(stack, &Written::default()).await
+    }
+
+    /// The same, with the lines of the functions.
+    pub(crate) async fn before_writing(stack: &Stack, written: &Written) -> (Self, BTreeMap<&'static str, Receiver>) {
         let door = Self::default();
         let [dynamodb, sqs] = [stack.dynamodb, stack.sqs].map(|address| door.clone().serve(address));
-        let clients = Clients::local(&dynamodb, &sqs, Budget::Function).await;
+        let clients = Clients::local(&dynamodb, &sqs, Budget::Function);
         let mut receivers = BTreeMap::new();
         for known in &providers::PROVIDERS {
             let environment = &stack.environments[known.provider.name];
             let config = Config::read(known.provider, |name| environment.get(name).cloned()).unwrap();
-            let receiver = Receiver::start(known.provider, config, &clients, Timestamp::now()).await.unwrap();
+            let receiver = Receiver::start(known.provider, config, &clients, written.lines(), Timestamp::now());
+            let receiver = receiver.await.unwrap();
             receivers.insert(known.provider.name, receiver);
         }
         (door, receivers)

@@ -11,6 +11,7 @@ mod event_files;
 mod gateway;
 mod generate;
 mod leaves;
+mod lines;
 mod outages;
 mod privacy;
 mod refusals;

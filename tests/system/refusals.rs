@@ -38,7 +38,13 @@ async fn closed_by_default() {
             name => stack.environments["plain"].get(name).cloned(),
         };
         let config = clientele_aws::Config::read(&UNREACHABLE, environment).unwrap();
-        let start = clientele_aws::Receiver::start(&UNREACHABLE, config, &stack.clients, signed_at());
+        let start = clientele_aws::Receiver::start(
+            &UNREACHABLE,
+            config,
+            &stack.clients,
+            Box::new(std::io::sink()),
+            signed_at(),
+        );
         let receiver = start.await.unwrap();
         let event = json!({ "pathParameters": { "token": token }, "body": "{}" });
         assert_eq!(handle(&receiver, &event, signed_at()).await.status_code, 401, "{secrets} {token}");

@@ -12,7 +12,7 @@ use clientele::stack::Stack;
 use clientele_aws::{Clients, Config, Receiver};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::{case, handle, scheme, stack};
+use crate::support::{Written, case, handle, scheme, stack};
 
 /// A stand-in for Secrets Manager: the secret it holds (`None`: it fails), and how often it was asked.
 #[derive(Clone, Default)]
@@ -53,6 +53,10 @@ async fn get_secret_value(State(Manager(state)): State<Manager>) -> (StatusCode,
 }
 
 async fn start(stack: &Stack, manager: &Manager) -> Result<Receiver, String> {
+    start_writing(stack, manager, &Written::default()).await
+}
+
+async fn start_writing(stack: &Stack, manager: &Manager, written: &Written) -> Result<Receiver, String> {
     let environment = |name: &str| match name {
         "WEBHOOK_SECRETS" => None,
         name => stack.environments["smarterpay"].get(name).cloned(),
@@ -60,7 +64,7 @@ async fn start(stack: &Stack, manager: &Manager) -> Result<Receiver, String> {
     let provider = case("smarterpay/customer-created").known.provider;
     let config = Config::read(provider, environment).unwrap();
     let clients = manager.clients(stack).await;
-    Receiver::start(provider, config, &clients, signed_at()).await.map_err(|error| error.to_string())
+    Receiver::start(provider, config, &clients, written.lines(), signed_at()).await.map_err(|error| error.to_string())
 }
 
 /// Delivers an event that is signed with `secret`, so many seconds after the start.
@@ -138,4 +142,24 @@ async fn secrets_that_cannot_be_had_stop_the_start() {
     assert_eq!(start(&stack, &manager).await.unwrap_err(), "Secrets Manager: DecryptionFailure");
     manager.set(Some(r#"["a", ""]"#));
     assert_eq!(start(&stack, &manager).await.unwrap_err(), "the secret in Secrets Manager: secret 2 is empty");
+}
+
+/// Which secret matches is what tells when the old one can go; that they cannot be fetched is on the line, too.
+#[tokio::test]
+async fn a_line_says_which_secret_matched() {
+    let (stack, manager, written) = (stack().await, Manager::default(), Written::default());
+    manager.set(Some(r#"["new", "old"]"#));
+    let receiver = start_writing(&stack, &manager, &written).await.unwrap();
+    manager.set(None);
+    for (secret, seconds) in [("old", 1), ("new", 2), ("wrong", 3), ("old", 400), ("wrong", 500)] {
+        status(&receiver, secret, seconds).await;
+    }
+    let lines = written.json();
+    let of = |name: &str| lines.iter().map(|line| line[name].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>();
+    assert_eq!(of("secret"), ["2", "1", "-", "2", "-"]);
+    let verified: Vec<_> = lines.iter().map(|line| line["Verified"].as_u64().unwrap_or_default()).collect();
+    assert_eq!(verified, [1, 1, 0, 1, 0]);
+    let not_refreshed = "secrets not refreshed: Secrets Manager: DecryptionFailure";
+    assert_eq!(of("warning"), ["-", "-", "-", not_refreshed, not_refreshed]);
+    assert_eq!(of("level"), ["INFO", "INFO", "WARNING", "WARNING", "WARNING"]);
 }

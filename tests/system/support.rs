@@ -1,12 +1,12 @@
 //! What the tests share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use clientele::demonstration;
 use clientele::events::{self, Case};
 use clientele::stack::{Options, Stack};
-use clientele_aws::{HttpAnswer, HttpEvent, Receiver};
+use clientele_aws::{HttpAnswer, HttpEvent, Invocation, Lines, Receiver};
 use clientele_model::Scheme;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -39,7 +39,9 @@ pub(crate) fn scheme(case: &Case) -> Scheme {
 /// Hands an API Gateway event to a function, as Lambda does: as JSON text.
 pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -> HttpAnswer {
     let event: HttpEvent = serde_json::from_str(&event.to_string()).unwrap();
-    receiver.handle(event, "test", now).await
+    let trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned());
+    let invocation = Invocation { request_id: "test".to_owned(), trace_id, received_at: now };
+    receiver.handle(event, &invocation).await
 }
 
 pub(crate) fn receiver(stack: &Stack, case: &Case) -> Arc<Receiver> {
@@ -81,4 +83,34 @@ pub(crate) async fn drain(stack: &Stack, queue: &str) -> Vec<Value> {
 /// The item of a key.
 pub(crate) async fn item(stack: &Stack, pk: &str) -> Option<Value> {
     demonstration::items(stack, [pk.to_owned()].iter()).await.unwrap().remove(pk)
+}
+
+/// Lines that a function wrote.
+#[derive(Clone, Default)]
+pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    pub(crate) fn lines(&self) -> Lines {
+        Box::new(self.clone())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The lines as JSON, each whole.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

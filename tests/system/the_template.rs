@@ -67,11 +67,12 @@ async fn the_template_is_the_truth() {
     );
 
     let queues: BTreeSet<_> = stack.queue_urls.keys().map(String::as_str).collect();
-    assert_eq!(queues, BTreeSet::from(["cleanup", "inbox", "quarantine"]));
+    assert_eq!(queues, BTreeSet::from(["cleanup", "cleanup-dead-letter", "inbox", "quarantine"]));
     let in_template = resources("AWS::SQS::Queue");
     assert_eq!(in_template.len(), queues.len());
     for (id, properties) in &in_template {
-        let url = &stack.queue_urls[&id.strip_suffix("Queue").unwrap().to_lowercase()];
+        let url =
+            &stack.queue_urls[&id.strip_suffix("Queue").unwrap().replace("DeadLetter", "-dead-letter").to_lowercase()];
         let request = stack.clients.sqs.get_queue_attributes().queue_url(url).attribute_names("All".into());
         let attributes = request.send().await.unwrap().attributes.unwrap();
         for name in ["VisibilityTimeout", "MessageRetentionPeriod"] {

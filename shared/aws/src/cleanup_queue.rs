@@ -4,7 +4,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use clientele_model::CleanupType;
 
-use crate::log;
+use crate::telemetry;
 
 /// The cleanup queue.
 #[derive(Clone, Debug)]
@@ -37,6 +37,6 @@ impl CleanupQueue {
             // Fails only without a data type.
             value.into_iter().fold(request, |request, value| request.message_attributes(name, value))
         });
-        request.send().await.map(drop).map_err(|error| QueueError(log::sdk_error(&error)))
+        request.send().await.map(drop).map_err(|error| QueueError(telemetry::sdk_error(&error)))
     }
 }

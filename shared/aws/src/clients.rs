@@ -11,11 +11,13 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_types::SdkConfig;
+
+use crate::config::Reader;
 
 /// Clients of the three services that a function calls.
 #[derive(Clone, Debug)]
@@ -28,27 +30,63 @@ pub struct Clients {
     pub secrets_manager: aws_sdk_secretsmanager::Client,
 }
 
+/// Where the services are, if not where the region says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// `AWS_ENDPOINT_URL_DYNAMODB`
+    pub dynamodb: Option<String>,
+    /// `AWS_ENDPOINT_URL_SQS`
+    pub sqs: Option<String>,
+    /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`
+    pub secrets_manager: Option<String>,
+}
+
+/// What Lambda's environment says of AWS. A function asks nothing else: no profile, no metadata service.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub(crate) region: String,
+    pub(crate) credentials: Credentials,
+    pub(crate) endpoints: Endpoints,
+}
+
+impl Surroundings {
+    pub(crate) fn read<V: Fn(&str) -> Option<String>>(read: &mut Reader<V>) -> Self {
+        let every = read.optional("AWS_ENDPOINT_URL");
+        let endpoint = |name| read.optional(name).or_else(|| every.clone());
+        let endpoints = Endpoints {
+            dynamodb: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+            sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
+            secrets_manager: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+        };
+        let (key, secret) = (read.text("AWS_ACCESS_KEY_ID"), read.text("AWS_SECRET_ACCESS_KEY"));
+        let credentials = Credentials::new(key, secret, read.optional("AWS_SESSION_TOKEN"), None, "environment");
+        Self { region: read.text("AWS_REGION"), credentials, endpoints }
+    }
+}
+
 impl Clients {
-    /// Clients for wherever the ordinary AWS environment points.
-    pub async fn from_environment(budget: Budget) -> Self {
-        let tls = Provider::Rustls(CryptoMode::Ring);
-        let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        Self::build(&aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await, budget, None)
+    /// Clients of a function.
+    #[must_use]
+    pub fn of_function(surroundings: Surroundings) -> Self {
+        let Surroundings { region, credentials, endpoints } = surroundings;
+        let config = config(Region::new(region), credentials, https());
+        Self::new(&config, Budget::Function, &endpoints)
     }
 
     /// Clients for a table and queues at these URLs, with any credentials: the local stack. The environment has no say
     /// in where they point.
-    pub async fn local(dynamodb_url: &str, sqs_url: &str, budget: Budget) -> Self {
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .use_fips(false)
-            .use_dual_stack(false)
-            .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-            .http_client(aws_smithy_http_client::Builder::new().build_http());
-        Self::build(&config.load().await, budget, Some((dynamodb_url, sqs_url)))
+    #[must_use]
+    pub fn local(dynamodb_url: &str, sqs_url: &str, budget: Budget) -> Self {
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let credentials = Credentials::new("local", "local", None, None, "local");
+        let [dynamodb, sqs] = [dynamodb_url, sqs_url].map(|url| Some(url.to_owned()));
+        let endpoints = Endpoints { dynamodb, sqs, secrets_manager: None };
+        Self::new(&config(Region::from_static("us-east-1"), credentials, http), budget, &endpoints)
     }
 
-    fn build(config: &SdkConfig, budget: Budget, urls: Option<(&str, &str)>) -> Self {
+    /// Clients of that configuration.
+    #[must_use]
+    pub fn new(config: &SdkConfig, budget: Budget, endpoints: &Endpoints) -> Self {
         let within = |attempt_ms: u64, operation_ms: u64| {
             let factor = match budget {
                 Budget::Function => 1,
@@ -63,17 +101,37 @@ impl Clients {
         };
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&within(700, 1_800));
         let mut sqs = aws_sdk_sqs::config::Builder::from(&within(600, 1_000));
-        // On the service's own configuration, which goes before AWS_ENDPOINT_URL and its kind.
-        if let Some((dynamodb_url, sqs_url)) = urls {
-            dynamodb = dynamodb.endpoint_url(dynamodb_url);
-            sqs = sqs.endpoint_url(sqs_url);
+        let mut secrets_manager = aws_sdk_secretsmanager::config::Builder::from(&within(600, 600));
+        if let Some(url) = &endpoints.dynamodb {
+            dynamodb = dynamodb.endpoint_url(url);
+        }
+        if let Some(url) = &endpoints.sqs {
+            sqs = sqs.endpoint_url(url);
+        }
+        if let Some(url) = &endpoints.secrets_manager {
+            secrets_manager = secrets_manager.endpoint_url(url);
         }
         Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
             sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
-            secrets_manager: aws_sdk_secretsmanager::Client::new(&within(600, 600)),
+            secrets_manager: aws_sdk_secretsmanager::Client::from_conf(secrets_manager.build()),
         }
     }
+}
+
+/// HTTPS by ring.
+#[must_use]
+pub fn https() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+fn config(region: Region, credentials: Credentials, http: SharedHttpClient) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(region)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http)
+        .build()
 }
 
 /// How long a call may take.

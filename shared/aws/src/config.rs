@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clientele_model::{Provider, Scheme, Secrets};
 
-use crate::log;
+use crate::clients::Surroundings;
+use crate::telemetry::{Level, Naming};
 
 /// What a function needs to know.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub tolerance: Duration,
     /// `MAX_BODY_BYTES`, 262,144 unless set.
     pub body_bytes_max: usize,
+    /// `POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_METRICS_NAMESPACE` and `POWERTOOLS_LOG_LEVEL`
+    pub naming: Naming,
 }
 
 /// Where the secrets are.
@@ -55,64 +58,92 @@ impl Config {
     /// # Errors
     /// Names everything that is missing or unreadable, at once.
     pub fn read(provider: &Provider, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read =
-            Reader { variable: |name: &str| variable(name).filter(|value| !value.is_empty()), wrong: vec![] };
+        let mut read = Reader { variable, wrong: vec![] };
+        let config = Self::read_with(provider, &mut read);
+        config.filter(|_| read.wrong.is_empty()).ok_or(ConfigError(read.wrong))
+    }
+
+    /// The same, and what Lambda itself sets.
+    ///
+    /// # Errors
+    /// Names everything that is missing or unreadable, at once.
+    pub fn read_on_lambda(
+        provider: &Provider,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Surroundings), ConfigError> {
+        let mut read = Reader { variable, wrong: vec![] };
+        let config = Self::read_with(provider, &mut read);
+        let surroundings = Surroundings::read(&mut read);
+        let config = config.filter(|_| read.wrong.is_empty()).ok_or(ConfigError(read.wrong))?;
+        Ok((config, surroundings))
+    }
+
+    /// `None` where the scheme or the secrets are not readable; the reader knows why.
+    fn read_with<V: Fn(&str) -> Option<String>>(provider: &Provider, read: &mut Reader<V>) -> Option<Self> {
         let customers_table = read.text("CUSTOMERS_TABLE");
         let cleanup_queue_url = read.text("CLEANUP_QUEUE_URL");
         let inbox_queue_url = read.text("INBOX_QUEUE_URL");
         let quarantine_queue_url = read.text("QUARANTINE_QUEUE_URL");
         let tolerance = Duration::from_secs(read.number("SIGNATURE_TOLERANCE_SECONDS", 300));
         let body_bytes_max = read.number("MAX_BODY_BYTES", 262_144);
-        read.log_level();
+        let naming = read.naming(provider);
         let scheme = read.scheme(provider);
         let secrets = read.secrets(scheme.as_ref());
-        match (scheme, secrets) {
-            (Some(scheme), Some(secrets)) if read.wrong.is_empty() => Ok(Self {
-                customers_table,
-                cleanup_queue_url,
-                inbox_queue_url,
-                quarantine_queue_url,
-                scheme,
-                secrets,
-                tolerance,
-                body_bytes_max,
-            }),
-            _ => Err(ConfigError(read.wrong)),
-        }
+        Some(Self {
+            customers_table,
+            cleanup_queue_url,
+            inbox_queue_url,
+            quarantine_queue_url,
+            scheme: scheme?,
+            secrets: secrets?,
+            tolerance,
+            body_bytes_max,
+            naming,
+        })
     }
 }
 
 /// Reads values and collects what is wrong with them.
-struct Reader<V> {
+pub(crate) struct Reader<V> {
     variable: V,
     wrong: Vec<String>,
 }
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
-    fn text(&mut self, name: &str) -> String {
-        (self.variable)(name).unwrap_or_else(|| {
+    /// An empty value counts as not set.
+    pub(crate) fn optional(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn text(&mut self, name: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
             self.wrong.push(format!("{name} is not set"));
             String::new()
         })
     }
 
     fn number<T: std::str::FromStr>(&mut self, name: &str, default: T) -> T {
-        let Some(value) = (self.variable)(name) else { return default };
+        let Some(value) = self.optional(name) else { return default };
         value.parse().unwrap_or_else(|_| {
             self.wrong.push(format!("{name} is not a whole number"));
             default
         })
     }
 
-    /// The log is set up before anything is read, with the default if need be.
-    fn log_level(&mut self) {
-        if (self.variable)("POWERTOOLS_LOG_LEVEL").is_some_and(|word| log::level(&word).is_none()) {
+    fn naming(&mut self, provider: &Provider) -> Naming {
+        let level = self.optional("POWERTOOLS_LOG_LEVEL").map(|word| Level::parse(&word));
+        if level == Some(None) {
             self.wrong.push("POWERTOOLS_LOG_LEVEL is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL".to_owned());
+        }
+        Naming {
+            service: service_name(provider, |name| self.optional(name)),
+            namespace: self.optional("POWERTOOLS_METRICS_NAMESPACE").unwrap_or_else(|| "Clientele".to_owned()),
+            level: level.flatten().unwrap_or_default(),
         }
     }
 
     fn scheme(&mut self, provider: &Provider) -> Option<Scheme> {
-        let setting = provider.scheme_variable.and_then(|name| (self.variable)(name));
+        let setting = provider.scheme_variable.and_then(|name| self.optional(name));
         let scheme = (provider.scheme)(setting.as_deref());
         scheme
             .map_err(|error| self.wrong.push(format!("{}: {error}", provider.scheme_variable.unwrap_or("scheme"))))
@@ -121,7 +152,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     /// `None` also where the scheme is unknown, since it decides what a secret looks like.
     fn secrets(&mut self, scheme: Option<&Scheme>) -> Option<SecretSetting> {
-        match ((self.variable)("WEBHOOK_SECRETS"), (self.variable)("WEBHOOK_SECRET_ARN")) {
+        match (self.optional("WEBHOOK_SECRETS"), self.optional("WEBHOOK_SECRET_ARN")) {
             (Some(text), _) => {
                 let secrets = Secrets::parse(&text, scheme?);
                 let secrets = secrets.map_err(|error| self.wrong.push(format!("WEBHOOK_SECRETS: {error}")));
@@ -134,4 +165,9 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             }
         }
     }
+}
+
+/// What the function is called in its lines.
+pub(crate) fn service_name(provider: &Provider, variable: impl Fn(&str) -> Option<String>) -> String {
+    variable("POWERTOOLS_SERVICE_NAME").unwrap_or_else(|| format!("clientele-{}", provider.name))
 }

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValu
 use clientele_model::{Item, SORT_KEY};
 
 use crate::attributes::to_attributes;
-use crate::log;
+use crate::telemetry;
 
 /// The customers' table.
 #[derive(Clone, Debug)]
@@ -105,13 +105,13 @@ impl Customers {
             {
                 Ok(())
             }
-            Err(error) => Err(StoreError::Unavailable(log::sdk_error(&error))),
+            Err(error) => Err(StoreError::Unavailable(telemetry::sdk_error(&error))),
         }
     }
 }
 
 fn refused(error: SdkError<PutItemError>) -> Result<Put, StoreError> {
-    let told = log::sdk_error(&error);
+    let told = telemetry::sdk_error(&error);
     match error.into_service_error() {
         PutItemError::ConditionalCheckFailedException(refused) => {
             let text = |name| refused.item()?.get(name)?.as_s().ok().cloned();

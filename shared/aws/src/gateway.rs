@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use clientele_model::{Answer, Request};
+use jiff::Timestamp;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +24,39 @@ pub struct HttpEvent {
     body: Option<String>,
     #[serde(default)]
     is_base64_encoded: bool,
+    #[serde(default)]
+    request_context: RequestContext,
+}
+
+impl HttpEvent {
+    /// The gateway's own id of the request, which is in its access log as well; empty if there is none.
+    pub(crate) fn take_request_id(&mut self) -> String {
+        std::mem::take(&mut self.request_context.request_id)
+    }
 }
 
 impl fmt::Debug for HttpEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HttpEvent(..)")
     }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    #[serde(default)]
+    request_id: String,
+}
+
+/// One call of a function.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Lambda's id of it.
+    pub request_id: String,
+    /// X-Ray's, where the call is traced.
+    pub trace_id: Option<String>,
+    /// Now.
+    pub received_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +66,7 @@ struct PathParameters {
 
 impl From<HttpEvent> for Request {
     fn from(event: HttpEvent) -> Self {
-        let HttpEvent { headers, path_parameters, body, is_base64_encoded } = event;
+        let HttpEvent { headers, path_parameters, body, is_base64_encoded, .. } = event;
         let token = path_parameters.and_then(|parameters| parameters.token);
         Self { headers: headers.0, token, body, is_base64: is_base64_encoded }
     }

@@ -1,4 +1,5 @@
-//! What talks to AWS, for every function: configuration, secrets, the table, the queues, the gateway, the log.
+//! What talks to AWS, for every function: configuration, secrets, the table, the queues, the gateway, logs and
+//! metrics.
 //!
 //! Nothing here knows a provider: each function's `main` hands its own [`Provider`] to [`run`]. The local stack and
 //! the tests make the same [`Receiver`] and call it with the same events.
@@ -9,23 +10,23 @@ mod clients;
 mod config;
 mod customers;
 mod gateway;
-mod log;
 mod receiver;
 mod secrets;
+mod telemetry;
 
 pub use attributes::{from_attributes, to_attributes};
 pub use cleanup_queue::CleanupQueue;
-pub use clients::{Budget, Clients};
+pub use clients::{Budget, Clients, Endpoints, Surroundings, https};
 pub use config::{Config, ConfigError, SecretSetting};
 pub use customers::{Customers, Put, Standing, StoreError};
-pub use gateway::{HttpAnswer, HttpEvent};
-pub use log::subscriber;
+pub use gateway::{HttpAnswer, HttpEvent, Invocation};
 pub use receiver::Receiver;
 pub use secrets::SecretStore;
+pub use telemetry::{Level, Lines, Naming};
 
 use clientele_model::Provider;
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 
 /// Runs the function of one provider: reads the environment, then answers one event after the other.
 ///
@@ -33,22 +34,24 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 /// When the environment is not complete; the message names everything that is missing or unreadable.
 pub async fn run(provider: &'static Provider) -> Result<(), Error> {
     let variable = |name: &str| std::env::var(name).ok();
-    tracing::subscriber::set_global_default(log::subscriber(std::io::stdout, variable("POWERTOOLS_LOG_LEVEL")))?;
     let start = async {
-        let config = Config::read(provider, variable)?;
-        Receiver::start(provider, config, &Clients::from_environment(Budget::Function).await, Timestamp::now()).await
+        let (config, surroundings) = Config::read_on_lambda(provider, variable)?;
+        let lines = Box::new(std::io::stdout());
+        Receiver::start(provider, config, &Clients::of_function(surroundings), lines, Timestamp::now()).await
     };
     let receiver = match start.await {
         Ok(receiver) => receiver,
         Err(error) => {
-            tracing::error!(target: log::TARGET, provider = provider.name, %error, "cannot start");
+            let service = config::service_name(provider, variable);
+            telemetry::cannot_start(std::io::stdout(), &service, &error.to_string(), Timestamp::now());
             return Err(error.into());
         }
     };
     let receiver = &receiver;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
-        let request_id = event.context.request_id;
-        Ok::<_, Error>(receiver.handle(event.payload, &request_id, Timestamp::now()).await)
+        let Context { request_id, xray_trace_id, .. } = event.context;
+        let invocation = Invocation { request_id, trace_id: xray_trace_id, received_at: Timestamp::now() };
+        Ok::<_, Error>(receiver.handle(event.payload, &invocation).await)
     }))
     .await
 }

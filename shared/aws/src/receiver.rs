@@ -15,9 +15,9 @@ use crate::cleanup_queue::CleanupQueue;
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::customers::{Customers, Put, StoreError};
-use crate::gateway::{HttpAnswer, HttpEvent};
-use crate::log::{self, Delivered};
-use crate::secrets::SecretStore;
+use crate::gateway::{HttpAnswer, HttpEvent, Invocation};
+use crate::secrets::{Known, SecretStore, SecretsError};
+use crate::telemetry::{Delivered, Happened, Lines, Telemetry};
 
 /// When the events of a delivery must be settled, counted from its arrival. Whatever is not by then is answered as
 /// unavailable.
@@ -36,7 +36,7 @@ pub enum StartError {
     Config(#[from] crate::config::ConfigError),
     /// The secrets cannot be had.
     #[error(transparent)]
-    Secrets(#[from] crate::secrets::SecretsError),
+    Secrets(#[from] SecretsError),
 }
 
 /// Receives the webhooks of one provider.
@@ -49,10 +49,11 @@ pub struct Receiver {
     secrets: SecretStore,
     customers: Customers,
     cleanups: CleanupQueue,
+    telemetry: Telemetry,
 }
 
 impl Receiver {
-    /// A receiver that is ready for its first delivery.
+    /// A receiver that is ready for its first delivery. What happens to each goes to `lines`.
     ///
     /// # Errors
     /// When the secrets cannot be had.
@@ -60,6 +61,7 @@ impl Receiver {
         provider: &'static Provider,
         config: Config,
         clients: &Clients,
+        lines: Lines,
         now: Timestamp,
     ) -> Result<Self, StartError> {
         let secrets = SecretStore::open(config.secrets, &config.scheme, &clients.secrets_manager, now).await?;
@@ -71,17 +73,22 @@ impl Receiver {
             secrets,
             customers: Customers::new(clients.dynamodb.clone(), config.customers_table),
             cleanups: CleanupQueue::new(clients.sqs.clone(), config.cleanup_queue_url),
+            telemetry: Telemetry::new(provider.name, config.naming, lines),
         })
     }
 
     /// Receives one delivery, from the gateway's event to its answer.
-    pub async fn handle(&self, event: HttpEvent, request_id: &str, now: Timestamp) -> HttpAnswer {
+    pub async fn handle(&self, mut event: HttpEvent, invocation: &Invocation) -> HttpAnswer {
         let started = Instant::now();
-        let line = Delivered { provider: self.provider.name, request_id };
-        let outcomes = match self.open(event.into(), now).await {
-            Ok(verified) => self.settle_all(&verified, line, started).await,
+        let correlation_id = event.take_request_id();
+        let line = self.telemetry.delivery(invocation, &correlation_id);
+        let mut trouble = None;
+        let opened = self.open(event.into(), invocation.received_at, &mut trouble).await;
+        let trouble = trouble.map(|error| format!("secrets not refreshed: {error}"));
+        let outcomes = match opened {
+            Ok(verified) => self.settle_all(&verified, &line, trouble.as_deref(), started).await,
             Err(reason) => {
-                line.refused(reason, started.elapsed());
+                line.refused(reason, trouble, started.elapsed());
                 vec![reason.outcome()]
             }
         };
@@ -89,9 +96,15 @@ impl Receiver {
     }
 
     /// Accepts and verifies. A delivery that no secret matches is tried once more with newer secrets, if there are any.
-    async fn open(&self, request: Request, now: Timestamp) -> Result<Verified, Rejected> {
+    async fn open(
+        &self,
+        request: Request,
+        now: Timestamp,
+        trouble: &mut Option<SecretsError>,
+    ) -> Result<Verified, Rejected> {
         let delivery = Delivery::accept(request, self.body_bytes_max)?;
-        let secrets = self.secrets.current(now).await;
+        let Known { secrets, fetched } = self.secrets.current(now).await;
+        *trouble = fetched.and_then(Result::err);
         let refused = match verify(delivery, &self.scheme, &secrets, now, self.tolerance) {
             Ok(verified) => return Ok(verified),
             Err(refused) => refused,
@@ -99,87 +112,127 @@ impl Receiver {
         if !refused.reason.is_about_secrets() {
             return Err(refused.reason);
         }
-        let secrets = self.secrets.newer(now).await.ok_or(refused.reason)?;
+        let Known { secrets, fetched } = self.secrets.after_mismatch(now).await;
+        match fetched {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                *trouble = Some(error);
+                return Err(refused.reason);
+            }
+            None => return Err(refused.reason),
+        }
         verify(refused.delivery, &self.scheme, &secrets, now, self.tolerance).map_err(|refused| refused.reason)
     }
 
     /// Settles every event of a delivery. Their order does not matter, so customers are served side by side; events of
     /// one customer go one after the other, since they would only contend for its item.
-    async fn settle_all(&self, verified: &Verified, line: Delivered<'_>, started: Instant) -> Vec<Outcome> {
+    async fn settle_all(
+        &self,
+        verified: &Verified,
+        line: &Delivered<'_>,
+        trouble: Option<&str>,
+        started: Instant,
+    ) -> Vec<Outcome> {
+        let secret = Some(verified.proof().secret);
         let settle = async |translations: Vec<Translation>| {
             let mut outcomes = Vec::with_capacity(translations.len());
             for translation in &translations {
-                let outcome = self.settle(translation, verified.received_at(), line, started + SETTLE_WITHIN).await;
-                match translation {
-                    Ok(Translated::Event(event)) => line.settled(event, outcome, started.elapsed()),
-                    Ok(Translated::Ignored(kind)) => line.ignored(kind, started.elapsed()),
-                    Err(error) => line.untranslatable(*error, outcome, started.elapsed()),
-                }
+                let settled = self.settle(translation, verified.received_at(), started + SETTLE_WITHIN).await;
+                let (event, kind) = match translation {
+                    Ok(Translated::Event(event)) => (Some(&**event), None),
+                    Ok(Translated::Ignored(kind)) => (None, Some(kind.as_str())),
+                    Err(_) => (None, None),
+                };
+                let Settled { outcome, reason, warning, write_units } = settled;
+                let warning = warning.or_else(|| trouble.map(str::to_owned));
+                let duration = started.elapsed();
+                let happened =
+                    Happened { outcome: Some(outcome), reason, warning, secret, event, kind, write_units, duration };
+                line.write(&happened);
                 outcomes.push(outcome);
             }
             outcomes
         };
         let lanes = by_customer((self.provider.translate)(verified));
+        if lanes.is_empty() {
+            let (warning, duration) = (trouble.map(str::to_owned), started.elapsed());
+            line.write(&Happened { warning, secret, duration, ..Happened::default() });
+        }
         futures_util::stream::iter(lanes).map(settle).buffer_unordered(CONCURRENT_WRITES).concat().await
     }
 
-    async fn settle(
-        &self,
-        translation: &Translation,
-        received_at: Timestamp,
-        line: Delivered<'_>,
-        deadline: Instant,
-    ) -> Outcome {
+    async fn settle(&self, translation: &Translation, received_at: Timestamp, deadline: Instant) -> Settled {
         let event = match translation {
             Ok(Translated::Event(event)) => event,
-            Ok(Translated::Ignored(_)) => return Outcome::Ignored,
-            Err(_) => return Outcome::Untranslatable,
+            Ok(Translated::Ignored(_)) => return Settled::from(Outcome::Ignored),
+            Err(error) => return Settled::because(Outcome::Untranslatable, error),
         };
         // Even to begin costs time, and there may be many left.
         if Instant::now() >= deadline {
-            return Outcome::Unavailable;
+            return Settled::because(Outcome::Unavailable, &"no time left");
         }
         match timeout_at(deadline, self.apply(event, received_at)).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => {
-                line.failed(event, &error);
-                error.outcome()
-            }
-            Err(elapsed) => {
-                line.failed(event, &elapsed);
-                Outcome::Unavailable
-            }
+            Ok(Ok(settled)) => settled,
+            Ok(Err(error)) => Settled::because(error.outcome(), &error),
+            Err(elapsed) => Settled::because(Outcome::Unavailable, &elapsed),
         }
     }
 
     /// One conditional write. A delete then sends its cleanup message, which stays in the tombstone until the queue
     /// has taken it: whoever delivers the delete again finds it there and sends it.
-    async fn apply(&self, event: &CustomerEvent, received_at: Timestamp) -> Result<Outcome, ApplyError> {
+    async fn apply(&self, event: &CustomerEvent, received_at: Timestamp) -> Result<Settled, ApplyError> {
         let item = event.item(received_at);
-        let (outcome, rank, cleanup) = match (self.customers.put(&item).await?, item) {
-            (Put::Written(_), Item::Tombstone(tombstone)) => (Outcome::Applied, tombstone.rank, tombstone.cleanup),
-            (Put::Written(_), Item::Customer(_)) => return Ok(Outcome::Applied),
+        let (mut settled, rank, cleanup) = match (self.customers.put(&item).await?, item) {
+            (Put::Written(write_units), item) => {
+                let settled = Settled { write_units, ..Settled::from(Outcome::Applied) };
+                match item {
+                    Item::Tombstone(tombstone) => (settled, tombstone.rank, tombstone.cleanup),
+                    Item::Customer(_) => return Ok(settled),
+                }
+            }
             (Put::Refused(standing), item) => {
                 let outcome = if standing.rank == item.rank() { Outcome::Duplicate } else { Outcome::Stale };
                 let cleanup = standing.cleanup.filter(|_| matches!(item, Item::Tombstone(_)));
-                (outcome, standing.rank, cleanup)
+                (Settled::from(outcome), standing.rank, cleanup)
             }
         };
         if let Some(message) = cleanup {
-            self.forward(&event.key().to_string(), &rank, &message).await?;
+            self.cleanups.send(self.provider.name, &message).await?;
+            settled.warning = self.clear(&event.key().to_string(), &rank).await;
         }
-        Ok(outcome)
+        Ok(settled)
     }
 
-    async fn forward(&self, pk: &str, rank: &str, message: &str) -> Result<(), ApplyError> {
-        self.cleanups.send(self.provider.name, message).await?;
-        // The message is sent: if its mark stays, it is sent once more some day, and that is all.
-        match timeout(CLEAR_WITHIN, self.customers.clear_cleanup(pk, rank)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(target: log::TARGET, %error, "cleanup mark not cleared"),
-            Err(error) => tracing::warn!(target: log::TARGET, %error, "cleanup mark not cleared"),
-        }
-        Ok(())
+    /// The message is sent: if its mark stays, it is sent once more some day, and that is all. Says why it stays.
+    async fn clear(&self, pk: &str, rank: &str) -> Option<String> {
+        let error = match timeout(CLEAR_WITHIN, self.customers.clear_cleanup(pk, rank)).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(elapsed) => elapsed.to_string(),
+        };
+        Some(format!("cleanup mark not cleared: {error}"))
+    }
+}
+
+/// What came of an event.
+struct Settled {
+    outcome: Outcome,
+    /// Why, where that is not plain.
+    reason: Option<String>,
+    /// What went wrong without changing the outcome.
+    warning: Option<String>,
+    write_units: Option<f64>,
+}
+
+impl From<Outcome> for Settled {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, reason: None, warning: None, write_units: None }
+    }
+}
+
+impl Settled {
+    fn because(outcome: Outcome, reason: &dyn std::fmt::Display) -> Self {
+        Self { reason: Some(reason.to_string()), ..Self::from(outcome) }
     }
 }
 

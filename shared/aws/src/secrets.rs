@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use crate::config::SecretSetting;
-use crate::log;
+use crate::telemetry;
 
 /// Secrets are fetched again when they are older than this.
 const AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
@@ -73,38 +73,40 @@ impl SecretStore {
     }
 
     /// The secrets, at most five minutes old. If they cannot be fetched again, the old ones stay valid.
-    pub async fn current(&self, now: Timestamp) -> Secrets {
-        self.no_older_than(AGE_MAX, now).await.0
+    pub async fn current(&self, now: Timestamp) -> Known {
+        self.no_older_than(AGE_MAX, now).await
     }
 
-    /// Newer secrets for a delivery that did not match: `None` if those at hand are less than a minute old.
-    pub async fn newer(&self, now: Timestamp) -> Option<Secrets> {
-        let (secrets, is_new) = self.no_older_than(MISMATCH_INTERVAL, now).await;
-        is_new.then_some(secrets)
+    /// The secrets for a delivery that did not match: at most a minute old.
+    pub async fn after_mismatch(&self, now: Timestamp) -> Known {
+        self.no_older_than(MISMATCH_INTERVAL, now).await
     }
 
-    async fn no_older_than(&self, age_max: SignedDuration, now: Timestamp) -> (Secrets, bool) {
+    async fn no_older_than(&self, age_max: SignedDuration, now: Timestamp) -> Known {
         match &self.source {
-            Source::Here(secrets) => (secrets.clone(), false),
+            Source::Here(secrets) => Known { secrets: secrets.clone(), fetched: None },
             Source::Manager { client, arn, cache } => {
                 let mut cache = cache.lock().await;
-                if now.duration_since(cache.asked_at) <= age_max {
-                    return (cache.secrets.clone(), false);
-                }
-                cache.asked_at = now;
-                match fetch(client, arn, &self.scheme, WHILE_A_PROVIDER_WAITS).await {
-                    Ok(secrets) => {
-                        cache.secrets = secrets;
-                        (cache.secrets.clone(), true)
-                    }
-                    Err(error) => {
-                        tracing::error!(target: log::TARGET, %error, "secrets not refreshed");
-                        (cache.secrets.clone(), false)
-                    }
-                }
+                let fetched = if now.duration_since(cache.asked_at) > age_max {
+                    cache.asked_at = now;
+                    let fetched = fetch(client, arn, &self.scheme, WHILE_A_PROVIDER_WAITS).await;
+                    Some(fetched.map(|secrets| cache.secrets = secrets))
+                } else {
+                    None
+                };
+                Known { secrets: cache.secrets.clone(), fetched }
             }
         }
     }
+}
+
+/// What is known of the secrets.
+#[derive(Debug)]
+pub struct Known {
+    /// Those that are valid.
+    pub secrets: Secrets,
+    /// Whether they were fetched for this, and what came of it.
+    pub fetched: Option<Result<(), SecretsError>>,
 }
 
 /// How long one attempt and all attempts to fetch may take.
@@ -116,6 +118,6 @@ async fn fetch(client: &Client, arn: &str, scheme: &Scheme, [attempt, all]: Budg
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(all).build();
     let request = client.get_secret_value().secret_id(arn).customize();
     let output = request.config_override(Config::builder().timeout_config(timeouts)).send().await;
-    let output = output.map_err(|error| SecretsError::Unavailable(log::sdk_error(&error)))?;
+    let output = output.map_err(|error| SecretsError::Unavailable(telemetry::sdk_error(&error)))?;
     Ok(Secrets::parse(output.secret_string().ok_or(SecretsError::Binary)?, scheme)?)
 }

@@ -22,12 +22,19 @@ impl From<Time> for Micros {
     }
 }
 
+impl Micros {
+    /// The moment. A value from a [`Timestamp`] is always in its range; one decoded from a string need not be.
+    #[must_use]
+    pub fn timestamp(self) -> Option<Timestamp> {
+        Timestamp::from_microsecond(self.0).ok()
+    }
+}
+
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A value from `Timestamp` is always in its range; one decoded from a string need not be.
-        match Timestamp::from_microsecond(self.0) {
-            Ok(moment) => Time(moment).fmt(f),
-            Err(_) => self.0.fmt(f),
+        match self.timestamp() {
+            Some(moment) => Time(moment).fmt(f),
+            None => self.0.fmt(f),
         }
     }
 }

@@ -1,0 +1,294 @@
+//! One line for each event of a delivery, log and metrics at once: the embedded metric format of `CloudWatch`
+//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>)
+//! with the keys of Powertools for AWS Lambda. There is nothing secret or personal in it.
+//!
+//! Nothing else is ever logged: there is no subscriber to the SDK's own log, which at its finer levels holds whole
+//! requests, and with them personal data.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use clientele_model::{CustomerEvent, Outcome, Rejected};
+use jiff::Timestamp;
+use metrique_writer_core::format::Format;
+use metrique_writer_core::unit::{Count, Millisecond};
+use metrique_writer_core::value::MetricValue;
+use metrique_writer_core::{Entry, EntryWriter, Unit};
+use metrique_writer_format_emf::{Emf, MetricDefinition, MetricDirective};
+use sha2::{Digest, Sha256};
+
+use crate::gateway::Invocation;
+
+/// Where lines go. Each is written with one call, its line feed included.
+pub type Lines = Box<dyn Write + Send>;
+
+/// The most characters of a text from outside in a line.
+const TEXT_CHARS_MAX: usize = 128;
+
+/// How much of a line is wanted (`POWERTOOLS_LOG_LEVEL`). Metrics are always in it; what describes the event only from
+/// this level on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Everything. There is nothing finer.
+    #[default]
+    Info,
+    /// Refusals, and what went wrong.
+    Warning,
+    /// What could not be kept.
+    Error,
+    /// Nothing but metrics.
+    Off,
+}
+
+impl Level {
+    /// The level that Powertools' word stands for.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        match word.to_ascii_uppercase().as_str() {
+            "TRACE" | "DEBUG" | "INFO" => Some(Self::Info),
+            "WARN" | "WARNING" => Some(Self::Warning),
+            "ERROR" | "CRITICAL" => Some(Self::Error),
+            "OFF" => Some(Self::Off),
+            _ => None,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+            Self::Error | Self::Off => "ERROR",
+        }
+    }
+
+    /// How much an outcome is to be looked at.
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => Self::Info,
+            Outcome::Parked | Outcome::Quarantined | Outcome::Rejected | Outcome::TooLarge => Self::Warning,
+            Outcome::Untranslatable | Outcome::Unavailable => Self::Error,
+        }
+    }
+}
+
+/// What names the lines and metrics of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    /// `POWERTOOLS_SERVICE_NAME`
+    pub service: String,
+    /// `POWERTOOLS_METRICS_NAMESPACE`
+    pub namespace: String,
+    /// `POWERTOOLS_LOG_LEVEL`
+    pub level: Level,
+}
+
+/// Writes the lines of a function.
+pub(crate) struct Telemetry {
+    provider: &'static str,
+    naming: Naming,
+    output: Mutex<(Emf, Lines)>,
+    is_cold: AtomicBool,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("naming", &self.naming).finish_non_exhaustive()
+    }
+}
+
+impl Telemetry {
+    pub(crate) fn new(provider: &'static str, naming: Naming, lines: Lines) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let count = |name| MetricDefinition { name, unit: Unit::Count, storage_resolution: None };
+        // Every metric is counted by provider; those two by one more thing each.
+        let by = |dimension, metric| MetricDirective {
+            dimensions: vec![vec!["service", "provider", dimension]],
+            metrics: vec![count(metric)],
+            namespace: &naming.namespace,
+        };
+        let emf = Emf::builder(naming.namespace.clone(), vec![owned(&["service", "provider"])])
+            .directive(by("outcome", "Events"))
+            .directive(by("secret", "Verified"))
+            .build();
+        Self { provider, naming, output: Mutex::new((emf, lines)), is_cold: AtomicBool::new(true) }
+    }
+
+    /// The lines of a delivery that begins now.
+    pub(crate) fn delivery<'a>(&'a self, invocation: &'a Invocation, correlation_id: &'a str) -> Delivered<'a> {
+        let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
+        Delivered { telemetry: self, invocation, correlation_id, is_cold, is_first: AtomicBool::new(true) }
+    }
+
+    fn write(&self, line: &Line<'_>) {
+        let mut text = Vec::with_capacity(1_024);
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let (emf, lines) = &mut *output;
+        // A line that cannot be written is no reason to fail a delivery.
+        if emf.format(line, &mut text).is_ok() {
+            drop(lines.write_all(&text).and_then(|()| lines.flush()));
+        }
+    }
+}
+
+/// The lines of one delivery.
+#[derive(Debug)]
+pub(crate) struct Delivered<'a> {
+    telemetry: &'a Telemetry,
+    invocation: &'a Invocation,
+    correlation_id: &'a str,
+    is_cold: bool,
+    /// What is counted once for a delivery is in the first of its lines.
+    is_first: AtomicBool,
+}
+
+/// What happened to one event, or to the whole delivery.
+#[derive(Debug, Default)]
+pub(crate) struct Happened<'a> {
+    pub(crate) outcome: Option<Outcome>,
+    /// Why, where that is not plain: from the code, never from what was sent.
+    pub(crate) reason: Option<String>,
+    /// What went wrong without changing the outcome.
+    pub(crate) warning: Option<String>,
+    /// Which secret matched, from 0.
+    pub(crate) secret: Option<usize>,
+    pub(crate) event: Option<&'a CustomerEvent>,
+    /// The type of an event that is not about a customer.
+    pub(crate) kind: Option<&'a str>,
+    pub(crate) write_units: Option<f64>,
+    pub(crate) duration: Duration,
+}
+
+impl Delivered<'_> {
+    pub(crate) fn refused(&self, reason: Rejected, warning: Option<String>, duration: Duration) {
+        let (outcome, reason) = (Some(reason.outcome()), Some(reason.name().to_owned()));
+        self.write(&Happened { outcome, reason, warning, duration, ..Happened::default() });
+    }
+
+    pub(crate) fn write(&self, happened: &Happened<'_>) {
+        let Self { telemetry, invocation, correlation_id, is_cold, is_first } = self;
+        let is_first = is_first.swap(false, Ordering::Relaxed);
+        let level = happened.outcome.map_or(Level::Info, Level::of);
+        let level = if happened.warning.is_some() { level.max(Level::Warning) } else { level };
+        let now = invocation.received_at;
+        telemetry.write(&Line {
+            telemetry,
+            invocation,
+            correlation_id,
+            is_cold: *is_cold,
+            is_first,
+            level,
+            happened,
+            now,
+        });
+    }
+}
+
+/// One line.
+struct Line<'a> {
+    telemetry: &'a Telemetry,
+    invocation: &'a Invocation,
+    correlation_id: &'a str,
+    is_cold: bool,
+    is_first: bool,
+    level: Level,
+    happened: &'a Happened<'a>,
+    now: Timestamp,
+}
+
+impl Entry for Line<'_> {
+    fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
+        let Happened { outcome, secret, event, .. } = self.happened;
+        writer.timestamp(SystemTime::from(self.now));
+        writer.value("service", self.telemetry.naming.service.as_str());
+        writer.value("provider", self.telemetry.provider);
+        if let Some(outcome) = outcome {
+            writer.value("outcome", outcome.word());
+            writer.value("Events", &1_u64.with_unit::<Count>());
+        }
+        if let Some(secret) = secret {
+            writer.value("secret", (secret + 1).to_string().as_str());
+            if self.is_first {
+                writer.value("Verified", &1_u64.with_unit::<Count>());
+            }
+        }
+        if self.is_first && self.is_cold {
+            writer.value("ColdStart", &1_u64.with_unit::<Count>());
+        }
+        if let Some(age) = event.and_then(|event| age_ms(event, self.now)) {
+            writer.value("Age", &age.with_unit::<Millisecond>());
+        }
+        if self.level >= self.telemetry.naming.level {
+            self.describe(writer);
+        }
+    }
+}
+
+impl Line<'_> {
+    fn describe<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
+        let Happened { outcome, reason, warning, event, kind, write_units, duration, .. } = self.happened;
+        writer.value("timestamp", format!("{:.3}", self.now).as_str());
+        writer.value("level", self.level.word());
+        writer.value("message", if outcome.is_some() { "event" } else { "nothing in the delivery" });
+        writer.value("cold_start", if self.is_cold { "true" } else { "false" });
+        writer.value("function_request_id", self.invocation.request_id.as_str());
+        let trace = self.invocation.trace_id.as_deref().map(bounded);
+        let texts = [
+            ("correlation_id", Some(bounded(self.correlation_id)).filter(|id| !id.is_empty())),
+            ("xray_trace_id", trace),
+            ("reason", reason.as_deref()),
+            ("warning", warning.as_deref()),
+            ("event_id", event.map(|event| bounded(event.id()))),
+            ("event_type", event.map(CustomerEvent::kind).or(*kind).map(bounded)),
+        ];
+        for (name, text) in texts {
+            writer.value(name, &text);
+        }
+        writer.value("customer", &event.map(|event| customer_hash(&event.key().to_string())));
+        writer.value("write_units", &write_units.map(|units| units.to_string()));
+        writer.value("duration_ms", format!("{:.3}", duration.as_secs_f64() * 1e3).as_str());
+    }
+}
+
+/// How old an event was when it arrived, in milliseconds: since it was raised. The clocks are not one, so that it may
+/// seem to come from the future.
+fn age_ms(event: &CustomerEvent, now: Timestamp) -> Option<u64> {
+    let raised = event.rank().sequence.raised.timestamp()?;
+    Some(u64::try_from(now.as_millisecond() - raised.as_millisecond()).unwrap_or_default())
+}
+
+/// The one line of a function that cannot start.
+pub(crate) fn cannot_start(mut lines: impl Write, service: &str, error: &str, now: Timestamp) {
+    let line = serde_json::json!({
+        "level": "ERROR",
+        "timestamp": format!("{now:.3}"),
+        "message": "cannot start",
+        "service": service,
+        "error": error,
+    });
+    drop(writeln!(lines, "{line}"));
+}
+
+/// The customer, recognisable across lines but not readable from them.
+fn customer_hash(pk: &str) -> String {
+    hex::encode(&Sha256::digest(pk)[..8])
+}
+
+fn bounded(text: &str) -> &str {
+    text.char_indices().nth(TEXT_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
+}
+
+/// What is told of an SDK error: its kind and code. Its message may quote what was sent.
+pub(crate) fn sdk_error<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
+    match error {
+        SdkError::ConstructionFailure(_) => "the request could not be built".to_owned(),
+        SdkError::TimeoutError(_) => "timed out".to_owned(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "timed out".to_owned(),
+        SdkError::DispatchFailure(_) => "no connection".to_owned(),
+        SdkError::ResponseError(_) => "the answer could not be read".to_owned(),
+        SdkError::ServiceError(error) => error.err().code().unwrap_or("an error without a code").to_owned(),
+        _ => "an unknown error".to_owned(),
+    }
+}
