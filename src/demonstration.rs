@@ -29,7 +29,18 @@ pub struct Row {
     pub differences: Option<Vec<String>>,
 }
 
-/// Delivers every case through the gateway, one after the other.
+/// An event on its way.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Which case it is.
+    pub case: Case,
+    /// The API Gateway event.
+    pub event: Value,
+    /// What should come of it.
+    pub expected: Expected,
+}
+
+/// Delivers every case through the gateway, one after the other, signed now.
 ///
 /// # Errors
 /// When something cannot be reached.
@@ -40,16 +51,33 @@ pub async fn run(stack: &Stack, cases: &[Case]) -> Result<Vec<Row>> {
     for (case, fresh) in cases.iter().zip(&fresh) {
         moved.entry(case.known.provider.name).or_default().extend(fresh.moved.clone());
     }
+    let delivery = |(case, Fresh { event, .. }): (&Case, Fresh)| {
+        let expected = case.expected_after(moved.get(case.known.provider.name).map_or(&[], Vec::as_slice))?;
+        Ok(Delivery { case: case.clone(), event, expected })
+    };
+    let deliveries = cases.iter().zip(fresh).map(delivery).collect::<Result<_>>()?;
+    let url = stack.url();
+    run_through(stack, deliveries, move |delivery| http::deliver(&url, &delivery.event, None)).await
+}
+
+/// Delivers the events one after the other, in whatever way `deliver` does, and looks at what came of each.
+///
+/// # Errors
+/// When something cannot be reached.
+pub async fn run_through(
+    stack: &Stack,
+    deliveries: Vec<Delivery>,
+    deliver: impl Fn(&Delivery) -> Result<Answer> + Clone + Send + 'static,
+) -> Result<Vec<Row>> {
     let mut rows = vec![];
     let mut watch = Watch { stack, receipts: vec![] };
     while !watch.look().await?.is_empty() {}
-    for (case, fresh) in cases.iter().zip(fresh) {
-        let expected = case.expected_after(moved.get(case.known.provider.name).map_or(&[], Vec::as_slice))?;
-        let (url, event) = (stack.url(), fresh.event);
-        let answer = tokio::task::spawn_blocking(move || http::deliver(&url, &event, None)).await??;
+    for delivery in deliveries {
+        let (expected, title, deliver) = (delivery.expected.clone(), delivery.case.title(), deliver.clone());
+        let answer = tokio::task::spawn_blocking(move || deliver(&delivery)).await??;
         let items = items(stack, expected.items.keys()).await?;
         let cleanup = watch.look().await?;
-        let mut row = Row { title: case.title(), answer, items, cleanup, differences: None };
+        let mut row = Row { title, answer, items, cleanup, differences: None };
         row.differences = Some(differences(&row, &expected));
         rows.push(row);
     }

@@ -2,9 +2,11 @@
 
 pub mod commands;
 pub mod demonstration;
+pub mod deployed;
 pub mod events;
 pub mod http;
 pub mod providers;
 pub mod signing;
 pub mod stack;
+pub mod synthetic;
 pub mod template;

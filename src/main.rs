@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use clientele::commands::{cleanup, customers, deliver, local};
+use clientele::commands::{cleanup, customers, deliver, local, secret, smoke};
 
 /// One current, correct record of every customer in DynamoDB, fed by webhooks.
 ///
@@ -26,6 +26,8 @@ enum Command {
     Get(customers::Get),
     List(customers::List),
     Cleanup(cleanup::Cleanup),
+    Secret(secret::Secret),
+    Smoke(smoke::Smoke),
 }
 
 #[tokio::main]
@@ -47,5 +49,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Get(get)) => customers::get(get).await,
         Some(Command::List(list)) => customers::list(list).await,
         Some(Command::Cleanup(cleanup)) => cleanup::cleanup(cleanup).await,
+        Some(Command::Secret(secret)) => secret::secret(secret).await,
+        Some(Command::Smoke(smoke)) => smoke::smoke(smoke).await,
     }
 }

@@ -65,7 +65,7 @@ pub struct List {
 /// # Errors
 /// When there is no such customer, or the table cannot be read.
 pub async fn get(get: Get) -> Result<()> {
-    let (clients, table) = get.service.open().await;
+    let (clients, table) = get.service.open().await?;
     let provider = get.provider.provider.name;
     let items = match get.account {
         Some(account) => {
@@ -97,7 +97,7 @@ pub async fn get(get: Get) -> Result<()> {
 /// # Errors
 /// When the table cannot be read.
 pub async fn list(list: List) -> Result<()> {
-    let (clients, table) = list.service.open().await;
+    let (clients, table) = list.service.open().await?;
     let client = &clients.dynamodb;
     let provider = list.provider.map_or("", |known| known.provider.name);
     let found = match (&list.email, &list.external_id) {

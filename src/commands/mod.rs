@@ -4,4 +4,6 @@ pub mod cleanup;
 pub mod customers;
 pub mod deliver;
 pub mod local;
+pub mod secret;
 mod services;
+pub mod smoke;

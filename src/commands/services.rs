@@ -7,6 +7,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Args;
 use clientele_aws::{Budget, Clients, Endpoints, https};
 
+use crate::deployed::Deployed;
+
 const AWS: &str = "AWS instead of the local stack";
 
 /// The customers' table: the local stack's, unless one on AWS is named.
@@ -21,21 +23,31 @@ pub(crate) struct TableService {
     /// The customers' table on AWS, in the ordinary AWS environment (region, profile, credentials)
     #[arg(long, env = "CUSTOMERS_TABLE", value_name = "NAME", help_heading = AWS)]
     table: Option<String>,
+    /// The table of a deployed stack, in the ordinary AWS environment
+    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME", help_heading = AWS, conflicts_with = "table")]
+    stack: Option<String>,
 }
 
 impl TableService {
     /// Clients, and the table's name.
-    pub(crate) async fn open(&self) -> (Clients, String) {
-        match &self.table {
-            Some(table) => (on_aws().await, table.clone()),
-            None => (local(self.host, self.dynamodb_port, 0), "customers".to_owned()),
-        }
+    ///
+    /// # Errors
+    /// When there is no such stack.
+    pub(crate) async fn open(&self) -> Result<(Clients, String)> {
+        Ok(match (&self.table, &self.stack) {
+            (Some(table), _) => (on_aws().await, table.clone()),
+            (None, Some(stack)) => {
+                let stack = Deployed::find(&configuration().await, stack).await?;
+                (on_aws().await, stack.output("CustomersTableName")?.to_owned())
+            }
+            (None, None) => (local(self.host, self.dynamodb_port, 0), "customers".to_owned()),
+        })
     }
 
     /// What to do when the table cannot be read.
     pub(crate) fn hint(&self) -> String {
-        match &self.table {
-            Some(table) => unreadable(table),
+        match self.table.as_ref().or(self.stack.as_ref()) {
+            Some(name) => unreadable(name),
             None => format!("{}, or name a table on AWS with --table", no_local_stack(self.host, self.dynamodb_port)),
         }
     }
@@ -53,6 +65,9 @@ pub(crate) struct QueueService {
     /// The cleanup queue on AWS, in the ordinary AWS environment (region, profile, credentials)
     #[arg(long, env = "CLEANUP_QUEUE_URL", value_name = "URL", help_heading = AWS)]
     queue_url: Option<String>,
+    /// The cleanup queue of a deployed stack, in the ordinary AWS environment
+    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME", help_heading = AWS, conflicts_with = "queue_url")]
+    stack: Option<String>,
 }
 
 impl QueueService {
@@ -60,6 +75,10 @@ impl QueueService {
     pub(crate) async fn open(&self) -> Result<(Clients, String)> {
         if let Some(url) = &self.queue_url {
             return Ok((on_aws().await, url.clone()));
+        }
+        if let Some(stack) = &self.stack {
+            let stack = Deployed::find(&configuration().await, stack).await?;
+            return Ok((on_aws().await, stack.output("CleanupQueueUrl")?.to_owned()));
         }
         let clients = local(self.host, 0, self.sqs_port);
         let output = clients.sqs.get_queue_url().queue_name("cleanup").send().await.with_context(|| self.hint())?;
@@ -69,8 +88,8 @@ impl QueueService {
 
     /// What to do when the queue cannot be read.
     pub(crate) fn hint(&self) -> String {
-        match &self.queue_url {
-            Some(url) => unreadable(url),
+        match self.queue_url.as_ref().or(self.stack.as_ref()) {
+            Some(name) => unreadable(name),
             None => format!("{}, or name a queue on AWS with --queue-url", no_local_stack(self.host, self.sqs_port)),
         }
     }

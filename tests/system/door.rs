@@ -42,8 +42,7 @@ impl Door {
     /// The same, with the lines of the functions.
     pub(crate) async fn before_writing(stack: &Stack, written: &Written) -> (Self, BTreeMap<&'static str, Receiver>) {
         let door = Self::default();
-        let [dynamodb, sqs] = [stack.dynamodb, stack.sqs].map(|address| door.clone().serve(address));
-        let clients = Clients::local(&dynamodb, &sqs, Budget::Function);
+        let clients = door.clients(stack);
         let mut receivers = BTreeMap::new();
         for known in &providers::PROVIDERS {
             let environment = &stack.environments[known.provider.name];
@@ -53,6 +52,12 @@ impl Door {
             receivers.insert(known.provider.name, receiver);
         }
         (door, receivers)
+    }
+
+    /// Clients that go through the door.
+    pub(crate) fn clients(&self, stack: &Stack) -> Clients {
+        let [dynamodb, sqs] = [stack.dynamodb, stack.sqs].map(|address| self.clone().serve(address));
+        Clients::local(&dynamodb, &sqs, Budget::Function)
     }
 
     fn serve(self, before: SocketAddr) -> String {

@@ -22,7 +22,7 @@ async fn receiver(provider: &str, level: &str) -> (clientele::stack::Stack, Rece
     (stack, receiver, written)
 }
 
-/// What `CloudWatch` makes of a line: each metric with its value, under the values of its dimensions.
+/// What CloudWatch makes of a line: each metric with its value, under the values of its dimensions.
 pub(crate) fn metrics(line: &Value) -> BTreeMap<String, u64> {
     let mut metrics = BTreeMap::new();
     for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {

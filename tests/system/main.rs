@@ -15,6 +15,7 @@ mod lines;
 mod outages;
 mod privacy;
 mod refusals;
+mod roles;
 mod rooms;
 mod schemas;
 mod schemes;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use clientele::events::signed_at;
 use clientele::stack::Stack;
 use clientele_aws::{Clients, Config, Receiver};
@@ -14,20 +14,24 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::support::{Written, case, handle, scheme, stack};
 
-/// A stand-in for Secrets Manager: the secret it holds (`None`: it fails), and how often it was asked.
+/// A stand-in for Secrets Manager: the secret it holds (`None`: it fails), and for which it was asked.
 #[derive(Clone, Default)]
-struct Manager(Arc<Mutex<(Option<String>, usize)>>);
+pub(crate) struct Manager(Arc<Mutex<(Option<String>, Vec<String>)>>);
 
 impl Manager {
-    fn set(&self, secret: Option<&str>) {
+    pub(crate) fn set(&self, secret: Option<&str>) {
         self.0.lock().unwrap().0 = secret.map(str::to_owned);
     }
 
     fn asked(&self) -> usize {
-        self.0.lock().unwrap().1
+        self.asked_for().len()
     }
 
-    async fn clients(&self, stack: &Stack) -> Clients {
+    pub(crate) fn asked_for(&self) -> Vec<String> {
+        self.0.lock().unwrap().1.clone()
+    }
+
+    pub(crate) async fn clients(&self, stack: &Stack) -> Clients {
         let router = Router::new().fallback(get_secret_value).with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -43,9 +47,15 @@ impl Manager {
     }
 }
 
-async fn get_secret_value(State(Manager(state)): State<Manager>) -> (StatusCode, String) {
+async fn get_secret_value(
+    State(Manager(state)): State<Manager>,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, String) {
+    assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
+    let asked: serde_json::Value = serde_json::from_str(&body).unwrap();
     let mut state = state.lock().unwrap();
-    state.1 += 1;
+    state.1.push(asked["SecretId"].as_str().unwrap().to_owned());
     match &state.0 {
         Some(secret) => (StatusCode::OK, serde_json::json!({ "SecretString": secret }).to_string()),
         None => (StatusCode::BAD_REQUEST, r#"{"__type":"DecryptionFailure"}"#.to_owned()),

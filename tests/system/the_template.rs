@@ -7,7 +7,7 @@ use serde_yaml_ng::Value;
 
 use crate::support::{root, stack};
 
-fn yaml() -> Value {
+pub(crate) fn yaml() -> Value {
     serde_yaml_ng::from_str(&std::fs::read_to_string(root("template.yaml")).unwrap()).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! One line for each event of a delivery, log and metrics at once: the embedded metric format of `CloudWatch`
+//! One line for each event of a delivery, log and metrics at once: the embedded metric format of CloudWatch
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>)
 //! with the keys of Powertools for AWS Lambda. There is nothing secret or personal in it.
 //!

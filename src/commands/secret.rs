@@ -1,0 +1,194 @@
+//! `clientele secret`: the secrets of a provider in a deployed stack. They come on standard input and are never shown.
+
+use std::io::{IsTerminal, Read};
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_secretsmanager::Client;
+use clap::{Args, Subcommand};
+use clientele_model::{Scheme, Secrets, TokenPlace};
+
+use super::services::configuration;
+use crate::deployed::Deployed;
+use crate::http::path_segment;
+use crate::providers::{self, Known};
+
+/// Bytes of a secret that is made here.
+const SECRET_BYTES: usize = 32;
+
+/// Set, rotate and count the secrets of a deployed stack.
+///
+/// A stack refuses every delivery of a provider until it has a secret of it. Several may be valid at once: to rotate
+/// one, add the new, let the provider use it, and remove the old when the metric Verified has no more of its position.
+#[derive(Args, Debug)]
+pub struct Secret {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say how many secrets each provider has
+    List {
+        #[command(flatten)]
+        stack: InStack,
+    },
+    /// Add a secret, read from standard input. It becomes the first; those before it stay valid
+    Add {
+        #[arg(value_parser = providers::parse)]
+        provider: &'static Known,
+        /// Make one instead of reading it: for a provider to whom you tell the secret (Metrifox). It is shown once
+        #[arg(long)]
+        generate: bool,
+        #[command(flatten)]
+        stack: InStack,
+    },
+    /// Remove the secret at a position, counted from 1
+    Remove {
+        #[arg(value_parser = providers::parse)]
+        provider: &'static Known,
+        position: usize,
+        /// Remove it even if it is the only one, after which every delivery is refused
+        #[arg(long)]
+        last: bool,
+        #[command(flatten)]
+        stack: InStack,
+    },
+}
+
+/// Which deployed stack.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InStack {
+    /// The name of the deployed stack, in the ordinary AWS environment (region, profile, credentials)
+    #[arg(long = "stack", env = "CLIENTELE_STACK", value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+/// Runs `clientele secret`.
+///
+/// # Errors
+/// When the stack or its secrets cannot be read or written, or a secret does not fit the provider's scheme.
+pub async fn secret(secret: Secret) -> Result<()> {
+    match secret.action {
+        Action::List { stack } => list(&Store::open(&stack).await?).await,
+        Action::Add { provider, generate, stack } => {
+            let store = Store::open(&stack).await?;
+            add(&store, provider, if generate { make()? } else { read_secret()? }, generate).await
+        }
+        Action::Remove { provider, position, last, stack } => {
+            remove(&Store::open(&stack).await?, provider, position, last).await
+        }
+    }
+}
+
+async fn list(store: &Store) -> Result<()> {
+    for known in &providers::PROVIDERS {
+        let count = store.read(known).await?.len();
+        let state = if count == 0 { ": every delivery is refused" } else { "" };
+        anstream::println!("{:<11}{count}{state}", known.provider.name);
+    }
+    Ok(())
+}
+
+async fn add(store: &Store, known: &Known, new: String, was_made: bool) -> Result<()> {
+    let name = known.provider.name;
+    let mut secrets = store.read(known).await?;
+    if secrets.contains(&new) {
+        bail!("{name} has this secret already");
+    }
+    secrets.insert(0, new.clone());
+    store.write(known, &secrets).await?;
+    match secrets.len() {
+        1 => anstream::println!("{name} has its first secret."),
+        count => anstream::println!("{name} has {count} secrets; the new one is at position 1, all are valid."),
+    }
+    anstream::println!("Functions look for it when a delivery matches none they know, at most once a minute.");
+    let in_path = store.stack.scheme(known)? == Scheme::Token(TokenPlace::Path);
+    match (in_path, was_made) {
+        (true, _) => {
+            let url = store.stack.output("ApiUrl")?;
+            anstream::println!("The URL to give to {name}, which is a secret itself:");
+            anstream::println!("{url}/webhooks/{name}/{}", path_segment(&new));
+        }
+        (false, true) => anstream::println!("The secret to give to {name}:\n{new}"),
+        (false, false) => {}
+    }
+    Ok(())
+}
+
+async fn remove(store: &Store, known: &Known, position: usize, last: bool) -> Result<()> {
+    let name = known.provider.name;
+    let mut secrets = store.read(known).await?;
+    if position == 0 || position > secrets.len() {
+        bail!("{name} has {} secrets, and none at position {position}", secrets.len());
+    }
+    if secrets.len() == 1 && !last {
+        bail!("it is the only secret of {name}: without it every delivery is refused; --last if that is meant");
+    }
+    secrets.remove(position - 1);
+    store.write(known, &secrets).await?;
+    anstream::println!(
+        "{name} has {} secrets left. Functions forget the removed one within five minutes.",
+        secrets.len()
+    );
+    Ok(())
+}
+
+/// The secrets of a stack.
+pub(crate) struct Store {
+    pub(crate) stack: Deployed,
+    client: Client,
+}
+
+impl Store {
+    pub(crate) async fn open(stack: &InStack) -> Result<Self> {
+        let config = configuration().await;
+        Ok(Self { stack: Deployed::find(&config, &stack.name).await?, client: Client::new(&config) })
+    }
+
+    /// The secrets of a provider, as their functions read them.
+    pub(crate) async fn read(&self, known: &Known) -> Result<Vec<String>> {
+        let name = known.provider.name;
+        let request = self.client.get_secret_value().secret_id(self.stack.secret_arn(known)?);
+        let output = request.send().await.with_context(|| format!("the secret of {name} cannot be read"))?;
+        let text = output.secret_string().with_context(|| format!("the secret of {name} is no text"))?.trim();
+        Ok(match text {
+            "" => vec![],
+            list if list.starts_with('[') => serde_json::from_str(list)
+                .ok()
+                .with_context(|| format!("the secret of {name} begins with `[` but is not a JSON array of strings"))?,
+            one => vec![one.to_owned()],
+        })
+    }
+
+    async fn write(&self, known: &Known, secrets: &[String]) -> Result<()> {
+        let (name, text) = (known.provider.name, serde_json::to_string(secrets)?);
+        // What a function could not read would stop it.
+        Secrets::parse(&text, &self.stack.scheme(known)?)
+            .with_context(|| format!("nothing was changed: for {name}"))?;
+        let request = self.client.put_secret_value().secret_id(self.stack.secret_arn(known)?).secret_string(text);
+        request.send().await.with_context(|| format!("the secret of {name} cannot be written"))?;
+        Ok(())
+    }
+}
+
+fn read_secret() -> Result<String> {
+    if std::io::stdin().is_terminal() {
+        anstream::eprintln!("Paste the secret, then press Enter and Ctrl-D:");
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("the secret on standard input is no text")?;
+    let secret = text.trim();
+    if secret.is_empty() {
+        bail!("no secret came on standard input");
+    }
+    if secret.starts_with('[') || secret.contains('\n') {
+        bail!("one secret at a time, as it is: no list, no second line");
+    }
+    Ok(secret.to_owned())
+}
+
+fn make() -> Result<String> {
+    let mut bytes = [0; SECRET_BYTES];
+    getrandom::fill(&mut bytes).ok().context("the system gives no random bytes")?;
+    Ok(hex::encode(bytes))
+}

@@ -1,0 +1,201 @@
+//! `clientele smoke`: one synthetic customer a provider through a deployed stack, from its URL to the cleanup queue.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_dynamodb::types::AttributeValue;
+use clap::Args;
+use clientele_aws::{Clients, from_attributes};
+use clientele_model::{SORT_KEY, Scheme};
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::secret::{InStack, Store};
+use super::services::on_aws;
+use crate::deployed::Deployed;
+use crate::events::{self, Case, Expected};
+use crate::http;
+use crate::providers::{self, Known};
+use crate::synthetic::Synthetic;
+
+/// SQS gives at most so many messages at a time.
+const MESSAGES_MAX: i32 = 10;
+
+/// Prove that a deployed stack works: a forged delivery is refused; a synthetic customer arrives in the table, is
+/// deleted, leaves no personal data, and its cleanup message is on the queue. All traces are removed afterwards.
+///
+/// A provider without a secret is only checked to refuse. The exit code is 1 if anything is not as it should be.
+#[derive(Args, Debug)]
+pub struct Smoke {
+    #[command(flatten)]
+    stack: InStack,
+    /// Only this provider (repeatable)
+    #[arg(long, value_parser = providers::parse)]
+    provider: Vec<&'static Known>,
+    /// For how many seconds to look for a cleanup message
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    wait: u64,
+    /// The folder of the events
+    #[arg(long, default_value = "events", value_name = "FOLDER")]
+    events: PathBuf,
+}
+
+/// Runs `clientele smoke`.
+///
+/// # Errors
+/// When the stack cannot be read, or does not do what it should.
+pub async fn smoke(smoke: Smoke) -> Result<()> {
+    let store = Store::open(&smoke.stack).await?;
+    let clients = on_aws().await;
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["provider", "step", "", "ms"]);
+    let mut failed = vec![];
+    for known in &providers::PROVIDERS {
+        let name = known.provider.name;
+        if !smoke.provider.is_empty() && !smoke.provider.iter().any(|chosen| chosen.provider.name == name) {
+            continue;
+        }
+        let mut run = Run { store: &store, clients: &clients, known, smoke: &smoke, steps: vec![], pk: None };
+        let result = run.all().await;
+        let tidied = run.tidy().await;
+        for (step, took) in &run.steps {
+            table.add_row([name, step, "✓", &took.as_millis().to_string()]);
+        }
+        for error in [result, tidied].into_iter().filter_map(Result::err) {
+            table.add_row([name, &format!("{error:#}"), "✗", ""]);
+            failed.push(name);
+        }
+    }
+    anstream::println!("{table}");
+    failed.dedup();
+    if failed.is_empty() { Ok(()) } else { bail!("not as it should be: {}", failed.join(", ")) }
+}
+
+/// The way of one provider's synthetic customer.
+struct Run<'a> {
+    store: &'a Store,
+    clients: &'a Clients,
+    known: &'static Known,
+    smoke: &'a Smoke,
+    steps: Vec<(String, Duration)>,
+    /// Of the item that was written.
+    pk: Option<String>,
+}
+
+impl Run<'_> {
+    async fn all(&mut self) -> Result<()> {
+        let (dialect, scheme) = (self.known.provider.dialect, self.stack().scheme(self.known)?);
+        let secrets = self.store.read(self.known).await?;
+        let created = events::load_one(&self.smoke.events, self.known, "customer-created")?;
+        // Not every provider deletes.
+        let deleted = events::load_one(&self.smoke.events, self.known, "customer-deleted").ok();
+        let synthetic = Synthetic::of(&[&created].into_iter().chain(&deleted).collect::<Vec<_>>())?;
+        self.pk = Some(synthetic.pk.clone());
+
+        let forged = Expected { forged: true, ..created.expected.clone() };
+        let forged = synthetic.apply(&Case { expected: forged, ..created.clone() })?;
+        // Nobody's secret, but one in the form of the scheme.
+        let guess = secrets.first().map_or(self.known.local_secret, String::as_str);
+        self.deliver("a forged delivery is refused", &forged, &scheme, guess, dialect.rejected_status).await?;
+        let Some(secret) = secrets.first() else {
+            self.steps.push(("no secret yet: nothing else to try".to_owned(), Duration::ZERO));
+            return Ok(());
+        };
+
+        let customer = synthetic.apply(&created)?;
+        self.deliver("a customer is taken", &customer, &scheme, secret, 200).await?;
+        let item = self.item(&synthetic.pk).await?.context("the customer is not in the table")?;
+        if item["status"] != "active" || item["customer_id"] != synthetic.id.as_str() {
+            bail!("the item is not that of the customer");
+        }
+        self.step("it is in the table", Instant::now());
+
+        let Some(deleted) = deleted else { return Ok(()) };
+        let deleted = synthetic.apply(&deleted)?;
+        self.deliver("its delete is taken", &deleted, &scheme, secret, 200).await?;
+        let started = Instant::now();
+        let item = self.item(&synthetic.pk).await?.context("the tombstone is not in the table")?;
+        if item["status"] != "deleted" {
+            bail!("the item is no tombstone");
+        }
+        if let Some(personal) =
+            ["name", "email", "profile", "extra", "external_id"].iter().find(|it| !item[it].is_null())
+        {
+            bail!("the tombstone has its {personal} still");
+        }
+        self.step("only a tombstone is left", started);
+        self.cleanup(&synthetic.pk).await
+    }
+
+    fn stack(&self) -> &Deployed {
+        &self.store.stack
+    }
+
+    fn step(&mut self, step: &str, started: Instant) {
+        self.steps.push((step.to_owned(), started.elapsed()));
+    }
+
+    async fn deliver(&mut self, step: &str, case: &Case, scheme: &Scheme, secret: &str, status: u16) -> Result<()> {
+        let (url, started) = (self.stack().output("ApiUrl")?.to_owned(), Instant::now());
+        let event = case.fresh(scheme, secret, Timestamp::now())?.event;
+        let deliver = move || http::deliver(&url, &event, http::proxy_for(&url));
+        let answer = tokio::task::spawn_blocking(deliver).await??;
+        if answer.status != status {
+            bail!("{step}: the answer is {} {}, and should be {status}", answer.status, answer.body);
+        }
+        self.step(step, started);
+        Ok(())
+    }
+
+    async fn item(&self, pk: &str) -> Result<Option<Value>> {
+        let request = self.clients.dynamodb.get_item().table_name(self.stack().output("CustomersTableName")?);
+        let request = request.key("pk", AttributeValue::S(pk.to_owned())).consistent_read(true);
+        let output = request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await;
+        Ok(output.context("the table cannot be read")?.item.map(from_attributes).map(Value::Object))
+    }
+
+    /// Looks for the cleanup message and takes it; others are put back. One of your systems may be faster: then the
+    /// tombstone tells that the queue has had it.
+    async fn cleanup(&mut self, cleanup_id: &str) -> Result<()> {
+        let (started, patience) = (Instant::now(), Duration::from_secs(self.smoke.wait));
+        let (sqs, url) = (&self.clients.sqs, self.stack().output("CleanupQueueUrl")?.to_owned());
+        while started.elapsed() < patience {
+            let request = sqs.receive_message().queue_url(&url).max_number_of_messages(MESSAGES_MAX);
+            let output = request.wait_time_seconds(1).visibility_timeout(30).send().await;
+            let mut found = false;
+            for message in output.context("the cleanup queue cannot be read")?.messages.unwrap_or_default() {
+                let receipt = message.receipt_handle().unwrap_or_default();
+                let body: Value = serde_json::from_str(message.body().unwrap_or_default()).unwrap_or_default();
+                if body["cleanup_id"] == cleanup_id {
+                    sqs.delete_message().queue_url(&url).receipt_handle(receipt).send().await?;
+                    found = true;
+                } else {
+                    let request = sqs.change_message_visibility().queue_url(&url).receipt_handle(receipt);
+                    request.visibility_timeout(0).send().await?;
+                }
+            }
+            if found {
+                self.step("its cleanup message was on the queue", started);
+                return Ok(());
+            }
+        }
+        match self.item(cleanup_id).await? {
+            Some(item) if item["cleanup"].is_null() => {
+                self.step("its cleanup message was sent; somebody else took it from the queue", started);
+                Ok(())
+            }
+            _ => bail!("no cleanup message within {} s", self.smoke.wait),
+        }
+    }
+
+    /// Takes the item away, tombstone or not.
+    async fn tidy(&mut self) -> Result<()> {
+        let Some(pk) = self.pk.take() else { return Ok(()) };
+        let request = self.clients.dynamodb.delete_item().table_name(self.stack().output("CustomersTableName")?);
+        let request = request.key("pk", AttributeValue::S(pk)).key("sk", AttributeValue::S(SORT_KEY.to_owned()));
+        request.send().await.context("the synthetic customer cannot be removed from the table")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! The functions that `sam build` made, run by SAM: every event file through `sam local invoke`, and one delivery a
+//! provider through `sam local start-api`. What comes of each is compared with the file beside it, items included.
+//!
+//! These tests are not run unless asked for: they need SAM, and Docker for the containers.
+//!
+//! ```sh
+//! sam build
+//! cargo test --test sam -- --ignored --nocapture --test-threads 1 docker
+//! ```
+//!
+//! Where there is no Docker, `emulator` instead of `docker` runs the same binaries under the runtime interface emulator
+//! that comes with SAM: its path is in `LAMBDA_RIE`. Arguments for SAM are in `SAM_ARGS`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "tests")]
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clientele::demonstration::{self, Delivery};
+use clientele::events::{self, Case};
+use clientele::http::{self, Answer};
+use clientele::stack::{Options, Stack, known};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+fn root(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Where events/env.json says that the local stack is.
+const IN_ENV_FILE: [u16; 2] = [8000, 9324];
+
+/// The local stack, where a container can reach it.
+async fn stack([dynamodb_port, sqs_port]: [u16; 2]) -> Stack {
+    let listen = IpAddr::from([0, 0, 0, 0]);
+    let options = Options { listen, dynamodb_port, sqs_port, ..Options::ephemeral(root("template.yaml")) };
+    Stack::start(options).await.unwrap()
+}
+
+/// events/env.json, for a stack on other ports: those of a test before are not free again.
+fn env_file(stack: &Stack) -> NamedTempFile {
+    let mut text = std::fs::read_to_string(root("events/env.json")).unwrap();
+    for (port, other) in IN_ENV_FILE.iter().zip([stack.dynamodb, stack.sqs]) {
+        text = text.replace(&port.to_string(), &other.port().to_string());
+    }
+    let mut file = NamedTempFile::with_suffix(".json").unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+/// Every event as it is checked in: events/env.json widens the tolerance for their signatures.
+fn deliveries() -> Vec<Delivery> {
+    let delivery = |case: Case| Delivery { event: case.event.clone(), expected: case.expected.clone(), case };
+    events::load(&root("events")).unwrap().into_iter().map(delivery).collect()
+}
+
+/// The logical id of a provider's function.
+fn function_id(stack: &Stack, provider: &str) -> String {
+    let function = stack.template.functions.iter().find(|function| known(function).unwrap().provider.name == provider);
+    function.unwrap().logical_id.clone()
+}
+
+fn sam(arguments: &[&str]) -> Command {
+    let mut command = Command::new("sam");
+    let more = std::env::var("SAM_ARGS").unwrap_or_default();
+    command.arg("local").args(arguments).args(more.split_whitespace()).current_dir(root(""));
+    command
+}
+
+/// The answer that a function gave, as its JSON.
+fn answer(output: &[u8]) -> Result<Answer> {
+    let text = String::from_utf8_lossy(output);
+    let answer: Value = serde_json::from_str(text.trim()).with_context(|| format!("not JSON: {text}"))?;
+    let status = answer["statusCode"].as_u64().with_context(|| format!("no status: {answer}"))?;
+    Ok(Answer { status: u16::try_from(status)?, body: answer["body"].as_str().unwrap_or_default().to_owned() })
+}
+
+async fn every_event(stack: &Stack, invoke: impl Fn(&Delivery) -> Result<Answer> + Clone + Send + 'static) {
+    let deliveries = deliveries();
+    let (number, started) = (deliveries.len(), Instant::now());
+    let rows = demonstration::run_through(stack, deliveries, invoke).await.unwrap();
+    eprintln!("{}", demonstration::table(&rows));
+    for row in &rows {
+        assert_eq!(row.differences, Some(vec![]), "{}", row.title);
+    }
+    let items: Vec<_> = rows.iter().flat_map(|row| row.items.keys()).collect();
+    assert!(number > 60 && rows.len() == number && items.len() > 40);
+    eprintln!("{number} events as expected in {} s", started.elapsed().as_secs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SAM and Docker"]
+async fn docker_every_event_through_sam_local_invoke() {
+    let stack = stack(IN_ENV_FILE).await;
+    let ids = stack.receivers.keys().map(|provider| (*provider, function_id(&stack, provider)));
+    let ids: std::collections::BTreeMap<_, _> = ids.collect();
+    every_event(&stack, move |delivery| {
+        let id = &ids[delivery.case.known.provider.name];
+        let path = format!("events/{}.json", delivery.case.title());
+        let Output { stdout, stderr, .. } = sam(&["invoke", id, "-e", &path, "-n", "events/env.json"]).output()?;
+        answer(&stdout).with_context(|| String::from_utf8_lossy(&stderr).into_owned())
+    })
+    .await;
+}
+
+/// A child that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // As Ctrl-C does: SAM then removes its containers.
+        let interrupted = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        if !interrupted.is_ok_and(|status| status.success()) {
+            drop(self.0.kill());
+        }
+        drop(self.0.wait());
+    }
+}
+
+/// `clientele event … | sam local invoke … -e -`: an event that was signed now needs no wider tolerance.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SAM and Docker"]
+async fn docker_an_event_from_the_command() {
+    let stack = stack([0, 0]).await;
+    let env_file = env_file(&stack);
+    let mut event = Command::new(env!("CARGO_BIN_EXE_clientele"));
+    event.args(["event", "plain/customer-updated"]).current_dir(root("")).stdout(Stdio::piped());
+    let mut event = Running(event.spawn().unwrap());
+    let mut invoke = sam(&["invoke", "PlainFunction", "-e", "-", "-n", env_file.path().to_str().unwrap()]);
+    let Output { stdout, stderr, .. } = invoke.stdin(event.0.stdout.take().unwrap()).output().unwrap();
+    let answer = answer(&stdout).with_context(|| String::from_utf8_lossy(&stderr).into_owned()).unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"outcome":"applied"}"#));
+    let pk = events::load(&root("events")).unwrap().into_iter().find(|case| case.title() == "plain/customer-updated");
+    let items = demonstration::items(&stack, pk.unwrap().expected.items.keys()).await.unwrap();
+    assert_eq!(items.len(), 1);
+}
+
+/// One delivery a provider over HTTP, through SAM's stand-in for API Gateway. What is no route is 403 or 404 there.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SAM and Docker"]
+async fn docker_start_api_serves_the_routes() {
+    let stack = stack([0, 0]).await;
+    let env_file = env_file(&stack);
+    let env_file = env_file.path().to_str().unwrap();
+    let mut command = sam(&["start-api", "-n", env_file, "--port", "3000", "--warm-containers", "EAGER"]);
+    let _api = Running(command.stdout(Stdio::null()).spawn().unwrap());
+    let wanted = |case: &Case| case.name == "customer-created";
+    let deliveries: Vec<_> = deliveries().into_iter().filter(|delivery| wanted(&delivery.case)).collect();
+    let started = Instant::now();
+    while std::net::TcpStream::connect("127.0.0.1:3000").is_err() {
+        assert!(started.elapsed() < Duration::from_mins(2), "sam local start-api does not listen");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let deliver = |delivery: &Delivery| http::deliver("http://127.0.0.1:3000", &delivery.event, None);
+    let rows = demonstration::run_through(&stack, deliveries, deliver).await.unwrap();
+    eprintln!("{}", demonstration::table(&rows));
+    assert_eq!(rows.len(), clientele::providers::PROVIDERS.len());
+    for row in &rows {
+        assert_eq!(row.differences, Some(vec![]), "{}", row.title);
+    }
+}
+
+/// The binaries of `sam build` without a container, each under the runtime interface emulator.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs what `sam build` made, and SAM's runtime interface emulator"]
+async fn emulator_every_event() {
+    let stack = stack(IN_ENV_FILE).await;
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(root("events/env.json")).unwrap()).unwrap();
+    let (mut running, mut ports) = (vec![], std::collections::BTreeMap::new());
+    for (number, (provider, environment)) in stack.environments.iter().enumerate() {
+        let id = function_id(&stack, provider);
+        let port = 9100 + u16::try_from(number).unwrap();
+        let bootstrap = root(&format!(".aws-sam/build/{id}/bootstrap"));
+        let mut command = Command::new(std::env::var("LAMBDA_RIE").unwrap());
+        command.args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")]);
+        command.args(["--runtime-api-address", &format!("127.0.0.1:{}", port + 100)]).arg(bootstrap);
+        command.env_clear().env("AWS_REGION", "us-east-1").envs(environment);
+        command.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local");
+        for values in [&file["Parameters"], &file[&id]] {
+            for (name, value) in values.as_object().unwrap() {
+                command.env(name, value.as_str().unwrap().replace("host.docker.internal", "127.0.0.1"));
+            }
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        running.push(Running(command.spawn().unwrap()));
+        ports.insert(*provider, port);
+    }
+    every_event(&stack, move |delivery| {
+        let port = ports[delivery.case.known.provider.name];
+        let url = format!("http://127.0.0.1:{port}");
+        let path = "/2015-03-31/functions/function/invocations";
+        let event = json!({ "rawPath": path, "body": delivery.event.to_string() });
+        let started = Instant::now();
+        loop {
+            match http::deliver(&url, &event, None) {
+                Ok(reply) => return answer(reply.body.as_bytes()),
+                // It takes a moment to listen.
+                Err(error) => ensure!(started.elapsed() < Duration::from_secs(20), error),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    })
+    .await;
+}
