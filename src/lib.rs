@@ -5,6 +5,7 @@ pub mod demonstration;
 pub mod deployed;
 pub mod events;
 pub mod http;
+pub mod prices;
 pub mod providers;
 pub mod signing;
 pub mod stack;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use clientele::commands::{cleanup, customers, deliver, local, secret, smoke};
+use clientele::commands::{cleanup, cost, customers, deliver, local, secret, smoke};
 
 /// One current, correct record of every customer in DynamoDB, fed by webhooks.
 ///
@@ -27,6 +27,7 @@ enum Command {
     List(customers::List),
     Cleanup(cleanup::Cleanup),
     Secret(secret::Secret),
+    Cost(cost::Cost),
     Smoke(smoke::Smoke),
 }
 
@@ -50,6 +51,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::List(list)) => customers::list(list).await,
         Some(Command::Cleanup(cleanup)) => cleanup::cleanup(cleanup).await,
         Some(Command::Secret(secret)) => secret::secret(secret).await,
+        Some(Command::Cost(cost)) => cost::cost(cost).await,
         Some(Command::Smoke(smoke)) => smoke::smoke(smoke).await,
     }
 }

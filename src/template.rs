@@ -19,6 +19,8 @@ pub struct Template {
     pub functions: Vec<Function>,
     /// Defaults of the parameters.
     pub parameters: BTreeMap<String, String>,
+    /// How many resources there are of each type that are made without a condition.
+    pub resources: BTreeMap<String, usize>,
 }
 
 /// A table.
@@ -140,10 +142,14 @@ impl Template {
         let parameters = mapping(&root["Parameters"])
             .filter_map(|(name, parameter)| Some((name.to_owned(), scalar(&parameter["Default"])?)))
             .collect();
-        let mut template = Self { tables: vec![], queues: vec![], functions: vec![], parameters };
+        let mut template =
+            Self { tables: vec![], queues: vec![], functions: vec![], parameters, resources: BTreeMap::new() };
         let globals = &root["Globals"]["Function"]["Environment"]["Variables"];
         for (id, resource) in mapping(&root["Resources"]) {
             let kind = resource["Type"].as_str().unwrap_or_default();
+            if resource["Condition"].is_null() {
+                *template.resources.entry(kind.to_owned()).or_default() += 1;
+            }
             template.add(id, kind, resource, globals).with_context(|| format!("in Resources.{id}"))?;
         }
         Ok(template)

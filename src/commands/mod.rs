@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub mod cleanup;
+pub mod cost;
 pub mod customers;
 pub mod deliver;
 pub mod local;

@@ -119,7 +119,7 @@ async fn remove(store: &Store, known: &Known, position: usize, last: bool) -> Re
     let name = known.provider.name;
     let mut secrets = store.read(known).await?;
     if position == 0 || position > secrets.len() {
-        bail!("{name} has {} secrets, and none at position {position}", secrets.len());
+        bail!("{name} has no secret at position {position}; it has {}", secrets.len());
     }
     if secrets.len() == 1 && !last {
         bail!("it is the only secret of {name}: without it every delivery is refused; --last if that is meant");

@@ -5,20 +5,21 @@
 mod dynamodb;
 mod gateway;
 mod journal;
+mod log;
 mod sqs;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clientele_aws::{Budget, Clients, Config, Lines, Receiver};
+use clientele_aws::{Budget, Clients, Config, Receiver};
 use clientele_model::Scheme;
 use jiff::Timestamp;
-use serde_json::Value;
+
+pub use log::{Captured, Log};
 
 use crate::providers::{self, Known};
 use crate::template::{Function, Template};
@@ -38,7 +39,7 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// The template.
     pub template: PathBuf,
-    /// Which lines of the functions to print.
+    /// What becomes of the functions' lines.
     pub log: Log,
     /// Other values for variables of a function's environment, by provider.
     pub overrides: BTreeMap<&'static str, BTreeMap<String, String>>,
@@ -63,44 +64,6 @@ impl Options {
     /// Sets a variable of a provider's function.
     pub fn set(&mut self, known: &Known, variable: &str, value: String) {
         self.overrides.entry(known.provider.name).or_default().insert(variable.to_owned(), value);
-    }
-}
-
-/// Which lines of the functions are printed, on standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Log {
-    /// All.
-    Everything,
-    /// Those that a person has to look at.
-    Errors,
-    /// None.
-    Nothing,
-}
-
-impl Log {
-    fn lines(self) -> Lines {
-        match self {
-            Self::Everything => Box::new(std::io::stderr()),
-            Self::Errors => Box::new(ErrorLines),
-            Self::Nothing => Box::new(std::io::sink()),
-        }
-    }
-}
-
-/// Passes on the lines of errors. A line comes in one piece.
-struct ErrorLines;
-
-impl Write for ErrorLines {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let is_error = serde_json::from_slice::<Value>(line).is_ok_and(|line| line["level"] == "ERROR");
-        if is_error {
-            std::io::stderr().write_all(line)?;
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

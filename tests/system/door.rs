@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use clientele::providers;
-use clientele::stack::Stack;
+use clientele::stack::{Captured, Stack};
 use clientele_aws::{Budget, Clients, Config, Receiver};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -17,8 +17,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde_json::Value;
-
-use crate::support::Written;
 
 #[derive(Clone, Default)]
 pub(crate) struct Door(Arc<Mutex<Seen>>);
@@ -36,11 +34,11 @@ struct Seen {
 impl Door {
     /// Functions as the stack has them, but with a door before its emulators.
     pub(crate) async fn before(stack: &Stack) -> (Self, BTreeMap<&'static str, Receiver>) {
-        Self::before_writing(stack, &Written::default()).await
+        Self::before_writing(stack, &Captured::default()).await
     }
 
     /// The same, with the lines of the functions.
-    pub(crate) async fn before_writing(stack: &Stack, written: &Written) -> (Self, BTreeMap<&'static str, Receiver>) {
+    pub(crate) async fn before_writing(stack: &Stack, written: &Captured) -> (Self, BTreeMap<&'static str, Receiver>) {
         let door = Self::default();
         let clients = door.clients(stack);
         let mut receivers = BTreeMap::new();

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use clientele::events::signed_at;
+use clientele::stack::Captured;
 use clientele_aws::{Config, Receiver};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::door::Door;
-use crate::support::{Written, case, handle, scheme, stack};
+use crate::support::{case, handle, json_lines, scheme, stack};
 
 /// A receiver whose function has this log level, and its lines.
-async fn receiver(provider: &str, level: &str) -> (clientele::stack::Stack, Receiver, Written) {
-    let (stack, written) = (stack().await, Written::default());
+async fn receiver(provider: &str, level: &str) -> (clientele::stack::Stack, Receiver, Captured) {
+    let (stack, written) = (stack().await, Captured::default());
     let mut environment = stack.environments[provider].clone();
     environment.insert("POWERTOOLS_LOG_LEVEL".into(), level.into());
     let known = clientele::providers::known(provider).unwrap();
@@ -48,7 +49,7 @@ async fn a_line_says_what_happened() {
     let (_stack, receiver, written) = receiver("plain", "INFO").await;
     let case = case("plain/customer-created");
     handle(&receiver, &case.event, signed_at()).await;
-    let lines = written.json();
+    let lines = json_lines(&written);
     let [line] = &lines[..] else { panic!("one line: {lines:?}") };
     let expected = json!({
         "timestamp": "2026-11-20T12:00:00.000Z",
@@ -98,7 +99,8 @@ async fn a_refusal_is_a_line_of_its_own() {
     let case = case("plain/customer-created");
     handle(&receiver, &case.event, signed_at()).await;
     handle(&receiver, &case.event, signed_at() + SignedDuration::from_secs(301)).await;
-    let line = &written.json()[1];
+    let lines = json_lines(&written);
+    let line = &lines[1];
     for (name, value) in [("level", "WARNING"), ("outcome", "rejected"), ("reason", "too_old"), ("cold_start", "false")]
     {
         assert_eq!(line[name], value);
@@ -117,7 +119,7 @@ async fn a_batch_is_counted_once_as_a_delivery() {
     let case = case("smarterpay/batch-of-many-kinds");
     let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
     handle(&receiver, &fresh.event, signed_at()).await;
-    let lines = written.json();
+    let lines = json_lines(&written);
     let total =
         |lines: &[Value], name: &str| lines.iter().filter_map(|line| metrics(line).get(name).copied()).sum::<u64>();
     let outcomes = case.expected.answer.unwrap()["outcomes"].clone();
@@ -133,8 +135,8 @@ async fn a_batch_is_counted_once_as_a_delivery() {
     let empty = clientele::events::Case { event: empty, ..crate::support::case("smarterpay/batch-of-many-kinds") };
     let fresh = empty.fresh(&scheme(&empty), empty.known.local_secret, signed_at()).unwrap();
     assert_eq!(handle(&receiver, &fresh.event, signed_at()).await.status_code, 204);
-    let lines = &written.json()[lines.len()..];
-    let [line] = lines else { panic!("one line: {lines:?}") };
+    let lines = json_lines(&written);
+    let [line] = &lines[..] else { panic!("one line: {lines:?}") };
     assert_eq!(line["message"], "nothing in the delivery");
     assert_eq!(
         metrics(line).keys().map(String::as_str).collect::<Vec<_>>(),
@@ -147,7 +149,7 @@ async fn a_batch_is_counted_once_as_a_delivery() {
 async fn the_level_decides_what_is_described() {
     for (level, described) in [("INFO", 3), ("WARNING", 2), ("ERROR", 1), ("CRITICAL", 1), ("OFF", 0)] {
         let (stack, _, _) = receiver("metrifox", level).await;
-        let written = Written::default();
+        let written = Captured::default();
         let mut stack = stack;
         let environment = stack.environments.get_mut("metrifox").unwrap();
         environment.insert("POWERTOOLS_LOG_LEVEL".into(), level.into());
@@ -159,7 +161,7 @@ async fn the_level_decides_what_is_described() {
         handle(&receivers["metrifox"], &forged, signed_at()).await;
         door.fail(Some("PutItem"));
         handle(&receivers["metrifox"], &case.event, signed_at()).await;
-        let lines = written.json();
+        let lines = json_lines(&written);
         assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| line["Events"] == 1), "{level}");
         assert_eq!(lines.iter().filter(|line| line["level"].is_string()).count(), described, "{level}");

@@ -5,6 +5,7 @@
 mod command;
 mod config;
 mod converges;
+mod deployed;
 mod door;
 mod erasure;
 mod event_files;

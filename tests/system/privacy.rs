@@ -1,10 +1,11 @@
 //! Invariant 6: secrets appear in no log line, metric, item, message or answer; personal data in no log line.
 
 use clientele::events::signed_at;
+use clientele::stack::Captured;
 
 use crate::door::Door;
 use crate::generate::{Said, What, deliver};
-use crate::support::{Written, all_items, cases, drain, handle, scheme, stack};
+use crate::support::{all_items, cases, drain, handle, scheme, stack};
 
 /// Values of the event files' credentials, and of the local secrets.
 const SECRETS: [&str; 9] = [
@@ -25,7 +26,7 @@ const PERSONAL: [&str; 10] =
 
 #[tokio::test]
 async fn no_secret_leaves() {
-    let lines = Written::default();
+    let lines = Captured::default();
     let run = async {
         let stack = stack().await;
         let (door, receivers) = Door::before_writing(&stack, &lines).await;
@@ -56,7 +57,7 @@ async fn no_secret_leaves() {
         (format!("{answers:?}"), format!("{:?}", all_items(&stack).await), format!("{messages:?}"), written, proofs)
     };
     let (answers, items, messages, written, proofs) = run.await;
-    let log = lines.text();
+    let log = lines.take();
     assert!(
         log.contains("\"outcome\":\"applied\"")
             && log.contains("\"outcome\":\"unavailable\"")

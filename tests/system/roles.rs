@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::events::signed_at;
 use clientele::providers::PROVIDERS;
+use clientele::stack::Captured;
 use clientele_aws::{Clients, Config, Receiver};
 use serde_yaml_ng::Value;
 
 use crate::door::Door;
 use crate::secrets::Manager;
-use crate::support::{Written, cases, handle, root, scheme, stack};
+use crate::support::{cases, handle, root, scheme, stack};
 use crate::the_template::yaml;
 
 /// What may be called on what: `dynamodb:PutItem CustomersTable`.
@@ -79,7 +80,7 @@ async fn called() -> BTreeMap<&'static str, Calls> {
             variable => stack.environments[name].get(variable).cloned(),
         };
         let config = Config::read(known.provider, environment).unwrap();
-        let receiver = Receiver::start(known.provider, config, &clients, Written::default().lines(), signed_at());
+        let receiver = Receiver::start(known.provider, config, &clients, Captured::default().lines(), signed_at());
         let receiver = receiver.await.unwrap();
         for case in cases().into_iter().filter(|case| case.known.provider.name == name) {
             let fresh = case.fresh(&scheme(&case), known.local_secret, signed_at()).unwrap();

@@ -8,11 +8,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use clientele::events::signed_at;
-use clientele::stack::Stack;
+use clientele::stack::{Captured, Stack};
 use clientele_aws::{Clients, Config, Receiver};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::{Written, case, handle, scheme, stack};
+use crate::support::{case, handle, json_lines, scheme, stack};
 
 /// A stand-in for Secrets Manager: the secret it holds (`None`: it fails), and for which it was asked.
 #[derive(Clone, Default)]
@@ -63,10 +63,10 @@ async fn get_secret_value(
 }
 
 async fn start(stack: &Stack, manager: &Manager) -> Result<Receiver, String> {
-    start_writing(stack, manager, &Written::default()).await
+    start_writing(stack, manager, &Captured::default()).await
 }
 
-async fn start_writing(stack: &Stack, manager: &Manager, written: &Written) -> Result<Receiver, String> {
+async fn start_writing(stack: &Stack, manager: &Manager, written: &Captured) -> Result<Receiver, String> {
     let environment = |name: &str| match name {
         "WEBHOOK_SECRETS" => None,
         name => stack.environments["smarterpay"].get(name).cloned(),
@@ -157,14 +157,14 @@ async fn secrets_that_cannot_be_had_stop_the_start() {
 /// Which secret matches is what tells when the old one can go; that they cannot be fetched is on the line, too.
 #[tokio::test]
 async fn a_line_says_which_secret_matched() {
-    let (stack, manager, written) = (stack().await, Manager::default(), Written::default());
+    let (stack, manager, written) = (stack().await, Manager::default(), Captured::default());
     manager.set(Some(r#"["new", "old"]"#));
     let receiver = start_writing(&stack, &manager, &written).await.unwrap();
     manager.set(None);
     for (secret, seconds) in [("old", 1), ("new", 2), ("wrong", 3), ("old", 400), ("wrong", 500)] {
         status(&receiver, secret, seconds).await;
     }
-    let lines = written.json();
+    let lines = json_lines(&written);
     let of = |name: &str| lines.iter().map(|line| line[name].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>();
     assert_eq!(of("secret"), ["2", "1", "-", "2", "-"]);
     let verified: Vec<_> = lines.iter().map(|line| line["Verified"].as_u64().unwrap_or_default()).collect();

@@ -1,12 +1,12 @@
 //! What the tests share.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use clientele::demonstration;
 use clientele::events::{self, Case};
-use clientele::stack::{Options, Stack};
-use clientele_aws::{HttpAnswer, HttpEvent, Invocation, Lines, Receiver};
+use clientele::stack::{Captured, Options, Stack};
+use clientele_aws::{HttpAnswer, HttpEvent, Invocation, Receiver};
 use clientele_model::Scheme;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -85,32 +85,7 @@ pub(crate) async fn item(stack: &Stack, pk: &str) -> Option<Value> {
     demonstration::items(stack, [pk.to_owned()].iter()).await.unwrap().remove(pk)
 }
 
-/// Lines that a function wrote.
-#[derive(Clone, Default)]
-pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Written {
-    pub(crate) fn lines(&self) -> Lines {
-        Box::new(self.clone())
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The lines as JSON, each whole.
-    pub(crate) fn json(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl std::io::Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+/// Lines that a function wrote, as JSON.
+pub(crate) fn json_lines(captured: &Captured) -> Vec<Value> {
+    captured.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

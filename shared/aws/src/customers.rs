@@ -4,7 +4,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+};
 use clientele_model::{Item, SORT_KEY};
 
 use crate::attributes::to_attributes;
@@ -76,16 +78,17 @@ impl Customers {
             .send()
             .await;
         match output {
-            Ok(output) => Ok(Put::Written(output.consumed_capacity.and_then(|capacity| capacity.capacity_units))),
+            Ok(output) => Ok(Put::Written(units(output.consumed_capacity))),
             Err(error) => refused(error),
         }
     }
 
     /// Takes the cleanup message out of the tombstone of that rank. If another stands there by now, it is left alone.
+    /// Gives the write units, as far as the service told.
     ///
     /// # Errors
     /// When the table could not be written.
-    pub async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<(), StoreError> {
+    pub async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, StoreError> {
         let output = self
             .client
             .update_item()
@@ -96,18 +99,23 @@ impl Customers {
             .condition_expression("#rank = :rank")
             .expression_attribute_names("#rank", "rank")
             .expression_attribute_values(":rank", AttributeValue::S(rank.to_owned()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
         match output {
-            Ok(_) => Ok(()),
+            Ok(output) => Ok(units(output.consumed_capacity)),
             Err(error)
                 if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
             {
-                Ok(())
+                Ok(None)
             }
             Err(error) => Err(StoreError::Unavailable(telemetry::sdk_error(&error))),
         }
     }
+}
+
+fn units(capacity: Option<ConsumedCapacity>) -> Option<f64> {
+    capacity.and_then(|capacity| capacity.capacity_units)
 }
 
 fn refused(error: SdkError<PutItemError>) -> Result<Put, StoreError> {

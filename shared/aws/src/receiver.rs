@@ -198,19 +198,23 @@ impl Receiver {
         };
         if let Some(message) = cleanup {
             self.cleanups.send(self.provider.name, &message).await?;
-            settled.warning = self.clear(&event.key().to_string(), &rank).await;
+            self.clear(&event.key().to_string(), &rank, &mut settled).await;
         }
         Ok(settled)
     }
 
-    /// The message is sent: if its mark stays, it is sent once more some day, and that is all. Says why it stays.
-    async fn clear(&self, pk: &str, rank: &str) -> Option<String> {
+    /// The message is sent: if its mark stays, it is sent once more some day, and that is all.
+    async fn clear(&self, pk: &str, rank: &str, settled: &mut Settled) {
         let error = match timeout(CLEAR_WITHIN, self.customers.clear_cleanup(pk, rank)).await {
-            Ok(Ok(())) => return None,
+            Ok(Ok(units)) => {
+                let units = [settled.write_units, units].into_iter().flatten();
+                settled.write_units = units.reduce(|sum, units| sum + units);
+                return;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(elapsed) => elapsed.to_string(),
         };
-        Some(format!("cleanup mark not cleared: {error}"))
+        settled.warning = Some(format!("cleanup mark not cleared: {error}"));
     }
 }
 
