@@ -22,6 +22,8 @@ use crate::synthetic::Synthetic;
 
 /// SQS gives at most so many messages at a time.
 const MESSAGES_MAX: i32 = 10;
+/// How long to wait before a delivery is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Prove that a deployed stack works: a forged delivery is refused; a synthetic customer arrives in the table, is
 /// deleted, leaves no personal data, and its cleanup message is on the queue. All traces are removed afterwards.
@@ -34,8 +36,8 @@ pub struct Smoke {
     /// Only this provider (repeatable)
     #[arg(long, value_parser = providers::parse)]
     provider: Vec<&'static Known>,
-    /// For how many seconds to look for a cleanup message
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    /// For how many seconds to try: functions look for a new secret once a minute, and a message may take a while
+    #[arg(long, default_value_t = 70, value_name = "SECONDS")]
     wait: u64,
     /// The folder of the events
     #[arg(long, default_value = "events", value_name = "FOLDER")]
@@ -57,7 +59,15 @@ pub async fn smoke(smoke: Smoke) -> Result<()> {
         if !smoke.provider.is_empty() && !smoke.provider.iter().any(|chosen| chosen.provider.name == name) {
             continue;
         }
-        let mut run = Run { store: &store, clients: &clients, known, smoke: &smoke, steps: vec![], pk: None };
+        let mut run = Run {
+            store: &store,
+            clients: &clients,
+            known,
+            smoke: &smoke,
+            started: Instant::now(),
+            steps: vec![],
+            pk: None,
+        };
         let result = run.all().await;
         let tidied = run.tidy().await;
         for (step, took) in &run.steps {
@@ -79,6 +89,7 @@ struct Run<'a> {
     clients: &'a Clients,
     known: &'static Known,
     smoke: &'a Smoke,
+    started: Instant,
     steps: Vec<(String, Duration)>,
     /// Of the item that was written.
     pk: Option<String>,
@@ -96,21 +107,28 @@ impl Run<'_> {
 
         let forged = Expected { forged: true, ..created.expected.clone() };
         let forged = synthetic.apply(&Case { expected: forged, ..created.clone() })?;
-        // Nobody's secret, but one in the form of the scheme.
-        let guess = secrets.first().map_or(self.known.local_secret, String::as_str);
-        self.deliver("a forged delivery is refused", &forged, &scheme, guess, dialect.rejected_status).await?;
+        let refused = "a forged delivery is refused";
         let Some(secret) = secrets.first() else {
+            // Nobody's secret, but one in the form of the scheme.
+            self.deliver(refused, &forged, &scheme, self.known.local_secret, dialect.rejected_status).await?;
             self.steps.push(("no secret yet: nothing else to try".to_owned(), Duration::ZERO));
             return Ok(());
         };
 
         let customer = synthetic.apply(&created)?;
-        self.deliver("a customer is taken", &customer, &scheme, secret, 200).await?;
+        // A function that has just looked for secrets does not know yet one that was added since.
+        while self.deliver("a customer is taken", &customer, &scheme, secret, 200).await.is_err() {
+            if self.started.elapsed() > self.patience() {
+                return self.deliver("a customer is taken", &customer, &scheme, secret, 200).await;
+            }
+            tokio::time::sleep(RETRY).await;
+        }
         let item = self.item(&synthetic.pk).await?.context("the customer is not in the table")?;
         if item["status"] != "active" || item["customer_id"] != synthetic.id.as_str() {
             bail!("the item is not that of the customer");
         }
         self.step("it is in the table", Instant::now());
+        self.deliver(refused, &forged, &scheme, secret, dialect.rejected_status).await?;
 
         let Some(deleted) = deleted else { return Ok(()) };
         let deleted = synthetic.apply(&deleted)?;
@@ -156,30 +174,33 @@ impl Run<'_> {
         Ok(output.context("the table cannot be read")?.item.map(from_attributes).map(Value::Object))
     }
 
-    /// Looks for the cleanup message and takes it; others are put back. One of your systems may be faster: then the
-    /// tombstone tells that the queue has had it.
+    /// Looks for the cleanup message and takes it. One of your systems may be faster: then the tombstone tells that the
+    /// queue has had it.
     async fn cleanup(&mut self, cleanup_id: &str) -> Result<()> {
-        let (started, patience) = (Instant::now(), Duration::from_secs(self.smoke.wait));
+        let started = Instant::now();
         let (sqs, url) = (&self.clients.sqs, self.stack().output("CleanupQueueUrl")?.to_owned());
-        while started.elapsed() < patience {
+        // Messages of others are hidden while this looks, so that each is received once, and then put back: a receive
+        // counts towards the dead-letter queue.
+        let hidden = i32::try_from(self.smoke.wait)?.saturating_add(30);
+        let (mut found, mut others) = (None, vec![]);
+        while found.is_none() && started.elapsed() < self.patience() {
             let request = sqs.receive_message().queue_url(&url).max_number_of_messages(MESSAGES_MAX);
-            let output = request.wait_time_seconds(1).visibility_timeout(30).send().await;
-            let mut found = false;
+            let output = request.wait_time_seconds(1).visibility_timeout(hidden).send().await;
             for message in output.context("the cleanup queue cannot be read")?.messages.unwrap_or_default() {
-                let receipt = message.receipt_handle().unwrap_or_default();
-                let body: Value = serde_json::from_str(message.body().unwrap_or_default()).unwrap_or_default();
-                if body["cleanup_id"] == cleanup_id {
-                    sqs.delete_message().queue_url(&url).receipt_handle(receipt).send().await?;
-                    found = true;
-                } else {
-                    let request = sqs.change_message_visibility().queue_url(&url).receipt_handle(receipt);
-                    request.visibility_timeout(0).send().await?;
-                }
+                let receipt = message.receipt_handle.unwrap_or_default();
+                let body: Value = serde_json::from_str(&message.body.unwrap_or_default()).unwrap_or_default();
+                if body["cleanup_id"] == cleanup_id { found = Some(receipt) } else { others.push(receipt) }
             }
-            if found {
-                self.step("its cleanup message was on the queue", started);
-                return Ok(());
-            }
+        }
+        for receipt in others {
+            let request = sqs.change_message_visibility().queue_url(&url).receipt_handle(receipt);
+            request.visibility_timeout(0).send().await.context("a message cannot be put back")?;
+        }
+        if let Some(receipt) = found {
+            let request = sqs.delete_message().queue_url(&url).receipt_handle(receipt);
+            request.send().await.context("the cleanup message cannot be removed")?;
+            self.step("its cleanup message was on the queue", started);
+            return Ok(());
         }
         match self.item(cleanup_id).await? {
             Some(item) if item["cleanup"].is_null() => {
@@ -188,6 +209,10 @@ impl Run<'_> {
             }
             _ => bail!("no cleanup message within {} s", self.smoke.wait),
         }
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.smoke.wait)
     }
 
     /// Takes the item away, tombstone or not.

@@ -166,7 +166,7 @@ async fn a_message_that_somebody_took_was_sent() {
 async fn smoke_fails_when_a_delivery_is_not_taken() {
     let deployed = deploy(options()).await;
     deployed.set_secret("plain", "not the function's");
-    let (code, shown, errors) = deployed.run(&SMOKE, "").await;
+    let (code, shown, errors) = deployed.run(&[&SMOKE[..], &["--wait", "0"]].concat(), "").await;
     assert_eq!((code, errors.as_str()), (1, "error: not as it should be: plain\n"), "{shown}");
     assert!(shown.contains("a customer is taken: the answer is 401"), "{shown}");
     assert_eq!(shown.matches('✗').count(), 1, "{shown}");

@@ -17,7 +17,7 @@ use crate::support::{cases, handle, root, scheme, stack};
 use crate::the_template::yaml;
 
 /// What may be called on what: `dynamodb:PutItem CustomersTable`.
-type Calls = BTreeSet<String>;
+pub(crate) type Calls = BTreeSet<String>;
 
 /// The logical id that an expression names.
 fn logical_id(expression: &Value) -> String {
@@ -38,7 +38,7 @@ fn list(value: &Value) -> Vec<String> {
 }
 
 /// What the role of a function allows, without an own key and with one.
-fn allowed(function: &str) -> (Calls, Calls) {
+pub(crate) fn allowed(function: &str) -> (Calls, Calls) {
     let yaml = yaml();
     let properties = &yaml["Resources"][function]["Properties"];
     assert!(properties["Policies"].is_null(), "{function}: its permissions are in its role");

@@ -3,20 +3,56 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::template::Template;
-use serde_yaml_ng::Value;
+use serde_json::{Map, Value};
 
 use crate::support::{root, stack};
 
-pub(crate) fn yaml() -> Value {
+/// The template with its tags.
+pub(crate) fn yaml() -> serde_yaml_ng::Value {
     serde_yaml_ng::from_str(&std::fs::read_to_string(root("template.yaml")).unwrap()).unwrap()
 }
 
-/// The resources of a type, read without the code under test.
-fn resources(kind: &str) -> BTreeMap<String, Value> {
-    let yaml = yaml();
-    let all = yaml["Resources"].as_mapping().unwrap();
-    let of_kind = all.iter().filter(|(_, resource)| resource["Type"] == kind);
-    of_kind.map(|(name, resource)| (name.as_str().unwrap().to_owned(), resource["Properties"].clone())).collect()
+/// The template without its tags: `!Ref X` is `"X"`. Read without the code under test.
+pub(crate) fn template() -> Value {
+    plain(yaml())
+}
+
+fn plain(value: serde_yaml_ng::Value) -> Value {
+    use serde_yaml_ng::Value as Yaml;
+    match value {
+        Yaml::Tagged(tagged) => plain(tagged.value),
+        Yaml::Sequence(elements) => elements.into_iter().map(plain).collect(),
+        Yaml::Mapping(fields) => {
+            let fields = fields.into_iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), plain(value)));
+            Value::Object(fields.collect::<Map<_, _>>())
+        }
+        other => serde_json::to_value(other).unwrap(),
+    }
+}
+
+/// The properties of the resources of a type.
+pub(crate) fn resources(kind: &str) -> BTreeMap<String, Value> {
+    let template = template();
+    let of_kind = template["Resources"].as_object().unwrap().iter().filter(|(_, resource)| resource["Type"] == kind);
+    of_kind.map(|(name, resource)| (name.clone(), resource["Properties"].clone())).collect()
+}
+
+/// The body of the dashboard, with names for what CloudFormation puts in; alarms that may not be there are not.
+pub(crate) fn dashboard() -> Value {
+    let (_, dashboard) = resources("AWS::CloudWatch::Dashboard").pop_first().unwrap();
+    let [body, optional] = &dashboard["DashboardBody"].as_array().unwrap()[..] else { panic!("a text and a map") };
+    let mut body = body.as_str().unwrap().to_owned();
+    for name in optional.as_object().unwrap().keys() {
+        body = body.replace(&format!("${{{name}}}"), "");
+    }
+    let mut pieces = body.split("${");
+    let mut plain = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        let (name, after) = piece.split_once('}').unwrap();
+        plain += name;
+        plain += after;
+    }
+    serde_json::from_str(&plain).unwrap()
 }
 
 #[tokio::test]
@@ -27,16 +63,16 @@ async fn the_template_is_the_truth() {
     assert_eq!(tables, ["customers"]);
     let described =
         stack.clients.dynamodb.describe_table().table_name("customers").send().await.unwrap().table.unwrap();
-    let template = &resources("AWS::DynamoDB::Table")["CustomersTable"];
+    let table = &resources("AWS::DynamoDB::Table")["CustomersTable"];
     let key = |schema: &Value| {
         let part =
             |part: &Value| format!("{} {}", part["AttributeName"].as_str().unwrap(), part["KeyType"].as_str().unwrap());
-        schema.as_sequence().unwrap().iter().map(part).collect::<Vec<_>>()
+        schema.as_array().unwrap().iter().map(part).collect::<Vec<_>>()
     };
     let described_key = |schema: &[aws_sdk_dynamodb::types::KeySchemaElement]| {
         schema.iter().map(|part| format!("{} {}", part.attribute_name, part.key_type.as_str())).collect::<Vec<_>>()
     };
-    assert_eq!(described_key(described.key_schema()), key(&template["KeySchema"]));
+    assert_eq!(described_key(described.key_schema()), key(&table["KeySchema"]));
     let is: BTreeSet<_> = described
         .global_secondary_indexes()
         .iter()
@@ -45,8 +81,8 @@ async fn the_template_is_the_truth() {
             (index.index_name().unwrap().to_owned(), described_key(index.key_schema()), projection)
         })
         .collect();
-    let should: BTreeSet<_> = template["GlobalSecondaryIndexes"]
-        .as_sequence()
+    let should: BTreeSet<_> = table["GlobalSecondaryIndexes"]
+        .as_array()
         .unwrap()
         .iter()
         .map(|index| {
@@ -82,19 +118,17 @@ async fn the_template_is_the_truth() {
 
     let functions = resources("AWS::Serverless::Function");
     assert_eq!(functions.len(), stack.receivers.len());
-    let globals = yaml()["Globals"]["Function"]["Environment"]["Variables"].clone();
+    let globals = template()["Globals"]["Function"]["Environment"]["Variables"].clone();
     for function in &stack.template.functions {
         let provider = function.binary.strip_prefix("clientele-").unwrap();
         let own = functions[&function.logical_id]["Environment"]["Variables"].clone();
-        let names = |value: &Value| {
-            value.as_mapping().unwrap().keys().map(|name| name.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
-        };
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
         let should: BTreeSet<_> = names(&globals).union(&names(&own)).cloned().collect();
         let is: BTreeSet<_> = stack.environments[provider].keys().cloned().collect();
         assert_eq!(is, should, "{provider}");
         assert_eq!(stack.environments[provider]["CUSTOMERS_TABLE"], "customers");
         assert!(stack.environments[provider]["CLEANUP_QUEUE_URL"].ends_with("/cleanup"));
-        let default = yaml()["Parameters"]["MaxBodyBytes"]["Default"].as_u64().unwrap().to_string();
+        let default = template()["Parameters"]["MaxBodyBytes"]["Default"].as_u64().unwrap().to_string();
         assert_eq!(stack.environments[provider]["MAX_BODY_BYTES"], default);
     }
     let routes: BTreeSet<_> = stack.template.functions.iter().flat_map(|function| function.routes.clone()).collect();

@@ -1,0 +1,158 @@
+//! The pictures in docs/pictures are drawn from template.yaml.
+//!
+//! `UPDATE=1 cargo test --test system pictures` draws them anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::roles::allowed;
+use crate::support::root;
+use crate::the_template::{dashboard, resources};
+
+const STYLE: &str = "<style>text{font:13px system-ui,sans-serif;fill:#1c2733}.small{font-size:11px;fill:#52606d}\
+                     .title{font-weight:600}rect{fill:#f7f9fb;stroke:#9fb3c8;rx:6}.compute{fill:#fff4e5;stroke:#e0a458}\
+                     .data{fill:#e8f1ff;stroke:#6b9bd8}.queue{fill:#f6e9f7;stroke:#b07ab5}\
+                     .secret{fill:#eaf7ee;stroke:#6fb98f}path{fill:none;stroke:#829ab1}</style>";
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn picture(width: i32, height: i32, title: &str, content: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" role=\"img\">\
+         <title>{title}</title>{STYLE}<path d=\"M0 0h{width}v{height}h-{width}z\" style=\"fill:#fff;stroke:none\"/>\n\
+         {content}</svg>\n"
+    )
+}
+
+/// A box with lines of text, the first of them its title.
+fn boxed(class: &str, [x, y, width, height]: [i32; 4], lines: &[String]) -> String {
+    let mut svg = format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>\n");
+    for (number, line) in (0..).zip(lines) {
+        let class = if number == 0 { "title" } else { "small" };
+        let (x, y) = (x + 10, y + 20.min(height * 3 / 4) + number * 15);
+        writeln!(svg, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{}</text>", escaped(line)).unwrap();
+    }
+    svg
+}
+
+/// A line from the right of one box to the left of another.
+fn joined((x1, y1): (i32, i32), (x2, y2): (i32, i32)) -> String {
+    let middle = i32::midpoint(x1, x2);
+    format!("<path d=\"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}\"/>\n")
+}
+
+/// Routes, functions, and what each function's role lets it call.
+fn architecture() -> String {
+    let functions = resources("AWS::Serverless::Function");
+    let (mut svg, mut boxes) = (String::new(), String::new());
+    let mut places = BTreeMap::new();
+    let mut y = 50;
+    let stores = [
+        ("AWS::DynamoDB::Table", "data", "DynamoDB table"),
+        ("AWS::SQS::Queue", "queue", "SQS queue"),
+        ("AWS::SecretsManager::Secret", "secret", "Secrets Manager"),
+    ];
+    for (kind, class, what) in stores {
+        for (id, properties) in resources(kind) {
+            let mut lines = vec![id.clone(), what.to_owned()];
+            if let Value::String(target) = &properties["RedrivePolicy"]["deadLetterTargetArn"] {
+                let receives = &properties["RedrivePolicy"]["maxReceiveCount"];
+                lines.push(format!("after {receives} receives to {}", target.trim_end_matches(".Arn")));
+            }
+            let height = 44 + 15 * (i32::try_from(lines.len()).unwrap() - 2);
+            boxes += &boxed(class, [740, y, 290, height], &lines);
+            places.insert(id, (740, y + height / 2));
+            y += height + 14;
+        }
+    }
+    let bottom = y;
+    let step = (bottom - 50) / i32::try_from(functions.len()).unwrap();
+    for (number, (id, properties)) in (0..).zip(&functions) {
+        let y = 50 + number * step + step / 2 - 30;
+        let mut routes: Vec<_> = properties["Events"].as_object().unwrap().values().map(route).collect();
+        routes.sort();
+        let mut lines = vec!["API Gateway".to_owned()];
+        lines.extend(routes);
+        boxes += &boxed("", [20, y, 290, 60], &lines);
+        let description = properties["Description"].as_str().unwrap().to_owned();
+        boxes += &boxed("compute", [370, y, 310, 60], &[id.clone(), description]);
+        svg += &joined((310, y + 30), (370, y + 30));
+        for call in allowed(id).0 {
+            let (action, on) = call.split_once(' ').unwrap();
+            if let Some(place) = places.get(on).filter(|_| action != "dynamodb:UpdateItem") {
+                svg += &joined((680, y + 30), *place);
+            }
+        }
+    }
+    let headings = [(20, "a webhook comes"), (370, "is verified, translated, ranked"), (740, "and kept")];
+    for (x, heading) in headings {
+        writeln!(boxes, "<text class=\"title\" x=\"{x}\" y=\"30\">{heading}</text>").unwrap();
+    }
+    picture(1050, bottom + 10, "Resources of template.yaml, and what each function may call", &(svg + &boxes))
+}
+
+fn route(event: &Value) -> String {
+    let properties = &event["Properties"];
+    format!("{} {}", properties["Method"].as_str().unwrap(), properties["Path"].as_str().unwrap())
+}
+
+/// The widgets where they are, with what they show.
+fn dashboard_layout() -> String {
+    const COLUMN: i32 = 44;
+    const ROW: i32 = 24;
+    let (mut svg, mut bottom) = (String::new(), 0);
+    for widget in dashboard()["widgets"].as_array().unwrap() {
+        let number = |name: &str| i32::try_from(widget[name].as_i64().unwrap()).unwrap();
+        let place =
+            [number("x") * COLUMN + 3, number("y") * ROW + 3, number("width") * COLUMN - 6, number("height") * ROW - 6];
+        bottom = bottom.max(place[1] + place[3]);
+        let properties = &widget["properties"];
+        let (class, lines) = match widget["type"].as_str().unwrap() {
+            "text" => {
+                let lines = properties["markdown"].as_str().unwrap().lines().filter(|line| !line.is_empty());
+                ("", lines.map(|line| line.trim_start_matches(['#', ' ']).to_owned()).collect::<Vec<_>>())
+            }
+            "alarm" => {
+                let number = properties["alarms"].as_array().unwrap().len();
+                (
+                    "queue",
+                    vec![properties["title"].as_str().unwrap().to_owned(), format!("the state of {number} alarms")],
+                )
+            }
+            _ => ("data", shown(properties)),
+        };
+        svg += &boxed(class, place, &lines);
+    }
+    picture(24 * COLUMN, bottom + 3, "The dashboard of template.yaml", &svg)
+}
+
+/// A widget's title, and the labels of its lines, several on one row.
+fn shown(properties: &Value) -> Vec<String> {
+    let label = |metric: &Value| {
+        let options = metric.as_array().unwrap().last().unwrap();
+        match options["label"].as_str().unwrap() {
+            "" => "a line for each".to_owned(),
+            label => label.to_owned(),
+        }
+    };
+    let labels: Vec<_> = properties["metrics"].as_array().unwrap().iter().map(label).collect();
+    let mut lines = vec![properties["title"].as_str().unwrap().to_owned()];
+    lines.extend(labels.chunks(3).map(|labels| labels.join(", ")));
+    lines
+}
+
+#[test]
+fn pictures_are_drawn_from_the_template() {
+    for (name, svg) in [("architecture", architecture()), ("dashboard", dashboard_layout())] {
+        let path = root(&format!("docs/pictures/{name}.svg"));
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &svg).unwrap();
+        }
+        assert!(std::fs::read_to_string(&path).is_ok_and(|is| is == svg), "docs/pictures/{name}.svg is out of date");
+    }
+}
