@@ -20,6 +20,7 @@ const MEMORY_GB: f64 = 0.25;
 /// A line of the access log, with typical values; and what CloudWatch adds to each line.
 const ACCESS_LOG_BYTES: f64 = 420.0;
 const LINE_OVERHEAD_BYTES: f64 = 26.0;
+const DURATION_DIGITS: usize = "12.345".len();
 /// A send, and what a consumer of the message does: receive and delete.
 const REQUESTS_OF_A_MESSAGE: f64 = 3.0;
 /// Lambda traces the first request of every second, and of the others this share.
@@ -149,7 +150,10 @@ async fn measure(stack: &Stack, captured: &Captured, provider: &'static Provider
             let json: Value = serde_json::from_str(line)?;
             let units = json["write_units"].as_str().and_then(|units| units.parse::<f64>().ok());
             consumed.write_units += units.unwrap_or_default();
-            consumed.log_bytes += f64::from(u32::try_from(line.len())?) + LINE_OVERHEAD_BYTES;
+            // How long it took is not the same twice, nor how many digits that has.
+            let digits = json["duration_ms"].as_str().map_or(0, str::len);
+            consumed.log_bytes +=
+                f64::from(u32::try_from(line.len() - digits + DURATION_DIGITS)?) + LINE_OVERHEAD_BYTES;
             metrics.extend(metrics_of(&json));
         }
         by_case.insert(case.name.as_str(), consumed);

@@ -12,8 +12,8 @@ use crate::deployed::Deployed;
 use crate::http::path_segment;
 use crate::providers::{self, Known};
 
-/// Bytes of a secret that is made here.
-const SECRET_BYTES: usize = 32;
+/// Bytes of a secret that is made here: 160 bits, and as hexadecimal text within the 45 characters of SmarterPay.
+const SECRET_BYTES: usize = 20;
 
 /// Set, rotate and count the secrets of a deployed stack.
 ///
@@ -36,7 +36,7 @@ enum Action {
     Add {
         #[arg(value_parser = providers::parse)]
         provider: &'static Known,
-        /// Make one instead of reading it: for a provider to whom you tell the secret (Metrifox). It is shown once
+        /// Make one instead of reading it: for a provider to whom you tell the secret (Metrifox, SmarterPay). It is shown once
         #[arg(long)]
         generate: bool,
         #[command(flatten)]

@@ -20,11 +20,11 @@ pub(crate) struct TableService {
     /// The local stack's DynamoDB
     #[arg(long, default_value_t = 8000, value_name = "PORT")]
     dynamodb_port: u16,
-    /// The customers' table on AWS, in the ordinary AWS environment (region, profile, credentials)
-    #[arg(long, env = "CUSTOMERS_TABLE", value_name = "NAME", help_heading = AWS)]
+    /// The customers' table on AWS, whatever the stack, in the ordinary AWS environment (region, profile, credentials)
+    #[arg(long, value_name = "NAME", help_heading = AWS)]
     table: Option<String>,
     /// The table of a deployed stack, in the ordinary AWS environment
-    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME", help_heading = AWS, conflicts_with = "table")]
+    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME", help_heading = AWS)]
     stack: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl TableService {
     pub(crate) fn hint(&self) -> String {
         match self.table.as_ref().or(self.stack.as_ref()) {
             Some(name) => unreadable(name),
-            None => format!("{}, or name a table on AWS with --table", no_local_stack(self.host, self.dynamodb_port)),
+            None => format!("{}, or name a deployed stack with --stack", no_local_stack(self.host, self.dynamodb_port)),
         }
     }
 }
@@ -62,11 +62,11 @@ pub(crate) struct QueueService {
     /// The local stack's SQS
     #[arg(long, default_value_t = 9324, value_name = "PORT")]
     sqs_port: u16,
-    /// The cleanup queue on AWS, in the ordinary AWS environment (region, profile, credentials)
-    #[arg(long, env = "CLEANUP_QUEUE_URL", value_name = "URL", help_heading = AWS)]
+    /// Any such queue on AWS, whatever the stack, in the ordinary AWS environment (region, profile, credentials)
+    #[arg(long, value_name = "URL", help_heading = AWS)]
     queue_url: Option<String>,
     /// The cleanup queue of a deployed stack, in the ordinary AWS environment
-    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME", help_heading = AWS, conflicts_with = "queue_url")]
+    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME", help_heading = AWS)]
     stack: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl QueueService {
     pub(crate) fn hint(&self) -> String {
         match self.queue_url.as_ref().or(self.stack.as_ref()) {
             Some(name) => unreadable(name),
-            None => format!("{}, or name a queue on AWS with --queue-url", no_local_stack(self.host, self.sqs_port)),
+            None => format!("{}, or name a deployed stack with --stack", no_local_stack(self.host, self.sqs_port)),
         }
     }
 }

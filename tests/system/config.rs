@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clientele::providers::known;
-use clientele_aws::{Config, ConfigError, SecretSetting};
+use clientele_aws::{Config, ConfigError, Endpoints, SecretSetting};
 use clientele_model::Scheme;
 use rstest::rstest;
 
@@ -87,4 +87,34 @@ fn settings() {
     // The variable goes before the ARN, and nothing prints what it holds.
     assert!(matches!(&config.secrets, SecretSetting::Here(_)));
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+/// What Lambda itself sets is missing only where the function does not run on Lambda; it is named with the rest.
+#[test]
+fn what_lambda_sets_is_read_as_well() {
+    let on_lambda = |variables: &BTreeMap<&str, &str>| {
+        let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+        Config::read_on_lambda(known("flexprice").unwrap().provider, variable)
+    };
+    let mut variables = complete();
+    variables.remove("CUSTOMERS_TABLE");
+    let missing = ["CUSTOMERS_TABLE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
+    let missing = missing.map(|name| format!("{name} is not set")).to_vec();
+    assert_eq!(on_lambda(&variables).unwrap_err(), ConfigError(missing));
+
+    variables = complete();
+    variables.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_REGION", "eu-west-1")]);
+    // As template.yaml has them where SAM does not set them.
+    variables.extend([("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ENDPOINT_URL_SQS", "http://sqs")]);
+    let (_, surroundings) = on_lambda(&variables).unwrap();
+    assert_eq!((surroundings.region.as_str(), surroundings.credentials.access_key_id()), ("eu-west-1", "id"));
+    let sqs = Some("http://sqs".to_owned());
+    assert_eq!(surroundings.endpoints, Endpoints { sqs: sqs.clone(), ..Endpoints::default() });
+    assert!(!format!("{surroundings:?}").contains("hunter2"));
+
+    variables.extend([("AWS_ENDPOINT_URL", "http://all"), ("AWS_SESSION_TOKEN", "token")]);
+    let (_, surroundings) = on_lambda(&variables).unwrap();
+    let all = Some("http://all".to_owned());
+    assert_eq!(surroundings.endpoints, Endpoints { dynamodb: all.clone(), sqs, secrets_manager: all });
+    assert_eq!(surroundings.credentials.session_token(), Some("token"));
 }

@@ -225,7 +225,7 @@ async fn a_secret_is_made_for_a_provider_to_whom_one_tells_it() {
     assert_eq!(code, 0);
     let secrets: Vec<String> = serde_json::from_str(&deployed.secret("metrifox")).unwrap();
     let [made, before] = &secrets[..] else { panic!("{secrets:?}") };
-    assert_eq!((made.len(), before.as_str()), (64, "metrifox-local-secret"));
+    assert_eq!((made.len(), before.as_str()), (40, "metrifox-local-secret"));
     assert!(shown.ends_with(&format!("{}/webhooks/metrifox/{made}\n", deployed.stack.url())), "{shown}");
 }
 
@@ -257,6 +257,9 @@ async fn the_table_and_queue_of_a_deployed_stack() {
     assert_eq!(code, 0);
     assert!(shown.contains("Ada Byron"), "{shown}");
     assert_eq!(deployed.run(&["cleanup", "--stack", "test"], "").await.0, 0);
+    // A queue that is named goes before the stack's own.
+    let named = &deployed.stack.queue_urls["quarantine"];
+    assert_eq!(deployed.run(&["cleanup", "--stack", "nothing", "--queue-url", named], "").await.0, 0);
     for command in [&["list"][..], &["cleanup"], &["smoke"], &["secret", "list"]] {
         let (code, _, errors) = deployed.run(&[command, &["--stack", "nothing"]].concat(), "").await;
         assert_eq!(code, 1);

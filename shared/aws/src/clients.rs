@@ -44,9 +44,12 @@ pub struct Endpoints {
 /// What Lambda's environment says of AWS. A function asks nothing else: no profile, no metadata service.
 #[derive(Debug)]
 pub struct Surroundings {
-    pub(crate) region: String,
-    pub(crate) credentials: Credentials,
-    pub(crate) endpoints: Endpoints,
+    /// `AWS_REGION`
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`
+    pub credentials: Credentials,
+    /// Empty when deployed.
+    pub endpoints: Endpoints,
 }
 
 impl Surroundings {
