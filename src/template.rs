@@ -19,6 +19,8 @@ pub struct Template {
     pub functions: Vec<Function>,
     /// Defaults of the parameters.
     pub parameters: BTreeMap<String, String>,
+    /// The memory of a function in MB.
+    pub memory_mb: u32,
     /// How many resources there are of each type that are made without a condition.
     pub resources: BTreeMap<String, usize>,
 }
@@ -142,8 +144,16 @@ impl Template {
         let parameters = mapping(&root["Parameters"])
             .filter_map(|(name, parameter)| Some((name.to_owned(), scalar(&parameter["Default"])?)))
             .collect();
-        let mut template =
-            Self { tables: vec![], queues: vec![], functions: vec![], parameters, resources: BTreeMap::new() };
+        let memory_mb = root["Globals"]["Function"]["MemorySize"].as_u64().context("no Globals.Function.MemorySize")?;
+        let memory_mb = u32::try_from(memory_mb)?;
+        let mut template = Self {
+            tables: vec![],
+            queues: vec![],
+            functions: vec![],
+            parameters,
+            memory_mb,
+            resources: BTreeMap::new(),
+        };
         let globals = &root["Globals"]["Function"]["Environment"]["Variables"];
         for (id, resource) in mapping(&root["Resources"]) {
             let kind = resource["Type"].as_str().unwrap_or_default();

@@ -15,8 +15,6 @@ use crate::prices::{AS_OF, PRICES};
 use crate::providers::PROVIDERS;
 use crate::stack::{Captured, Log, Options, Stack};
 
-/// What the memory of a function is, in GB.
-const MEMORY_GB: f64 = 0.25;
 /// A line of the access log, with typical values; and what CloudWatch adds to each line.
 const ACCESS_LOG_BYTES: f64 = 420.0;
 const LINE_OVERHEAD_BYTES: f64 = 26.0;
@@ -126,7 +124,11 @@ pub async fn cost(cost: Cost) -> Result<()> {
         measured.push(measure(&stack, &captured, known.provider, &cases).await?);
     }
     anstream::println!("What an event consumes\n{}\n", consumption(&measured));
-    anstream::println!("A month with {} events of each provider, in US$\n{}\n", cost.events, monthly(&cost, &measured));
+    anstream::println!(
+        "A month with {} events of each provider, in US$\n{}\n",
+        cost.events,
+        monthly(&cost, &measured, &stack)
+    );
     anstream::println!("A month without any event, in US$\n{}\n", fixed(&cost, &measured, &stack));
     anstream::println!("List prices of {AS_OF}: --prices shows them, --price sets others.");
     anstream::println!("Not in it: storage of table, backups and logs, what your systems read, keys of your own.");
@@ -203,11 +205,11 @@ impl Cost {
     }
 
     /// What the events of a provider cost, line by line.
-    fn lines(&self, measured: &Measured) -> [(&'static str, f64); 7] {
+    fn lines(&self, measured: &Measured, memory_mb: u32) -> [(&'static str, f64); 7] {
         #[expect(clippy::cast_precision_loss, reason = "nobody has so many events")]
         let events = self.events as f64;
         let consumed = self.average(measured);
-        let gb_seconds = events * self.duration_ms / 1e3 * MEMORY_GB;
+        let gb_seconds = events * self.duration_ms / 1e3 * f64::from(memory_mb) / 1024.0;
         let log_gb = events * (consumed.log_bytes + ACCESS_LOG_BYTES + LINE_OVERHEAD_BYTES) / f64::from(1 << 30);
         let rate = events / SECONDS_OF_A_MONTH;
         // Seconds in which there is an event, if they come when they like.
@@ -251,9 +253,9 @@ fn consumption(measured: &[Measured]) -> Table {
     table
 }
 
-fn monthly(cost: &Cost, measured: &[Measured]) -> Table {
+fn monthly(cost: &Cost, measured: &[Measured], stack: &Stack) -> Table {
     let mut table = new_table(measured);
-    let columns: Vec<_> = measured.iter().map(|measured| cost.lines(measured)).collect();
+    let columns: Vec<_> = measured.iter().map(|measured| cost.lines(measured, stack.template.memory_mb)).collect();
     for row in 0..columns.first().map_or(0, |column| column.len()) {
         let cells = columns.iter().map(|column| format!("{:.2}", column[row].1));
         table.add_row([columns[0][row].0.to_owned()].into_iter().chain(cells));
@@ -270,8 +272,8 @@ fn fixed(cost: &Cost, measured: &[Measured], stack: &Stack) -> Table {
         ("alarms", resources("AWS::CloudWatch::Alarm"), "alarms"),
         ("secrets", resources("AWS::SecretsManager::Secret"), "secrets"),
         ("dashboards", resources("AWS::CloudWatch::Dashboard"), "dashboards"),
-        // Charged for the hours in which they are written.
-        ("metrics, at most", metrics, "metrics"),
+        // Charged for the hours in which they are written; some outcomes are rare, and not in the event files.
+        ("metrics, about", metrics, "metrics"),
     ];
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["", "number", "US$"]);

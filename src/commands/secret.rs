@@ -1,4 +1,5 @@
-//! `clientele secret`: the secrets of a provider in a deployed stack. They come on standard input and are never shown.
+//! `clientele secret`: the secrets of a provider in a deployed stack. They come on standard input and are not shown, but
+//! for one that was made here.
 
 use std::io::{IsTerminal, Read};
 
@@ -102,15 +103,13 @@ async fn add(store: &Store, known: &Known, new: String, was_made: bool) -> Resul
         count => anstream::println!("{name} has {count} secrets; the new one is at position 1, all are valid."),
     }
     anstream::println!("Functions look for it when a delivery matches none they know, at most once a minute.");
-    let in_path = store.stack.scheme(known)? == Scheme::Token(TokenPlace::Path);
-    match (in_path, was_made) {
-        (true, _) => {
-            let url = store.stack.output("ApiUrl")?;
-            anstream::println!("The URL to give to {name}, which is a secret itself:");
-            anstream::println!("{url}/webhooks/{name}/{}", path_segment(&new));
-        }
-        (false, true) => anstream::println!("The secret to give to {name}:\n{new}"),
-        (false, false) => {}
+    // A secret that came on standard input is not shown.
+    let shown = if was_made { path_segment(&new) } else { "YOUR-SECRET".to_owned() };
+    if store.stack.scheme(known)? == Scheme::Token(TokenPlace::Path) {
+        let url = store.stack.output("ApiUrl")?;
+        anstream::println!("The URL to give to {name}, which is a secret itself:\n{url}/webhooks/{name}/{shown}");
+    } else if was_made {
+        anstream::println!("The secret to give to {name}:\n{new}");
     }
     Ok(())
 }

@@ -21,6 +21,11 @@ macro_rules! function_tests {
         }
 
         #[test]
+        fn nothing_of_a_broken_event_is_printed() {
+            runtime::nothing_of_a_broken_event_is_printed(BINARY, $secret);
+        }
+
+        #[test]
         fn answers_as_lambda_asks() {
             runtime::answers_as_lambda_asks(BINARY, $provider, $secret, &$cases);
         }
@@ -58,8 +63,8 @@ pub(crate) fn refuses_to_start_without_settings(binary: &str) {
     }
 }
 
-/// Answers event files that need no table as the files beside them say.
-pub(crate) fn answers_as_lambda_asks(binary: &str, provider: &str, secret: &str, cases: &[&str]) {
+/// A function that asks the Runtime API, with its local secret and no table.
+fn start(binary: &str, secret: &str) -> Api {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = function(binary);
     command.env("AWS_LAMBDA_RUNTIME_API", listener.local_addr().unwrap().to_string());
@@ -69,7 +74,27 @@ pub(crate) fn answers_as_lambda_asks(binary: &str, provider: &str, secret: &str,
     // The files were signed once and for all.
     command.env("WEBHOOK_SECRETS", secret).env("SIGNATURE_TOLERANCE_SECONDS", "4000000000");
     listener.set_nonblocking(true).unwrap();
-    let mut api = Api { listener, function: command.spawn().unwrap() };
+    Api { listener, function: command.spawn().unwrap() }
+}
+
+/// What no gateway sends is an error of the invocation, told to Lambda alone.
+pub(crate) fn nothing_of_a_broken_event_is_printed(binary: &str, secret: &str) {
+    let mut api = start(binary, secret);
+    api.serve("200 OK", r#"{"headers":"canary","body":["canary"]}"#);
+    let (answered, _) = api.serve("202 Accepted", "");
+    assert!(answered.starts_with("POST /2018-06-01/runtime/invocation/request-1/error"), "{answered}");
+    // It asks for the next one, so that all is written.
+    api.accept();
+    api.function.kill().unwrap();
+    let mut printed = String::new();
+    api.function.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    api.function.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "");
+}
+
+/// Answers event files that need no table as the files beside them say.
+pub(crate) fn answers_as_lambda_asks(binary: &str, provider: &str, secret: &str, cases: &[&str]) {
+    let mut api = start(binary, secret);
     for case in cases {
         let read = |ending: &str| {
             let path = format!("../../events/{provider}/{case}{ending}");

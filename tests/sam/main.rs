@@ -13,7 +13,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "tests")]
 
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -33,22 +33,33 @@ fn root(path: &str) -> PathBuf {
 /// Where events/env.json says that the local stack is.
 const IN_ENV_FILE: [u16; 2] = [8000, 9324];
 
-/// The local stack, where a container can reach it.
-async fn stack([dynamodb_port, sqs_port]: [u16; 2]) -> Stack {
-    let listen = IpAddr::from([0, 0, 0, 0]);
+/// The local stack where a container can reach it, or only this machine.
+const CONTAINERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+async fn stack(listen: IpAddr, [dynamodb_port, sqs_port]: [u16; 2]) -> Stack {
     let options = Options { listen, dynamodb_port, sqs_port, ..Options::ephemeral(root("template.yaml")) };
     Stack::start(options).await.unwrap()
 }
 
 /// events/env.json, for a stack on other ports: those of a test before are not free again.
-fn env_file(stack: &Stack) -> NamedTempFile {
+fn environment(stack: &Stack) -> String {
     let mut text = std::fs::read_to_string(root("events/env.json")).unwrap();
     for (port, other) in IN_ENV_FILE.iter().zip([stack.dynamodb, stack.sqs]) {
-        text = text.replace(&port.to_string(), &other.port().to_string());
+        text = text.replace(&format!(":{port}"), &format!(":{}", other.port()));
     }
+    text
+}
+
+fn env_file(stack: &Stack) -> NamedTempFile {
     let mut file = NamedTempFile::with_suffix(".json").unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    file.write_all(environment(stack).as_bytes()).unwrap();
     file
+}
+
+/// A port that nobody uses.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Every event as it is checked in: events/env.json widens the tolerance for their signatures.
@@ -94,7 +105,7 @@ async fn every_event(stack: &Stack, invoke: impl Fn(&Delivery) -> Result<Answer>
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_every_event_through_sam_local_invoke() {
-    let stack = stack(IN_ENV_FILE).await;
+    let stack = stack(CONTAINERS, IN_ENV_FILE).await;
     let ids = stack.receivers.keys().map(|provider| (*provider, function_id(&stack, provider)));
     let ids: std::collections::BTreeMap<_, _> = ids.collect();
     every_event(&stack, move |delivery| {
@@ -124,7 +135,7 @@ impl Drop for Running {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_an_event_from_the_command() {
-    let stack = stack([0, 0]).await;
+    let stack = stack(CONTAINERS, [0, 0]).await;
     let env_file = env_file(&stack);
     let mut event = Command::new(env!("CARGO_BIN_EXE_clientele"));
     event.args(["event", "plain/customer-updated"]).current_dir(root("")).stdout(Stdio::piped());
@@ -142,19 +153,21 @@ async fn docker_an_event_from_the_command() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_start_api_serves_the_routes() {
-    let stack = stack([0, 0]).await;
+    let stack = stack(CONTAINERS, [0, 0]).await;
     let env_file = env_file(&stack);
-    let env_file = env_file.path().to_str().unwrap();
-    let mut command = sam(&["start-api", "-n", env_file, "--port", "3000", "--warm-containers", "EAGER"]);
+    let (env_file, port) = (env_file.path().to_str().unwrap(), free_port().to_string());
+    let address = format!("127.0.0.1:{port}");
+    let mut command = sam(&["start-api", "-n", env_file, "--port", &port, "--warm-containers", "EAGER"]);
     let _api = Running(command.stdout(Stdio::null()).spawn().unwrap());
     let wanted = |case: &Case| case.name == "customer-created";
     let deliveries: Vec<_> = deliveries().into_iter().filter(|delivery| wanted(&delivery.case)).collect();
     let started = Instant::now();
-    while std::net::TcpStream::connect("127.0.0.1:3000").is_err() {
+    while TcpStream::connect(&address).is_err() {
         assert!(started.elapsed() < Duration::from_mins(2), "sam local start-api does not listen");
         std::thread::sleep(Duration::from_millis(100));
     }
-    let deliver = |delivery: &Delivery| http::deliver("http://127.0.0.1:3000", &delivery.event, None);
+    let url = format!("http://{address}");
+    let deliver = move |delivery: &Delivery| http::deliver(&url, &delivery.event, None);
     let rows = demonstration::run_through(&stack, deliveries, deliver).await.unwrap();
     eprintln!("{}", demonstration::table(&rows));
     assert_eq!(rows.len(), clientele::providers::PROVIDERS.len());
@@ -167,16 +180,15 @@ async fn docker_start_api_serves_the_routes() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs what `sam build` made, and SAM's runtime interface emulator"]
 async fn emulator_every_event() {
-    let stack = stack(IN_ENV_FILE).await;
-    let file: Value = serde_json::from_str(&std::fs::read_to_string(root("events/env.json")).unwrap()).unwrap();
+    let stack = stack(THIS_MACHINE, [0, 0]).await;
+    let file: Value = serde_json::from_str(&environment(&stack)).unwrap();
     let (mut running, mut ports) = (vec![], std::collections::BTreeMap::new());
-    for (number, (provider, environment)) in stack.environments.iter().enumerate() {
-        let id = function_id(&stack, provider);
-        let port = 9100 + u16::try_from(number).unwrap();
+    for (provider, environment) in &stack.environments {
+        let (id, port) = (function_id(&stack, provider), free_port());
         let bootstrap = root(&format!(".aws-sam/build/{id}/bootstrap"));
         let mut command = Command::new(std::env::var("LAMBDA_RIE").unwrap());
         command.args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")]);
-        command.args(["--runtime-api-address", &format!("127.0.0.1:{}", port + 100)]).arg(bootstrap);
+        command.args(["--runtime-api-address", &format!("127.0.0.1:{}", free_port())]).arg(bootstrap);
         command.env_clear().env("AWS_REGION", "us-east-1").envs(environment);
         command.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local");
         for values in [&file["Parameters"], &file[&id]] {

@@ -39,7 +39,7 @@ pub(crate) fn scheme(case: &Case) -> Scheme {
 /// Hands an API Gateway event to a function, as Lambda does: as JSON text.
 pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -> HttpAnswer {
     let event: HttpEvent = serde_json::from_str(&event.to_string()).unwrap();
-    let trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned());
+    let trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=53995c3f42cd8ad8;Sampled=1".to_owned());
     let invocation = Invocation { request_id: "test".to_owned(), trace_id, received_at: now };
     receiver.handle(event, &invocation).await
 }

@@ -1,6 +1,6 @@
 //! The Lambda function for webhooks of `metrifox`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> std::process::ExitCode {
     clientele_aws::run(&clientele_metrifox::PROVIDER).await
 }

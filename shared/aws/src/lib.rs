@@ -24,16 +24,18 @@ pub use receiver::Receiver;
 pub use secrets::SecretStore;
 pub use telemetry::{Level, Lines, Naming};
 
+use std::process::ExitCode;
+
 use clientele_model::Provider;
 use jiff::Timestamp;
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 
-/// Runs the function of one provider: reads the environment, then answers one event after the other.
-///
-/// # Errors
-/// When the environment is not complete; the message names everything that is missing or unreadable.
-pub async fn run(provider: &'static Provider) -> Result<(), Error> {
+/// Runs the function of one provider: reads the environment, then answers one event after the other. When the
+/// environment is not complete, one line names everything that is missing or unreadable.
+pub async fn run(provider: &'static Provider) -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
+    let service = config::service_name(provider, variable);
+    telemetry::silence_others(service.clone());
     let start = async {
         let (config, surroundings) = Config::read_on_lambda(provider, variable)?;
         let lines = Box::new(std::io::stdout());
@@ -42,16 +44,19 @@ pub async fn run(provider: &'static Provider) -> Result<(), Error> {
     let receiver = match start.await {
         Ok(receiver) => receiver,
         Err(error) => {
-            let service = config::service_name(provider, variable);
-            telemetry::cannot_start(std::io::stdout(), &service, &error.to_string(), Timestamp::now());
-            return Err(error.into());
+            telemetry::trouble(&service, "cannot start", &error.to_string());
+            return ExitCode::FAILURE;
         }
     };
     let receiver = &receiver;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
+    let served = lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         let Context { request_id, xray_trace_id, .. } = event.context;
         let invocation = Invocation { request_id, trace_id: xray_trace_id, received_at: Timestamp::now() };
         Ok::<_, Error>(receiver.handle(event.payload, &invocation).await)
-    }))
-    .await
+    }));
+    if served.await.is_err() {
+        telemetry::trouble(&service, "ended", "the runtime interface of Lambda cannot be used");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

@@ -2,8 +2,7 @@
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>)
 //! with the keys of Powertools for AWS Lambda. There is nothing secret or personal in it.
 //!
-//! Nothing else is ever logged: there is no subscriber to the SDK's own log, which at its finer levels holds whole
-//! requests, and with them personal data.
+//! Nothing else is ever logged. The SDK's own log holds whole requests at its finer levels, and with them personal data.
 
 use std::fmt;
 use std::io::Write;
@@ -40,8 +39,6 @@ pub enum Level {
     Warning,
     /// What could not be kept.
     Error,
-    /// Nothing but metrics.
-    Off,
 }
 
 impl Level {
@@ -51,7 +48,6 @@ impl Level {
             "TRACE" | "DEBUG" | "INFO" => Some(Self::Info),
             "WARN" | "WARNING" => Some(Self::Warning),
             "ERROR" | "CRITICAL" => Some(Self::Error),
-            "OFF" => Some(Self::Off),
             _ => None,
         }
     }
@@ -60,7 +56,7 @@ impl Level {
         match self {
             Self::Info => "INFO",
             Self::Warning => "WARNING",
-            Self::Error | Self::Off => "ERROR",
+            Self::Error => "ERROR",
         }
     }
 
@@ -234,7 +230,7 @@ impl Line<'_> {
         writer.value("message", if outcome.is_some() { "event" } else { "nothing in the delivery" });
         writer.value("cold_start", if self.is_cold { "true" } else { "false" });
         writer.value("function_request_id", self.invocation.request_id.as_str());
-        let trace = self.invocation.trace_id.as_deref().map(bounded);
+        let trace = self.invocation.trace_id.as_deref().and_then(trace_id);
         let texts = [
             ("correlation_id", Some(bounded(self.correlation_id)).filter(|id| !id.is_empty())),
             ("xray_trace_id", trace),
@@ -252,6 +248,13 @@ impl Line<'_> {
     }
 }
 
+/// The id in X-Ray's header, `Root=1-…;Parent=…;Sampled=…`, if it has its form.
+fn trace_id(header: &str) -> Option<&str> {
+    let id = header.split(';').find_map(|part| part.strip_prefix("Root="))?;
+    let is_id = id.len() == 35 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_id.then_some(id)
+}
+
 /// How old an event was when it arrived, in milliseconds: since it was raised. The clocks are not one, so that it may
 /// seem to come from the future.
 fn age_ms(event: &CustomerEvent, now: Timestamp) -> Option<u64> {
@@ -259,16 +262,28 @@ fn age_ms(event: &CustomerEvent, now: Timestamp) -> Option<u64> {
     Some(u64::try_from(now.as_millisecond() - raised.as_millisecond()).unwrap_or_default())
 }
 
-/// The one line of a function that cannot start.
-pub(crate) fn cannot_start(mut lines: impl Write, service: &str, error: &str, now: Timestamp) {
+/// A line for what is no event: a function that cannot start, or that crashes.
+pub(crate) fn trouble(service: &str, message: &str, error: &str) {
+    let now = Timestamp::now();
     let line = serde_json::json!({
         "level": "ERROR",
         "timestamp": format!("{now:.3}"),
-        "message": "cannot start",
+        "message": message,
         "service": service,
         "error": error,
     });
-    drop(writeln!(lines, "{line}"));
+    drop(writeln!(std::io::stdout(), "{line}"));
+}
+
+/// Sees to it that nobody else writes: no log of the SDK or the runtime, which may quote an event, and of a panic only
+/// where it was, since its message may quote what was sent.
+pub(crate) fn silence_others(service: String) {
+    // Fails only if somebody set one before, which nobody did.
+    drop(tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::new()));
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+        trouble(&service, "panic", &place);
+    }));
 }
 
 /// The customer, recognisable across lines but not readable from them.
