@@ -69,7 +69,8 @@ pub struct Proof {
     pub sent_at: Option<Timestamp>,
 }
 
-/// A delivery whose sender has proved to know the secret. Made by [`verify`](crate::verify) alone.
+/// A delivery whose sender has proved to know the secret. Made by [`verify`](crate::verify) alone, and by
+/// [`Kept::open`](crate::Kept::open) of what was verified before it was kept.
 pub struct Verified {
     pub(crate) body: Vec<u8>,
     pub(crate) proof: Proof,

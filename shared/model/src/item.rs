@@ -206,7 +206,7 @@ impl CustomerEvent {
 
 /// The same JSON without the two characters that SQS takes in no message and JSON leaves as they are: they are
 /// written as escapes, which they can only be inside of strings.
-fn sendable(json: &str) -> String {
+pub(crate) fn sendable(json: &str) -> String {
     json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 

@@ -40,7 +40,7 @@ pub use event::{Change, CustomerEvent, Deletion, Event, Meaning, Translated, Tra
 pub use extra::Extra;
 pub use fields::Fields;
 pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone};
-pub use kept::{Encoding as KeptEncoding, Kept};
+pub use kept::{Encoding as KeptEncoding, Kept, KeptError};
 pub use key::CustomerKey;
 pub use provider::Provider;
 pub use rank::{Micros, Rank, RankError, Sequence, Verb};
