@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use aws_sdk_dynamodb::types::AttributeValue;
-use clientele_aws::from_attributes;
+use clientele_aws::{Clients, from_attributes};
 use clientele_model::SORT_KEY;
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
@@ -97,12 +97,20 @@ fn fresh(stack: &Stack, case: &Case, now: Timestamp) -> Result<Fresh> {
 pub async fn items(stack: &Stack, keys: impl Iterator<Item = &String>) -> Result<BTreeMap<String, Value>> {
     let mut items = BTreeMap::new();
     for pk in keys {
-        let request = stack.clients.dynamodb.get_item().table_name("customers").consistent_read(true);
-        let request = request.key("pk", AttributeValue::S(pk.clone()));
-        let output = request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await?;
-        items.extend(output.item.map(|item| (pk.clone(), Value::Object(from_attributes(item)))));
+        items.extend(item(&stack.clients, "customers", pk).await?.map(|item| (pk.clone(), item)));
     }
     Ok(items)
+}
+
+/// The item of a key as it is now, if it is there.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn item(clients: &Clients, table: &str, pk: &str) -> Result<Option<Value>> {
+    let request = clients.dynamodb.get_item().table_name(table).consistent_read(true);
+    let request = request.key("pk", AttributeValue::S(pk.to_owned()));
+    let output = request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await?;
+    Ok(output.item.map(from_attributes).map(Value::Object))
 }
 
 /// Looks at the cleanup queue without taking anything from it: what is seen is hidden for a while, and put back.

@@ -3,12 +3,12 @@
 
 use std::io::{IsTerminal, Read};
 
-use anyhow::{Context, Result, bail};
-use aws_sdk_secretsmanager::Client;
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
+use clientele_aws::Clients;
 use clientele_model::{Scheme, Secrets, TokenPlace};
 
-use super::services::configuration;
+use super::services::deployed;
 use crate::deployed::Deployed;
 use crate::http::path_segment;
 use crate::providers::{self, Known};
@@ -135,28 +135,23 @@ async fn remove(store: &Store, known: &Known, position: usize, last: bool) -> Re
 /// The secrets of a stack.
 pub(crate) struct Store {
     pub(crate) stack: Deployed,
-    client: Client,
+    pub(crate) clients: Clients,
 }
 
 impl Store {
     pub(crate) async fn open(stack: &InStack) -> Result<Self> {
-        let config = configuration().await;
-        Ok(Self { stack: Deployed::find(&config, &stack.name).await?, client: Client::new(&config) })
+        let (clients, stack) = deployed(&stack.name).await?;
+        Ok(Self { stack, clients })
     }
 
     /// The secrets of a provider, as their functions read them.
     pub(crate) async fn read(&self, known: &Known) -> Result<Vec<String>> {
         let name = known.provider.name;
-        let request = self.client.get_secret_value().secret_id(self.stack.secret_arn(known)?);
+        let request = self.clients.secrets_manager.get_secret_value().secret_id(self.stack.secret_arn(known)?);
         let output = request.send().await.with_context(|| format!("the secret of {name} cannot be read"))?;
-        let text = output.secret_string().with_context(|| format!("the secret of {name} is no text"))?.trim();
-        Ok(match text {
-            "" => vec![],
-            list if list.starts_with('[') => serde_json::from_str(list)
-                .ok()
-                .with_context(|| format!("the secret of {name} begins with `[` but is not a JSON array of strings"))?,
-            one => vec![one.to_owned()],
-        })
+        let text = output.secret_string().with_context(|| format!("the secret of {name} is no text"))?;
+        let secrets = Secrets::texts(text).map_err(|error| anyhow!("the secret of {name} {error}"))?;
+        Ok(secrets.iter().map(|secret| secret.to_string()).collect())
     }
 
     async fn write(&self, known: &Known, secrets: &[String]) -> Result<()> {
@@ -164,7 +159,12 @@ impl Store {
         // What a function could not read would stop it.
         Secrets::parse(&text, &self.stack.scheme(known)?)
             .with_context(|| format!("nothing was changed: for {name}"))?;
-        let request = self.client.put_secret_value().secret_id(self.stack.secret_arn(known)?).secret_string(text);
+        let request = self
+            .clients
+            .secrets_manager
+            .put_secret_value()
+            .secret_id(self.stack.secret_arn(known)?)
+            .secret_string(text);
         request.send().await.with_context(|| format!("the secret of {name} cannot be written"))?;
         Ok(())
     }

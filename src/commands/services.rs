@@ -35,10 +35,10 @@ impl TableService {
     /// When there is no such stack.
     pub(crate) async fn open(&self) -> Result<(Clients, String)> {
         Ok(match (&self.table, &self.stack) {
-            (Some(table), _) => (on_aws().await, table.clone()),
+            (Some(table), _) => (on_aws(&configuration().await), table.clone()),
             (None, Some(stack)) => {
-                let stack = Deployed::find(&configuration().await, stack).await?;
-                (on_aws().await, stack.output("CustomersTableName")?.to_owned())
+                let (clients, stack) = deployed(stack).await?;
+                (clients, stack.output("CustomersTableName")?.to_owned())
             }
             (None, None) => (local(self.host, self.dynamodb_port, 0), "customers".to_owned()),
         })
@@ -74,11 +74,11 @@ impl QueueService {
     /// Clients, and the queue's URL.
     pub(crate) async fn open(&self) -> Result<(Clients, String)> {
         if let Some(url) = &self.queue_url {
-            return Ok((on_aws().await, url.clone()));
+            return Ok((on_aws(&configuration().await), url.clone()));
         }
         if let Some(stack) = &self.stack {
-            let stack = Deployed::find(&configuration().await, stack).await?;
-            return Ok((on_aws().await, stack.output("CleanupQueueUrl")?.to_owned()));
+            let (clients, stack) = deployed(stack).await?;
+            return Ok((clients, stack.output("CleanupQueueUrl")?.to_owned()));
         }
         let clients = local(self.host, 0, self.sqs_port);
         let output = clients.sqs.get_queue_url().queue_name("cleanup").send().await.with_context(|| self.hint())?;
@@ -95,13 +95,23 @@ impl QueueService {
     }
 }
 
+/// A deployed stack, and clients for where it is.
+///
+/// # Errors
+/// When there is no such stack.
+pub(crate) async fn deployed(name: &str) -> Result<(Clients, Deployed)> {
+    let configuration = configuration().await;
+    let stack = Deployed::find(&configuration, name).await?;
+    Ok((on_aws(&configuration), stack))
+}
+
 /// Clients for wherever the ordinary AWS environment points.
-pub(crate) async fn on_aws() -> Clients {
-    Clients::new(&configuration().await, Budget::Operator, &Endpoints::default())
+fn on_aws(configuration: &SdkConfig) -> Clients {
+    Clients::new(configuration, Budget::Operator, &Endpoints::default())
 }
 
 /// The ordinary AWS environment: region, profile, credentials, endpoints.
-pub(crate) async fn configuration() -> SdkConfig {
+async fn configuration() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await
 }
 

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::Args;
-use clientele_aws::{Clients, from_attributes};
 use clientele_model::{SORT_KEY, Scheme};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::secret::{InStack, Store};
-use super::services::on_aws;
+use crate::demonstration;
 use crate::deployed::Deployed;
 use crate::events::{self, Case, Expected};
 use crate::http;
@@ -50,7 +49,6 @@ pub struct Smoke {
 /// When the stack cannot be read, or does not do what it should.
 pub async fn smoke(smoke: Smoke) -> Result<()> {
     let store = Store::open(&smoke.stack).await?;
-    let clients = on_aws().await;
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["provider", "step", "", "ms"]);
     let mut failed = vec![];
@@ -61,7 +59,6 @@ pub async fn smoke(smoke: Smoke) -> Result<()> {
         }
         let mut run = Run {
             store: &store,
-            clients: &clients,
             known,
             smoke: &smoke,
             started: Instant::now(),
@@ -87,7 +84,6 @@ pub async fn smoke(smoke: Smoke) -> Result<()> {
 /// The way of one provider's synthetic customer.
 struct Run<'a> {
     store: &'a Store,
-    clients: &'a Clients,
     known: &'static Known,
     smoke: &'a Smoke,
     started: Instant,
@@ -172,17 +168,15 @@ impl Run<'_> {
     }
 
     async fn item(&self, pk: &str) -> Result<Option<Value>> {
-        let request = self.clients.dynamodb.get_item().table_name(self.stack().output("CustomersTableName")?);
-        let request = request.key("pk", AttributeValue::S(pk.to_owned())).consistent_read(true);
-        let output = request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await;
-        Ok(output.context("the table cannot be read")?.item.map(from_attributes).map(Value::Object))
+        let table = self.stack().output("CustomersTableName")?;
+        demonstration::item(&self.store.clients, table, pk).await.context("the table cannot be read")
     }
 
     /// Looks for the cleanup message and takes it. One of your systems may be faster, or many messages wait: then the
     /// tombstone tells that the queue has had it.
     async fn cleanup(&mut self, cleanup_id: &str) -> Result<()> {
         let started = Instant::now();
-        let (sqs, url) = (&self.clients.sqs, self.stack().output("CleanupQueueUrl")?.to_owned());
+        let (sqs, url) = (&self.store.clients.sqs, self.stack().output("CleanupQueueUrl")?.to_owned());
         // Messages of others are hidden while this looks, so that each is received once, and then put back: a receive
         // counts towards the dead-letter queue.
         let hidden = i32::try_from(self.smoke.wait)?.saturating_add(30);
@@ -237,7 +231,7 @@ impl Run<'_> {
             // It failed already: what is still to be seen here changes nothing.
             drop(self.cleanup(&pk).await);
         }
-        let request = self.clients.dynamodb.delete_item().table_name(self.stack().output("CustomersTableName")?);
+        let request = self.store.clients.dynamodb.delete_item().table_name(self.stack().output("CustomersTableName")?);
         let request = request.key("pk", AttributeValue::S(pk)).key("sk", AttributeValue::S(SORT_KEY.to_owned()));
         request.send().await.context("the synthetic customer cannot be removed from the table")?;
         Ok(())

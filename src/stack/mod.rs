@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clientele_aws::{Budget, Clients, Config, Receiver};
-use clientele_model::Scheme;
+use clientele_model::{Scheme, Secrets};
 use jiff::Timestamp;
 
 pub use log::{Captured, Log};
@@ -165,8 +165,7 @@ impl Stack {
         let environment = environment.with_context(|| format!("the template has no function of {}", provider.name))?;
         let setting = provider.scheme_variable.and_then(|variable| environment.get(variable));
         let secrets = environment.get("WEBHOOK_SECRETS").map_or("", String::as_str);
-        let first = serde_json::from_str::<Vec<String>>(secrets).ok().map(|list| list.into_iter().next());
-        let secret = first.unwrap_or_else(|| Some(secrets.to_owned())).unwrap_or_default();
+        let secret = Secrets::texts(secrets)?.first().map_or(String::new(), |secret| secret.to_string());
         Ok(((provider.scheme)(setting.map(String::as_str))?, secret))
     }
 

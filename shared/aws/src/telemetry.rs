@@ -164,42 +164,28 @@ impl Delivered<'_> {
     }
 
     pub(crate) fn write(&self, happened: &Happened<'_>) {
-        let Self { telemetry, invocation, correlation_id, is_cold, is_first } = self;
-        let is_first = is_first.swap(false, Ordering::Relaxed);
+        let is_first = self.is_first.swap(false, Ordering::Relaxed);
         let level = happened.outcome.map_or(Level::Info, Level::of);
         let level = if happened.warning.is_some() { level.max(Level::Warning) } else { level };
-        let now = invocation.received_at;
-        telemetry.write(&Line {
-            telemetry,
-            invocation,
-            correlation_id,
-            is_cold: *is_cold,
-            is_first,
-            level,
-            happened,
-            now,
-        });
+        self.telemetry.write(&Line { delivered: self, is_first, level, happened });
     }
 }
 
 /// One line.
 struct Line<'a> {
-    telemetry: &'a Telemetry,
-    invocation: &'a Invocation,
-    correlation_id: &'a str,
-    is_cold: bool,
+    delivered: &'a Delivered<'a>,
     is_first: bool,
     level: Level,
     happened: &'a Happened<'a>,
-    now: Timestamp,
 }
 
 impl Entry for Line<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
         let Happened { outcome, secret, event, .. } = self.happened;
-        writer.timestamp(SystemTime::from(self.now));
-        writer.value("service", self.telemetry.naming.service.as_str());
-        writer.value("provider", self.telemetry.provider);
+        let Delivered { telemetry, invocation, is_cold, .. } = self.delivered;
+        writer.timestamp(SystemTime::from(invocation.received_at));
+        writer.value("service", telemetry.naming.service.as_str());
+        writer.value("provider", telemetry.provider);
         if let Some(outcome) = outcome {
             writer.value("outcome", outcome.word());
             writer.value("Events", &1_u64.with_unit::<Count>());
@@ -210,13 +196,13 @@ impl Entry for Line<'_> {
                 writer.value("Verified", &1_u64.with_unit::<Count>());
             }
         }
-        if self.is_first && self.is_cold {
+        if self.is_first && *is_cold {
             writer.value("ColdStart", &1_u64.with_unit::<Count>());
         }
-        if let Some(age) = event.and_then(|event| age_ms(event, self.now)) {
+        if let Some(age) = event.and_then(|event| age_ms(event, invocation.received_at)) {
             writer.value("Age", &age.with_unit::<Millisecond>());
         }
-        if self.level >= self.telemetry.naming.level {
+        if self.level >= telemetry.naming.level {
             self.describe(writer);
         }
     }
@@ -225,14 +211,15 @@ impl Entry for Line<'_> {
 impl Line<'_> {
     fn describe<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
         let Happened { outcome, reason, warning, event, kind, write_units, duration, .. } = self.happened;
-        writer.value("timestamp", format!("{:.3}", self.now).as_str());
+        let Delivered { invocation, correlation_id, is_cold, .. } = self.delivered;
+        writer.value("timestamp", format!("{:.3}", invocation.received_at).as_str());
         writer.value("level", self.level.word());
         writer.value("message", if outcome.is_some() { "event" } else { "nothing in the delivery" });
-        writer.value("cold_start", if self.is_cold { "true" } else { "false" });
-        writer.value("function_request_id", self.invocation.request_id.as_str());
-        let trace = self.invocation.trace_id.as_deref().and_then(trace_id);
+        writer.value("cold_start", if *is_cold { "true" } else { "false" });
+        writer.value("function_request_id", invocation.request_id.as_str());
+        let trace = invocation.trace_id.as_deref().and_then(trace_id);
         let texts = [
-            ("correlation_id", Some(bounded(self.correlation_id)).filter(|id| !id.is_empty())),
+            ("correlation_id", Some(bounded(correlation_id)).filter(|id| !id.is_empty())),
             ("xray_trace_id", trace),
             ("reason", reason.as_deref()),
             ("warning", warning.as_deref()),
@@ -258,7 +245,7 @@ fn trace_id(header: &str) -> Option<&str> {
 /// How old an event was when it arrived, in milliseconds: since it was raised. The clocks are not one, so that it may
 /// seem to come from the future.
 fn age_ms(event: &CustomerEvent, now: Timestamp) -> Option<u64> {
-    let raised = event.rank().sequence.raised.timestamp()?;
+    let raised = event.raised().timestamp()?;
     Some(u64::try_from(now.as_millisecond() - raised.as_millisecond()).unwrap_or_default())
 }
 

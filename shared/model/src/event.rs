@@ -138,6 +138,12 @@ impl CustomerEvent {
         &self.event.kind
     }
 
+    /// When the event was raised.
+    #[must_use]
+    pub fn raised(&self) -> Micros {
+        self.event.sequence.raised
+    }
+
     /// What the customer is after it.
     #[must_use]
     pub fn change(&self) -> &Change {

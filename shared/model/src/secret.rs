@@ -37,21 +37,25 @@ impl Secrets {
     /// # Errors
     /// When a secret cannot be used with `scheme`.
     pub fn parse(text: &str, scheme: &Scheme) -> Result<Self, SecretError> {
-        let text = text.trim();
-        let secrets = if text.starts_with('[') {
-            let list: Vec<Zeroizing<String>> = serde_json::from_str::<Vec<String>>(text)
-                .map_err(|_| SecretError::NotAList)?
-                .into_iter()
-                .map(Zeroizing::new)
-                .collect();
-            list
-        } else if text.is_empty() {
-            vec![]
-        } else {
-            vec![Zeroizing::new(text.to_owned())]
-        };
+        let secrets = Self::texts(text)?;
         let keys = secrets.iter().enumerate().map(|(index, secret)| key(secret, scheme, index + 1));
         keys.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The secrets of a text, as they were written: whether they can be used is not asked.
+    ///
+    /// # Errors
+    /// When the text begins as a JSON array but is none of strings.
+    pub fn texts(text: &str) -> Result<Vec<Zeroizing<String>>, SecretError> {
+        let text = text.trim();
+        if text.starts_with('[') {
+            let list: Vec<String> = serde_json::from_str(text).map_err(|_| SecretError::NotAList)?;
+            Ok(list.into_iter().map(Zeroizing::new).collect())
+        } else if text.is_empty() {
+            Ok(vec![])
+        } else {
+            Ok(vec![Zeroizing::new(text.to_owned())])
+        }
     }
 
     /// Whether there is none, so that nothing can be accepted.
