@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod demonstration;
 pub mod deployed;
+pub mod difference;
 pub mod events;
 pub mod http;
 pub mod prices;

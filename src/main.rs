@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use clientele::commands::{cleanup, cost, customers, deliver, local, secret, smoke};
+use clientele::commands::{cleanup, cost, customers, deliver, fault, local, quarantine, secret, smoke};
 
 /// One current, correct record of every customer in DynamoDB, fed by webhooks.
 ///
-/// Without a subcommand this runs the local stack: DynamoDB, SQS, the gateway and the four functions in one process,
+/// Without a subcommand this runs the local stack: DynamoDB, SQS, the gateway and all functions in one process,
 /// made from template.yaml. It delivers every event under events/ once, freshly signed, shows what came of it, and
 /// serves until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Get(customers::Get),
     List(customers::List),
     Cleanup(cleanup::Cleanup),
+    Quarantine(quarantine::Quarantine),
+    Fault(fault::Fault),
     Secret(secret::Secret),
     Cost(cost::Cost),
     Smoke(smoke::Smoke),
@@ -50,6 +52,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Get(get)) => customers::get(get).await,
         Some(Command::List(list)) => customers::list(list).await,
         Some(Command::Cleanup(cleanup)) => cleanup::cleanup(cleanup).await,
+        Some(Command::Quarantine(quarantine)) => quarantine::quarantine(quarantine).await,
+        Some(Command::Fault(fault)) => tokio::task::spawn_blocking(move || fault::fault(&fault)).await?,
         Some(Command::Secret(secret)) => secret::secret(secret).await,
         Some(Command::Cost(cost)) => cost::cost(cost).await,
         Some(Command::Smoke(smoke)) => smoke::smoke(smoke).await,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -98,6 +99,17 @@ pub struct Queue {
     pub name: String,
     /// The properties that are queue attributes, with their values as text.
     pub attributes: BTreeMap<String, String>,
+    /// Where a message goes that was received too often.
+    pub redrive: Option<Redrive>,
+}
+
+/// Where a message goes that was received too often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// The logical id of the other queue.
+    pub to: String,
+    /// How often it may be received.
+    pub receives_max: u32,
 }
 
 /// A function.
@@ -105,12 +117,25 @@ pub struct Queue {
 pub struct Function {
     /// Its name in the template.
     pub logical_id: String,
-    /// The binary that it runs: `clientele-<provider>`.
+    /// The binary that it runs: `clientele-<name>`.
     pub binary: String,
-    /// What it is called for.
+    /// The routes that it is called for.
     pub routes: Vec<Route>,
+    /// The queue whose messages it is called with.
+    pub source: Option<QueueSource>,
+    /// How often it is called.
+    pub every: Option<Duration>,
     /// Its environment, the globals included, not resolved yet.
     pub environment: BTreeMap<String, Value>,
+}
+
+/// An event-source mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSource {
+    /// The logical id of the queue.
+    pub queue: String,
+    /// The most messages of one call.
+    pub batch_size: i32,
 }
 
 /// A route of the API.
@@ -180,19 +205,32 @@ impl Template {
                     .filter(|(name, _)| known.contains(name))
                     .filter_map(|(name, value)| Some((name.to_owned(), scalar(value)?)))
                     .collect();
-                self.queues.push(Queue { logical_id, name: local_name(id, "Queue")?, attributes });
+                let policy = &properties["RedrivePolicy"];
+                let to = resource_of_arn(&policy["deadLetterTargetArn"]);
+                let receives_max = policy["maxReceiveCount"].as_u64().and_then(|count| u32::try_from(count).ok());
+                let redrive = to.zip(receives_max).map(|(to, receives_max)| Redrive { to, receives_max });
+                self.queues.push(Queue { logical_id, name: local_name(id, "Queue")?, attributes, redrive });
             }
             "AWS::Serverless::Function" => {
                 let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str();
                 let binary = binary.context("no Metadata.BuildProperties.Binary")?.to_owned();
-                let routes = mapping(&properties["Events"]).filter(|(_, event)| event["Type"] == "HttpApi");
-                let routes = routes.map(|(_, event)| serde_yaml_ng::from_value(event["Properties"].clone()));
+                let of_type = |kind: &'static str| {
+                    let events = mapping(&properties["Events"]).filter(move |(_, event)| event["Type"] == kind);
+                    events.map(|(_, event)| &event["Properties"])
+                };
+                let routes = of_type("HttpApi").map(|route| serde_yaml_ng::from_value(route.clone()));
+                let source = of_type("SQS").next().map(queue_source).transpose()?;
+                let schedules = of_type("Schedule").chain(of_type("ScheduleV2"));
+                let mut schedules = schedules.map(|schedule| &schedule[schedule_key(schedule)]);
+                let every = schedules.next().map(rate).transpose()?;
                 let environment = mapping(globals).chain(mapping(&properties["Environment"]["Variables"]));
                 let environment = environment.map(|(name, value)| (name.to_owned(), value.clone())).collect();
                 self.functions.push(Function {
                     logical_id,
                     binary,
                     routes: routes.collect::<Result<_, _>>()?,
+                    source,
+                    every,
                     environment,
                 });
             }
@@ -237,6 +275,40 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }
+}
+
+/// The logical id in `!GetAtt InboxQueue.Arn`.
+fn resource_of_arn(value: &Value) -> Option<String> {
+    match value {
+        Value::Tagged(tagged) if tagged.tag == "GetAtt" => {
+            tagged.value.as_str()?.strip_suffix(".Arn").map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+fn queue_source(properties: &Value) -> Result<QueueSource> {
+    let queue = resource_of_arn(&properties["Queue"]).context("Queue is not `!GetAtt ….Arn`")?;
+    let batch_size = properties["BatchSize"].as_i64().unwrap_or(10);
+    Ok(QueueSource { queue, batch_size: i32::try_from(batch_size)? })
+}
+
+/// The two kinds of schedules name it differently.
+fn schedule_key(schedule: &Value) -> &'static str {
+    if schedule["Schedule"].is_null() { "ScheduleExpression" } else { "Schedule" }
+}
+
+/// The time in `rate(5 minutes)`.
+fn rate(expression: &Value) -> Result<Duration> {
+    let words = expression.as_str().and_then(|text| text.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' '));
+    let (number, unit) = words.context("the schedule is not `rate(…)`")?;
+    let unit = match unit.trim_end_matches('s') {
+        "minute" => 60,
+        "hour" => 60 * 60,
+        "day" => 24 * 60 * 60,
+        other => bail!("the schedule counts {other}"),
+    };
+    Ok(Duration::from_secs(unit * number.parse::<u64>()?))
 }
 
 /// `CleanupDeadLetterQueue` is `cleanup-dead-letter` locally.

@@ -39,6 +39,9 @@ pub struct Local {
     /// The port of SQS (0: any)
     #[arg(long, default_value_t = 9324, value_name = "PORT")]
     sqs_port: u16,
+    /// The admin port: faults, replay and sweep on demand (0: any)
+    #[arg(long, default_value_t = 9010, value_name = "PORT")]
+    admin_port: u16,
     /// Replace a provider's local secrets: one, or a JSON array of several
     #[arg(long, value_name = "PROVIDER=SECRET", value_parser = assignment)]
     secret: Vec<(&'static Known, String)>,
@@ -68,6 +71,8 @@ impl Local {
             port: self.port,
             dynamodb_port: self.dynamodb_port,
             sqs_port: self.sqs_port,
+            admin_port: self.admin_port,
+            workers: true,
             data_dir: self.data_dir.clone(),
             log: if self.log { Log::Everything } else { Log::Errors },
             ..Options::ephemeral(self.template.clone())
@@ -165,6 +170,7 @@ fn print_usage(stack: &Stack, local: &Local) {
     }
     anstream::println!("DynamoDB   http://{dynamodb}   table customers");
     anstream::println!("SQS        http://{sqs}   queues {}", names(stack));
+    anstream::println!("Admin      http://{}   faults, replay and sweep on demand", stack.admin);
     anstream::println!("\nSecrets (local, good for nothing else)");
     for known in &PROVIDERS {
         let (name, environment) = (known.provider.name, stack.environments.get(known.provider.name));
@@ -187,6 +193,8 @@ fn print_usage(stack: &Stack, local: &Local) {
         if local.listen == IpAddr::from([127, 0, 0, 1]) { String::new() } else { format!(" --host {}", local.listen) };
     anstream::println!("  cargo run -q -- list{host} --dynamodb-port {}", dynamodb.port());
     anstream::println!("  cargo run -q -- cleanup{host} --sqs-port {}", sqs.port());
+    let port = stack.admin.port();
+    anstream::println!("  cargo run -q -- fault dynamodb --mode timeout --for 30s{host} --admin-port {port}");
     let aws = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region us-east-1";
     anstream::println!("  {aws} dynamodb scan --endpoint-url http://{dynamodb} --table-name customers");
     let queue = stack.queue_urls.get("cleanup").map_or("", String::as_str);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Args;
-use clientele_aws::{Budget, Clients, Endpoints, https};
+use clientele_aws::{Budget, Clients, Endpoints, Resources, https};
 
 use crate::deployed::Deployed;
 
@@ -89,6 +89,60 @@ impl QueueService {
     /// What to do when the queue cannot be read.
     pub(crate) fn hint(&self) -> String {
         match self.queue_url.as_ref().or(self.stack.as_ref()) {
+            Some(name) => unreadable(name),
+            None => format!("{}, or name a deployed stack with --stack", no_local_stack(self.host, self.sqs_port)),
+        }
+    }
+}
+
+/// The table and all queues: the local stack's, unless a deployed one is named.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StackService {
+    /// The local stack's address
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
+    /// The local stack's DynamoDB
+    #[arg(long, default_value_t = 8000, value_name = "PORT")]
+    dynamodb_port: u16,
+    /// The local stack's SQS
+    #[arg(long, default_value_t = 9324, value_name = "PORT")]
+    sqs_port: u16,
+    /// A deployed stack, in the ordinary AWS environment (region, profile, credentials)
+    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME", help_heading = AWS)]
+    stack: Option<String>,
+}
+
+impl StackService {
+    /// Clients, and where everything is.
+    pub(crate) async fn open(&self) -> Result<(Clients, Resources)> {
+        if let Some(stack) = &self.stack {
+            let (clients, stack) = deployed(stack).await?;
+            let output = |name| stack.output(name).map(str::to_owned);
+            let resources = Resources {
+                customers_table: output("CustomersTableName")?,
+                cleanup_queue_url: output("CleanupQueueUrl")?,
+                inbox_queue_url: output("InboxQueueUrl")?,
+                quarantine_queue_url: output("QuarantineQueueUrl")?,
+            };
+            return Ok((clients, resources));
+        }
+        let clients = local(self.host, self.dynamodb_port, self.sqs_port);
+        let url = async |name: &str| {
+            let output = clients.sqs.get_queue_url().queue_name(name).send().await.with_context(|| self.hint())?;
+            output.queue_url.context("the queue has no URL")
+        };
+        let resources = Resources {
+            customers_table: "customers".to_owned(),
+            cleanup_queue_url: url("cleanup").await?,
+            inbox_queue_url: url("inbox").await?,
+            quarantine_queue_url: url("quarantine").await?,
+        };
+        Ok((clients, resources))
+    }
+
+    /// What to do when something cannot be reached.
+    pub(crate) fn hint(&self) -> String {
+        match &self.stack {
             Some(name) => unreadable(name),
             None => format!("{}, or name a deployed stack with --stack", no_local_stack(self.host, self.sqs_port)),
         }

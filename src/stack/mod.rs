@@ -1,12 +1,16 @@
 //! The local stack: DynamoDB, SQS, the gateway and the functions in one process.
 //!
-//! The functions are the very [`Receiver`]s that Lambda runs, made from the environment that template.yaml gives them.
+//! The functions are the very [`Receiver`]s, [`Replayer`] and [`Sweeper`] that Lambda runs, made from the environment
+//! that template.yaml gives them.
 
+mod admin;
 mod dynamodb;
+pub mod faults;
 mod gateway;
 mod journal;
 mod log;
 mod sqs;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,13 +19,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clientele_aws::{Budget, Clients, Config, Receiver};
+use clientele_aws::{Budget, Clients, Config, Receiver, Replayer, SecretSetting, Sweeper, WorkerConfig};
 use clientele_model::{Scheme, Secrets};
 use jiff::Timestamp;
 
 pub use log::{Captured, Log};
+pub use workers::Mapping;
 
 use crate::providers::{self, Known};
+use crate::stack::admin::Admin;
+use crate::stack::faults::Faults;
 use crate::template::{Function, Template};
 
 /// How to run the local stack.
@@ -35,6 +42,10 @@ pub struct Options {
     pub dynamodb_port: u16,
     /// SQS' port; 0 for any.
     pub sqs_port: u16,
+    /// The admin port; 0 for any.
+    pub admin_port: u16,
+    /// Whether `replay` and `sweep` are called by themselves, as the template says, and not only on demand.
+    pub workers: bool,
     /// Where to keep data between runs; in memory if `None`.
     pub data_dir: Option<PathBuf>,
     /// The template.
@@ -54,6 +65,8 @@ impl Options {
             port: 0,
             dynamodb_port: 0,
             sqs_port: 0,
+            admin_port: 0,
+            workers: false,
             data_dir: None,
             template,
             log: Log::Nothing,
@@ -76,16 +89,24 @@ pub struct Stack {
     pub dynamodb: SocketAddr,
     /// SQS.
     pub sqs: SocketAddr,
+    /// Faults, replay and sweep on demand.
+    pub admin: SocketAddr,
     /// The template that it was made from.
     pub template: Template,
     /// URLs of the queues by local name.
     pub queue_urls: BTreeMap<String, String>,
-    /// SDK clients for it, with the timeouts of a function.
+    /// SDK clients for it, with the timeouts of a function. No fault strikes them.
     pub clients: Clients,
-    /// The environment of each function, by provider.
-    pub environments: BTreeMap<&'static str, BTreeMap<String, String>>,
-    /// The functions by provider.
+    /// What goes wrong with the calls of the functions.
+    pub faults: Faults,
+    /// The environment of each function, by the name of its folder: for a receiver that of its provider.
+    pub environments: BTreeMap<String, BTreeMap<String, String>>,
+    /// The functions that receive webhooks, by provider.
     pub receivers: BTreeMap<&'static str, Arc<Receiver>>,
+    /// The function behind the inbox queue, if the template has it.
+    pub mapping: Option<Mapping>,
+    /// The function on a schedule, if the template has it.
+    pub sweeper: Option<Arc<Sweeper>>,
     /// Held as long as the stack uses its folder.
     _lock: Option<File>,
 }
@@ -105,39 +126,67 @@ impl Stack {
         for table in &template.tables {
             dynamodb::create(&clients.dynamodb, table).await?;
         }
-        let mut queue_urls = BTreeMap::new();
-        for queue in &template.queues {
-            queue_urls.insert(queue.name.clone(), sqs::create(&clients.sqs, queue).await?);
-        }
+        let queue_urls = sqs::create(&clients.sqs, &template.queues).await?;
         let mut stack = Self {
             gateway: address(options.port),
             dynamodb,
             sqs,
+            admin: address(options.admin_port),
             template,
             queue_urls,
             clients,
+            faults: Faults::default(),
             environments: BTreeMap::new(),
             receivers: BTreeMap::new(),
+            mapping: None,
+            sweeper: None,
             _lock: lock,
         };
         stack.start_functions(&options).await?;
         stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers)?;
+        let (faults, mapping, sweeper) = (stack.faults.clone(), stack.mapping.clone(), stack.sweeper.clone());
+        stack.admin = admin::serve(stack.admin, Admin { faults, mapping, sweeper })?;
         Ok(stack)
     }
 
     async fn start_functions(&mut self, options: &Options) -> Result<()> {
+        let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
+        let clients = Clients::local_through(self.faults.http(), &dynamodb, &sqs, Budget::Function);
         for function in &self.template.functions {
-            let Some(known) = known(function) else { continue };
-            let name = known.provider.name;
+            let name = name(function)?;
             let mut environment = self.template.environment(function, |id| self.resolve(id))?;
-            environment.insert("WEBHOOK_SECRETS".to_owned(), known.local_secret.to_owned());
+            if let Some(known) = known(function) {
+                environment.insert("WEBHOOK_SECRETS".to_owned(), known.local_secret.to_owned());
+            }
             environment.extend(options.overrides.get(name).cloned().unwrap_or_default());
-            let config = Config::read(known.provider, |variable| environment.get(variable).cloned())?;
-            let receiver =
-                Receiver::start(known.provider, config, &self.clients, options.log.lines(), Timestamp::now());
-            let receiver = receiver.await?;
-            self.receivers.insert(name, Arc::new(receiver));
-            self.environments.insert(name, environment);
+            let variable = |variable: &str| environment.get(variable).cloned();
+            let lines = options.log.lines();
+            if let Some(known) = known(function) {
+                let mut config = Config::read(known.provider, variable)?;
+                // As when deployed, the secrets come from Secrets Manager.
+                let arn = environment.get("WEBHOOK_SECRET_ARN").cloned().unwrap_or_default();
+                self.faults.set_secret(arn.clone(), environment["WEBHOOK_SECRETS"].clone());
+                config.secrets = SecretSetting::Manager(arn);
+                let receiver = Receiver::start(known.provider, config, &clients, lines, Timestamp::now()).await?;
+                self.receivers.insert(known.provider.name, Arc::new(receiver));
+            } else if let Some(source) = &function.source {
+                let config = WorkerConfig::read(name, variable)?;
+                let replayer = Arc::new(Replayer::new(&clientele_replay::PROVIDERS, config, &clients, lines));
+                let queue_url = self.resolve(&source.queue).with_context(|| format!("no queue {}", source.queue))?;
+                let (client, batch_size) = (self.clients.sqs.clone(), source.batch_size);
+                let mapping = Mapping { replayer, client, queue_url, batch_size };
+                if options.workers {
+                    tokio::spawn(mapping.clone().poll());
+                }
+                self.mapping = Some(mapping);
+            } else if let Some(every) = function.every {
+                let sweeper = Arc::new(Sweeper::new(WorkerConfig::read(name, variable)?, &clients, lines));
+                if options.workers {
+                    tokio::spawn(workers::sweep_every(sweeper.clone(), every));
+                }
+                self.sweeper = Some(sweeper);
+            }
+            self.environments.insert(name.to_owned(), environment);
         }
         Ok(())
     }
@@ -176,10 +225,16 @@ impl Stack {
     }
 }
 
-/// The provider whose function it is.
+/// The provider whose webhooks the function receives.
 #[must_use]
 pub fn known(function: &Function) -> Option<&'static Known> {
     providers::known(function.binary.strip_prefix("clientele-")?)
+}
+
+/// The name of the function's folder.
+fn name(function: &Function) -> Result<&str> {
+    let Function { logical_id, binary, .. } = function;
+    binary.strip_prefix("clientele-").with_context(|| format!("{logical_id}: {binary} is none of our binaries"))
 }
 
 /// Makes the folder, and sees to it that no other local stack uses it.

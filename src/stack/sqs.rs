@@ -1,6 +1,7 @@
 //! The embedded SQS: a queue engine behind a front door that adds AWS' limits on a message, which the engine lacks, and
 //! a journal that keeps messages between runs.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use rustack_sqs_http::router::resolve_operation;
 use serde_json::{Value, json};
 
 use super::journal::Journal;
-use crate::template::Queue;
+use crate::template::{Queue, Redrive};
 
 /// The most that SQS takes, as a message or as a batch.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -42,13 +43,34 @@ pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<Sock
     Ok(bound)
 }
 
-/// Creates a queue as the template has it, unless it is there.
-pub(super) async fn create(client: &Client, queue: &Queue) -> Result<String> {
-    let attributes =
-        queue.attributes.iter().map(|(name, value)| (QueueAttributeName::from(name.as_str()), value.clone()));
-    let request = client.create_queue().queue_name(&queue.name).set_attributes(Some(attributes.collect()));
-    let output = request.send().await.with_context(|| format!("cannot create the queue `{}`", queue.name))?;
-    output.queue_url.context("no URL of the new queue")
+/// Creates the queues as the template has them, unless they are there. Gives their URLs by name.
+pub(super) async fn create(client: &Client, queues: &[Queue]) -> Result<BTreeMap<String, String>> {
+    let mut urls = BTreeMap::<String, String>::new();
+    // A queue that others lead to is there before them.
+    let (leading, last): (Vec<_>, Vec<_>) = queues.iter().partition(|queue| queue.redrive.is_some());
+    for queue in last.into_iter().chain(leading) {
+        let mut attributes: HashMap<_, _> = queue
+            .attributes
+            .iter()
+            .map(|(name, value)| (QueueAttributeName::from(name.as_str()), value.clone()))
+            .collect();
+        if let Some(Redrive { to, receives_max }) = &queue.redrive {
+            let to = queues.iter().find(|other| other.logical_id == *to).with_context(|| format!("no queue {to}"))?;
+            let url = urls.get(&to.name).with_context(|| format!("{} leads on", to.logical_id))?;
+            let policy = json!({ "deadLetterTargetArn": arn(client, url).await?, "maxReceiveCount": receives_max });
+            attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());
+        }
+        let request = client.create_queue().queue_name(&queue.name).set_attributes(Some(attributes));
+        let output = request.send().await.with_context(|| format!("cannot create the queue `{}`", queue.name))?;
+        urls.insert(queue.name.clone(), output.queue_url.context("no URL of the new queue")?);
+    }
+    Ok(urls)
+}
+
+async fn arn(client: &Client, url: &str) -> Result<String> {
+    let request = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+    let attributes = request.send().await?.attributes.unwrap_or_default();
+    attributes.get(&QueueAttributeName::QueueArn).cloned().context("a queue without an ARN")
 }
 
 /// The host of a URL.

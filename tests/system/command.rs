@@ -23,7 +23,7 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-const ANY_PORTS: [&str; 6] = ["--port", "0", "--dynamodb-port", "0", "--sqs-port", "0"];
+const ANY_PORTS: [&str; 8] = ["--port", "0", "--dynamodb-port", "0", "--sqs-port", "0", "--admin-port", "0"];
 
 #[test]
 fn once_shows_every_event_and_ends_well() {
@@ -263,7 +263,8 @@ fn errors_say_what_to_do() {
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let (code, _, errors) = run(&["--empty", "--port", "0", "--dynamodb-port", &port, "--sqs-port", "0"]);
+    let (code, _, errors) =
+        run(&["--empty", "--port", "0", "--dynamodb-port", &port, "--sqs-port", "0", "--admin-port", "0"]);
     assert_eq!((code, errors.contains("choose another port with --dynamodb-port")), (1, true), "{errors}");
 }
 

@@ -27,9 +27,12 @@ fn read(variables: &BTreeMap<&str, &str>) -> Result<Config, ConfigError> {
 #[test]
 fn a_complete_environment() {
     let config = read(&complete()).unwrap();
-    assert_eq!((config.customers_table.as_str(), config.cleanup_queue_url.as_str()), ("customers", "http://cleanup"));
     assert_eq!(
-        (config.inbox_queue_url.as_str(), config.quarantine_queue_url.as_str()),
+        (config.resources.customers_table.as_str(), config.resources.cleanup_queue_url.as_str()),
+        ("customers", "http://cleanup")
+    );
+    assert_eq!(
+        (config.resources.inbox_queue_url.as_str(), config.resources.quarantine_queue_url.as_str()),
         ("http://inbox", "http://quarantine")
     );
     assert_eq!((config.tolerance, config.body_bytes_max), (Duration::from_mins(5), 262_144));

@@ -25,7 +25,7 @@ pub(crate) struct Door(Arc<Mutex<Seen>>);
 struct Seen {
     calls: Vec<(String, Value)>,
     answers: Vec<Value>,
-    failing: Option<&'static str>,
+    failing: Vec<(&'static str, &'static str)>,
     hanging: Option<&'static str>,
     at_once: usize,
     at_once_max: usize,
@@ -69,9 +69,19 @@ impl Door {
         url
     }
 
-    /// Calls to operations that end like this answer 500 from now on.
+    /// Calls to operations that end like this answer 500 from now on; none if `None`.
     pub(crate) fn fail(&self, operation: Option<&'static str>) {
-        self.0.lock().unwrap().failing = operation;
+        self.0.lock().unwrap().failing = operation.into_iter().map(|operation| (operation, "")).collect();
+    }
+
+    /// Calls to operations that end like one of these answer 500 from now on.
+    pub(crate) fn fail_all(&self, operations: &[&'static str]) {
+        self.0.lock().unwrap().failing = operations.iter().map(|operation| (*operation, "")).collect();
+    }
+
+    /// Calls to operations that end like this answer 500 from now on, if this is in the body.
+    pub(crate) fn fail_only(&self, operation: &'static str, body: &'static str) {
+        self.0.lock().unwrap().failing = vec![(operation, body)];
     }
 
     /// Calls to operations that end like this are never answered from now on.
@@ -124,7 +134,9 @@ async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap
         seen.calls.push((operation.clone(), serde_json::from_slice(&body).unwrap()));
         seen.at_once += 1;
         seen.at_once_max = seen.at_once_max.max(seen.at_once);
-        [seen.failing, seen.hanging].map(|ending| ending.is_some_and(|ending| operation.ends_with(ending))).into()
+        let text = String::from_utf8_lossy(&body);
+        let fails = |(ending, part): &(&str, &str)| operation.ends_with(ending) && text.contains(part);
+        (seen.failing.iter().any(fails), seen.hanging.is_some_and(|ending| operation.ends_with(ending)))
     };
     let _under_way = UnderWay(door.clone());
     if hanging {

@@ -4,12 +4,12 @@
 //! Each leaf in turn is given a value that is found nowhere else; that value must be in the item.
 
 use clientele::events::{Case, signed_at};
-use clientele_model::{Time, Translated};
+use clientele_model::{Kept, Part, Scheme, Time, TokenPlace, Translated};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::cases;
-use crate::translations::translate;
+use crate::translations::{translate, verified};
 
 /// The JSON pointer of every leaf.
 fn leaves(pointer: &str, value: &Value, into: &mut Vec<String>) {
@@ -67,12 +67,18 @@ fn unique(leaf: &Value, number: i64) -> (Value, String) {
     }
 }
 
-/// The items of all events of a body, as text.
+/// The items of all events of a body, as text; of those that are not understood, what is kept of them.
 fn items(case: &Case, body: &Value) -> String {
     let mut items = String::new();
-    for translation in translate(case.known.provider.name, body.to_string().as_bytes()) {
-        if let Ok(Translated::Event(event)) = translation {
-            items += &serde_json::to_string(&event.item(signed_at())).unwrap();
+    let body = body.to_string();
+    for (place, translation) in translate(case.known.provider.name, body.as_bytes()).into_iter().enumerate() {
+        match translation {
+            Ok(Translated::Event(event)) => items += &serde_json::to_string(&event.item(signed_at())).unwrap(),
+            Ok(Translated::Ignored(_) | Translated::Blank) => {}
+            Err(_) => {
+                let verified = verified(body.as_bytes(), &Scheme::Token(TokenPlace::Path), signed_at());
+                items += &Kept::new(case.known.provider, &verified, "", Part::Events(&[place])).body;
+            }
         }
     }
     items

@@ -159,7 +159,7 @@ async fn the_level_decides_what_is_described() {
         let mut forged = case.event.clone();
         forged["pathParameters"]["token"] = "guess".into();
         handle(&receivers["metrifox"], &forged, signed_at()).await;
-        door.fail(Some("PutItem"));
+        door.fail_all(&["PutItem", "SendMessage"]);
         handle(&receivers["metrifox"], &case.event, signed_at()).await;
         let lines = json_lines(&written);
         assert_eq!(lines.len(), 3);

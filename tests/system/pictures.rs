@@ -39,6 +39,10 @@ fn boxed(class: &str, [x, y, width, height]: [i32; 4], lines: &[String]) -> Stri
     svg
 }
 
+/// Calls beside others on the same resource.
+const PLAIN_LINES: [&str; 4] =
+    ["dynamodb:UpdateItem", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"];
+
 /// A line from the right of one box to the left of another.
 fn joined((x1, y1): (i32, i32), (x2, y2): (i32, i32)) -> String {
     let middle = i32::midpoint(x1, x2);
@@ -73,31 +77,37 @@ fn architecture() -> String {
     let step = (bottom - 50) / i32::try_from(functions.len()).unwrap();
     for (number, (id, properties)) in (0..).zip(&functions) {
         let y = 50 + number * step + step / 2 - 30;
-        let mut routes: Vec<_> = properties["Events"].as_object().unwrap().values().map(route).collect();
-        routes.sort();
-        let mut lines = vec!["API Gateway".to_owned()];
-        lines.extend(routes);
+        let mut calls: Vec<_> = properties["Events"].as_object().unwrap().values().map(caller).collect();
+        calls.sort();
+        let mut lines = vec![calls[0].0.to_owned()];
+        lines.extend(calls.into_iter().map(|(_, what)| what));
         boxes += &boxed("", [20, y, 290, 60], &lines);
         let description = properties["Description"].as_str().unwrap().to_owned();
         boxes += &boxed("compute", [370, y, 310, 60], &[id.clone(), description]);
         svg += &joined((310, y + 30), (370, y + 30));
         for call in allowed(id).0 {
             let (action, on) = call.split_once(' ').unwrap();
-            if let Some(place) = places.get(on).filter(|_| action != "dynamodb:UpdateItem") {
+            if let Some(place) = places.get(on).filter(|_| !PLAIN_LINES.contains(&action)) {
                 svg += &joined((680, y + 30), *place);
             }
         }
     }
-    let headings = [(20, "a webhook comes"), (370, "is verified, translated, ranked"), (740, "and kept")];
+    let headings = [(20, "what comes"), (370, "is verified, translated, ranked"), (740, "and kept")];
     for (x, heading) in headings {
         writeln!(boxes, "<text class=\"title\" x=\"{x}\" y=\"30\">{heading}</text>").unwrap();
     }
     picture(1050, bottom + 10, "Resources of template.yaml, and what each function may call", &(svg + &boxes))
 }
 
-fn route(event: &Value) -> String {
-    let properties = &event["Properties"];
-    format!("{} {}", properties["Method"].as_str().unwrap(), properties["Path"].as_str().unwrap())
+/// Who calls a function, and with what.
+fn caller(event: &Value) -> (&'static str, String) {
+    let text = |name: &str| event["Properties"][name].as_str().unwrap().to_owned();
+    match event["Type"].as_str().unwrap() {
+        "HttpApi" => ("API Gateway", format!("{} {}", text("Method"), text("Path"))),
+        "SQS" => ("SQS", format!("messages of {}", text("Queue").trim_end_matches(".Arn"))),
+        "Schedule" => ("EventBridge", text("Schedule")),
+        other => panic!("{other} is not drawn yet"),
+    }
 }
 
 /// The widgets where they are, with what they show.

@@ -1,5 +1,7 @@
 //! Invariant 6: secrets appear in no log line, metric, item, message or answer; personal data in no log line.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clientele::events::signed_at;
 use clientele::stack::Captured;
 
@@ -24,6 +26,16 @@ const SECRETS: [&str; 9] = [
 const PERSONAL: [&str; 10] =
     ["Ada", "Lovelace", "Northwind", "@", "+44", "Garrett", "Turing", "crm-1815", "c_01KA9C", "v1,"];
 
+/// Messages as text, and what is in those that are base64.
+fn told(messages: &[serde_json::Value]) -> String {
+    let decoded = |message: &serde_json::Value| match message["encoding"].as_str() {
+        Some("base64") => BASE64_STANDARD.decode(message["body"].as_str().unwrap()).unwrap(),
+        _ => vec![],
+    };
+    let texts = messages.iter().map(|message| format!("{message}{}", String::from_utf8_lossy(&decoded(message))));
+    texts.collect()
+}
+
 #[tokio::test]
 async fn no_secret_leaves() {
     let lines = Captured::default();
@@ -45,23 +57,41 @@ async fn no_secret_leaves() {
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
         let written = format!("{:?}", door.requests());
         // An outage of each service, so that failures are logged as well.
-        for operation in ["PutItem", "UpdateItem", "SendMessage"] {
-            door.fail(Some(operation));
+        let outages = [&["PutItem"][..], &["UpdateItem"], &["SendMessage"], &["PutItem", "SendMessage"]];
+        for (number, operations) in outages.into_iter().enumerate() {
+            door.fail_all(operations);
             for (event, what) in [(2, What::Updated), (3, What::Deleted)] {
-                let said = Said { customer: format!("Ada {operation}"), version: 9, event, what };
+                let said = Said { customer: format!("Ada {number}"), version: 9, event, what };
                 let event = deliver("metrifox", &[said], signed_at());
                 answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
             }
         }
-        let messages = drain(&stack, "cleanup").await;
-        (format!("{answers:?}"), format!("{:?}", all_items(&stack).await), format!("{messages:?}"), written, proofs)
+        door.fail(None);
+        let mut event = deliver(
+            "metrifox",
+            &[Said { customer: "Ada".into(), version: 9, event: 9, what: What::Updated }],
+            signed_at(),
+        );
+        let broken = event["body"].as_str().unwrap().replace("\"data\":", "\"data\"::");
+        event["body"] = broken.into();
+        answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
+        let mut messages = vec![];
+        for queue in ["cleanup", "inbox", "quarantine"] {
+            let drained = drain(&stack, queue).await;
+            assert!(!drained.is_empty(), "{queue}");
+            messages.extend(drained);
+        }
+        (format!("{answers:?}"), format!("{:?}", all_items(&stack).await), told(&messages), written, proofs)
     };
     let (answers, items, messages, written, proofs) = run.await;
     let log = lines.take();
     assert!(
         log.contains("\"outcome\":\"applied\"")
             && log.contains("\"outcome\":\"unavailable\"")
+            && log.contains("\"outcome\":\"parked\"")
+            && log.contains("\"outcome\":\"quarantined\"")
             && log.contains("cleanup mark not cleared")
+            && log.contains("cleanup message left to the sweep")
             && log.contains("\"reason\":"),
         "{log}"
     );

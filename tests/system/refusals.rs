@@ -9,7 +9,7 @@ use clientele::providers::PROVIDERS;
 use clientele::signing::Unsigned;
 use clientele::stack::Stack;
 use clientele_aws::HttpAnswer;
-use clientele_model::{Dialect, Provider, Scheme, TokenPlace, Verified};
+use clientele_model::{Credentials, Dialect, Provider, Scheme, TokenPlace, Verified};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,9 +22,9 @@ static UNREACHABLE: Provider = Provider {
     name: "unreachable",
     scheme_variable: None,
     scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: None },
     translate: |_: &Verified| panic!("provider code ran for an unproved delivery"),
-    redact: |_| panic!("provider code ran for an unproved delivery"),
+    credentials: Credentials::NONE,
     dropped: &[],
 };
 

@@ -7,14 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::events::signed_at;
 use clientele::providers::PROVIDERS;
-use clientele::stack::Captured;
-use clientele_aws::{Clients, Config, Receiver};
+use clientele::signing::Unsigned;
+use clientele::stack::{Captured, Stack};
+use clientele::template::Function;
+use clientele_aws::{Clients, Config, Invocation, Receiver, Replayer, Sweeper, WorkerConfig};
+use clientele_model::{Kept, Part, Scheme, TokenPlace};
+use jiff::SignedDuration;
+use serde_json::{Value as Json, json};
 use serde_yaml_ng::Value;
 
 use crate::door::Door;
+use crate::generate::{Said, What, deliver, signed};
 use crate::secrets::Manager;
-use crate::support::{cases, handle, root, scheme, stack};
+use crate::support::{case, cases, drain, handle, root, scheme, stack};
 use crate::the_template::yaml;
+use crate::translations::verified;
 
 /// What may be called on what: `dynamodb:PutItem CustomersTable`.
 pub(crate) type Calls = BTreeSet<String>;
@@ -65,7 +72,8 @@ pub(crate) fn allowed(function: &str) -> (Calls, Calls) {
     (always, with_own_key)
 }
 
-/// What each function calls when every event file is delivered to it.
+/// What each function calls, by the name of its folder: a receiver when every event file is delivered to it, the table
+/// and what a delivery says being in order or not; `replay` and `sweep` with what is left by an outage.
 async fn called() -> BTreeMap<&'static str, Calls> {
     let stack = stack().await;
     let mut called = BTreeMap::new();
@@ -86,39 +94,100 @@ async fn called() -> BTreeMap<&'static str, Calls> {
             let fresh = case.fresh(&scheme(&case), known.local_secret, signed_at()).unwrap();
             handle(&receiver, &fresh.event, signed_at()).await;
         }
-        let mut calls = Calls::new();
-        for (operation, request) in door.calls().iter().zip(door.requests()) {
-            let (service, operation) = operation.split_once('.').unwrap();
-            let call = match service {
-                "DynamoDB_20120810" => {
-                    let table = stack.template.tables.iter().find(|table| request["TableName"] == table.name.as_str());
-                    format!("dynamodb:{operation} {}", table.unwrap().logical_id)
-                }
-                "AmazonSQS" => {
-                    let queue = stack
-                        .template
-                        .queues
-                        .iter()
-                        .find(|queue| request["QueueUrl"] == stack.queue_urls[&queue.name].as_str());
-                    format!("sqs:{operation} {}", queue.unwrap().logical_id)
-                }
-                service => panic!("{service} is called"),
-            };
-            calls.insert(call);
+        let unreadable = Unsigned { body: "{".to_owned(), message_id: "msg_1".to_owned() };
+        // Where the time is inside the body, an unreadable body has none.
+        let unreadable = if name == "plain" {
+            case("plain/partial-snapshot").event
+        } else {
+            signed(known, &unreadable, signed_at())
+        };
+        handle(&receiver, &unreadable, signed_at()).await;
+        door.fail(Some("PutItem"));
+        for (event, what) in [(1, What::Updated), (2, What::Deleted)] {
+            let said = Said { customer: name.to_owned(), version: 9, event, what };
+            handle(&receiver, &deliver(name, &[said], signed_at()), signed_at()).await;
         }
+        let mut calls = calls_through(&door, &stack);
         for secret in manager.asked_for() {
             calls.insert(format!("secretsmanager:GetSecretValue {}", secret.strip_prefix("local:").unwrap()));
         }
         called.insert(name, calls);
     }
+    called.insert("replay", called_by_replay(&stack).await);
+    called.insert("sweep", called_by_sweep(&stack).await);
     called
 }
 
+/// What is parked by now is replayed during the outage and after it, with a delivery that is not understood.
+async fn called_by_replay(stack: &Stack) -> Calls {
+    let door = Door::default();
+    let environment = &stack.environments["replay"];
+    let config = WorkerConfig::read("replay", |name| environment.get(name).cloned()).unwrap();
+    let lines = Captured::default().lines();
+    let replayer = Replayer::new(&clientele_replay::PROVIDERS, config, &door.clients(stack), lines);
+    let verified = verified(b"{", &Scheme::Token(TokenPlace::Path), signed_at());
+    let bodies = drain(stack, "inbox").await.into_iter().map(|body| body.to_string());
+    let unreadable = Kept::new(PROVIDERS[0].provider, &verified, "", Part::Whole).message();
+    let bodies: Vec<_> = bodies.chain([unreadable]).collect();
+    for outage in [Some("PutItem"), None] {
+        door.fail(outage);
+        let record = |body: &String| json!({ "messageId": "m", "receiptHandle": "r", "body": body });
+        let event = json!({ "Records": bodies.iter().map(record).collect::<Vec<_>>() });
+        replayer.handle(serde_json::from_value(event).unwrap(), &invocation()).await;
+    }
+    calls_through(&door, stack)
+}
+
+async fn called_by_sweep(stack: &Stack) -> Calls {
+    let (before, receivers) = Door::before(stack).await;
+    before.fail(Some("SendMessage"));
+    let said = Said { customer: "swept".to_owned(), version: 9, event: 1, what: What::Deleted };
+    handle(&receivers["plain"], &deliver("plain", &[said], signed_at()), signed_at()).await;
+    let door = Door::default();
+    let environment = &stack.environments["sweep"];
+    let config = WorkerConfig::read("sweep", |name| environment.get(name).cloned()).unwrap();
+    let sweeper = Sweeper::new(config, &door.clients(stack), Captured::default().lines());
+    assert_eq!(sweeper.handle(&invocation()).await.sent, 1);
+    calls_through(&door, stack)
+}
+
+/// Some minutes later.
+fn invocation() -> Invocation {
+    let received_at = signed_at() + SignedDuration::from_mins(5);
+    Invocation { request_id: "test".to_owned(), trace_id: None, received_at }
+}
+
+fn calls_through(door: &Door, stack: &Stack) -> Calls {
+    let call = |(operation, request): (&String, Json)| {
+        let (service, operation) = operation.split_once('.').unwrap();
+        match service {
+            "DynamoDB_20120810" => {
+                let table = stack.template.tables.iter().find(|table| request["TableName"] == table.name.as_str());
+                let table = &table.unwrap().logical_id;
+                match request["IndexName"].as_str() {
+                    Some(index) => format!("dynamodb:{operation} ${{{table}.Arn}}/index/{index}"),
+                    None => format!("dynamodb:{operation} {table}"),
+                }
+            }
+            "AmazonSQS" => {
+                let url = |name: &String| stack.queue_urls[name].as_str();
+                let queue = stack.template.queues.iter().find(|queue| request["QueueUrl"] == url(&queue.name));
+                format!("sqs:{operation} {}", queue.unwrap().logical_id)
+            }
+            service => panic!("{service} is called"),
+        }
+    };
+    door.calls().iter().zip(door.requests()).map(call).collect()
+}
+
 /// What Lambda itself does with a function's role.
-fn of_lambda(log_group: &str) -> Calls {
+fn of_lambda(log_group: &str, function: &Function) -> Calls {
     let logs = ["logs:CreateLogStream", "logs:PutLogEvents"].map(|action| format!("{action} {log_group}"));
     let traces = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"].map(|action| format!("{action} *"));
-    logs.into_iter().chain(traces).collect()
+    let polled = function.source.iter().flat_map(|source| {
+        ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"].map(|action| format!("sqs:{action} {}", source.queue))
+    });
+    logs.into_iter().chain(traces).chain(polled).collect()
 }
 
 #[tokio::test]
@@ -127,10 +196,10 @@ async fn a_role_allows_exactly_what_is_called() {
     let stack = stack().await;
     assert_eq!(stack.template.functions.len(), called.len());
     for function in &stack.template.functions {
-        let provider = clientele::stack::known(function).unwrap().provider.name;
+        let provider = function.binary.strip_prefix("clientele-").unwrap();
         let calls = &called[provider];
         let logging = &yaml["Resources"][function.logical_id.as_str()]["Properties"]["LoggingConfig"];
-        let expected: Calls = calls.union(&of_lambda(&logical_id(&logging["LogGroup"]))).cloned().collect();
+        let expected: Calls = calls.union(&of_lambda(&logical_id(&logging["LogGroup"]), function)).cloned().collect();
         let (always, with_own_key) = allowed(&function.logical_id);
         assert_eq!(always, expected, "{provider}");
         // To read a secret and to open the table's key; and to seal a message.
@@ -165,7 +234,7 @@ async fn every_call_is_watched() {
         })
     });
     assert_eq!(in_code, watched.collect());
-    assert_eq!(in_code.len(), 4);
+    assert_eq!(in_code.len(), 7);
 }
 
 /// The operations that a text calls on a client: `client.put_item()`, on one line or two.

@@ -31,12 +31,23 @@ const PROVIDERS: [&str; 4] = ["clientele-metrifox", "clientele-smarterpay", "cli
 fn rooms() {
     let packages = packages();
     let names: BTreeSet<_> = packages.keys().map(String::as_str).collect();
-    let mut known = BTreeSet::from(["clientele", "clientele-aws", "clientele-model", "xtask"]);
+    let mut known = BTreeSet::from([
+        "clientele",
+        "clientele-aws",
+        "clientele-flow",
+        "clientele-fuzz",
+        "clientele-model",
+        "clientele-replay",
+        "clientele-sweep",
+        "xtask",
+    ]);
     known.extend(PROVIDERS);
     assert_eq!(names, known, "a new member needs a line here and in ARCHITECTURE.md");
 
     let listed: Vec<_> = PROVIDERS.iter().map(|name| name.strip_prefix("clientele-").unwrap()).collect();
     assert_eq!(listed, clientele::providers::names(), "the list above");
+    let replayed: Vec<_> = clientele_replay::PROVIDERS.iter().map(|provider| provider.name).collect();
+    assert_eq!(replayed, clientele::providers::names(), "the list in functions/replay");
     assert_eq!(crate::generate::PROVIDERS.to_vec(), clientele::providers::names(), "the list in generate.rs");
 
     let ours = |name: &str| {
@@ -45,7 +56,11 @@ fn rooms() {
     };
     assert_eq!(ours("clientele-model"), BTreeSet::new());
     assert!(packages["xtask"].normal.is_empty(), "it must be built in a moment");
-    assert_eq!(ours("clientele-aws"), BTreeSet::from(["clientele-model"]));
+    assert_eq!(ours("clientele-flow"), BTreeSet::from(["clientele-model"]));
+    assert_eq!(ours("clientele-aws"), BTreeSet::from(["clientele-flow", "clientele-model"]));
+    assert_eq!(ours("clientele-sweep"), BTreeSet::from(["clientele-aws"]));
+    let replay = PROVIDERS.into_iter().chain(["clientele-aws", "clientele-model"]).collect();
+    assert_eq!(ours("clientele-replay"), replay);
     for provider in PROVIDERS {
         assert_eq!(ours(provider), BTreeSet::from(["clientele-aws", "clientele-model"]), "{provider}");
         assert!(!packages[provider].normal.iter().any(|name| name.starts_with("aws-")), "{provider} has an SDK client");
@@ -71,6 +86,21 @@ fn the_model_is_pure() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         for impure in ["std::env", "::now()", "std::fs", "std::net", "SystemTime", "Instant"] {
+            assert!(!text.contains(impure), "{} has {impure}", path.display());
+        }
+    }
+}
+
+/// The flow knows no AWS and reads no clock of days.
+#[test]
+fn the_flow_is_pure() {
+    let flow = &packages()["clientele-flow"].normal;
+    let impure = ["aws", "lambda", "tracing", "reqwest", "hyper"];
+    assert!(!flow.iter().any(|name| impure.iter().any(|prefix| name.starts_with(prefix))), "{flow:?}");
+    for entry in std::fs::read_dir(root("shared/flow/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for impure in ["std::env", "Timestamp::now()", "std::fs", "std::net", "SystemTime", "spawn"] {
             assert!(!text.contains(impure), "{} has {impure}", path.display());
         }
     }
@@ -102,10 +132,14 @@ fn the_map_names_every_member() {
     for folder in [
         "shared/model",
         "shared/aws",
+        "shared/flow",
         "functions/metrifox",
         "functions/smarterpay",
         "functions/plain",
         "functions/flexprice",
+        "functions/replay",
+        "functions/sweep",
+        "tests/fuzz",
         "xtask",
     ] {
         assert!(map.contains(folder), "ARCHITECTURE.md does not name {folder}");

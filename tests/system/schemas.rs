@@ -3,7 +3,7 @@
 //! `UPDATE=1 cargo test schemas` writes the files.
 
 use clientele::events::signed_at;
-use clientele_model::{Kept, Scheme, TokenPlace, schema};
+use clientele_model::{Kept, Part, Scheme, TokenPlace, schema};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ fn kept_messages_are_valid() {
             &Scheme::Token(TokenPlace::Path),
             signed_at(),
         );
-        let kept = Kept::new(case.known.provider, &verified, "the table cannot be written");
+        let kept = Kept::new(case.known.provider, &verified, "the table cannot be used", Part::Whole);
         let message = serde_json::to_value(&kept).unwrap();
         assert_valid(&validator, &message);
         let body: Value = serde_json::from_str(message["body"].as_str().unwrap()).unwrap();
@@ -77,7 +77,7 @@ fn kept_messages_are_valid() {
         assert!(!body.to_string().contains("\"edit_token"), "{}", case.title());
     }
     let verified = crate::translations::verified(b"\xff no json", &Scheme::Token(TokenPlace::Path), signed_at());
-    let kept = Kept::new(cases()[0].known.provider, &verified, "the body is not JSON");
+    let kept = Kept::new(cases()[0].known.provider, &verified, "the body is not JSON", Part::Whole);
     let message = serde_json::to_value(&kept).unwrap();
     assert_valid(&validator, &message);
     assert_eq!((&message["encoding"], &message["body"]), (&json!("base64"), &json!("/yBubyBqc29u")));

@@ -44,6 +44,7 @@ fn variant(translation: Translation) -> Result<&'static str, Untranslatable> {
     translation.map(|translated| match translated {
         Translated::Event(_) => "event",
         Translated::Ignored(_) => "ignored",
+        Translated::Blank => "blank",
     })
 }
 
@@ -210,7 +211,7 @@ fn unsigned_flexprice_is_ordered_by_arrival() {
         };
         event.rank()
     };
-    let [first, second] = ["2026-11-20T12:00:00Z", "2026-11-20T12:00:00.000001Z"].map(at);
+    let [first, second] = ["2026-11-20T12:00:00Z", "2026-11-20T12:00:00.001Z"].map(at);
     assert!(first < second);
     assert_eq!(first.event_id, second.event_id);
     assert_eq!(first.event_id.len(), 64);

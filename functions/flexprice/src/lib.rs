@@ -8,15 +8,15 @@ mod payload;
 mod signature;
 mod translate;
 
-use clientele_model::{Dialect, Provider};
+use clientele_model::{Credentials, Dialect, Provider};
 
 /// Everything that is particular to Flexprice.
 pub const PROVIDER: Provider = Provider {
     name: "flexprice",
     scheme_variable: Some("FLEXPRICE_SIGNATURE"),
     scheme: signature::scheme,
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: None },
     translate: translate::translate,
-    redact: payload::redact,
+    credentials: Credentials::NONE,
     dropped: payload::DROPPED,
 };

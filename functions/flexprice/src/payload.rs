@@ -2,13 +2,9 @@
 //! customer was larger; what was cut is still understood, since self-hosted installations may send either.
 
 use clientele_model::{Meaning, Verb};
-use serde_json::Value;
 
 /// Nothing is dropped.
 pub(crate) const DROPPED: &[&str] = &[];
-
-/// Flexprice puts no secret into a body.
-pub(crate) fn redact(_payload: &mut Value) {}
 
 /// What an event says of its customer; nothing if it is about something else. A delete archives the record and sends
 /// it whole: the type alone tells.

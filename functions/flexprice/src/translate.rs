@@ -6,14 +6,14 @@ use clientele_model::{
 };
 
 use crate::message::Message;
-use crate::payload::{DROPPED, meaning, redact};
+use crate::payload::{DROPPED, meaning};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified)]
 }
 
 fn event(verified: &Verified) -> Translation {
-    let mut body = Fields::parse(verified.body(), redact)?;
+    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credentials)?;
     let name = body.text("event_type").ok_or(Untranslatable::Missing("event_type"))?;
     let Some(meaning) = meaning(&name) else { return Ok(Translated::Ignored(name)) };
     let mut record = body.take_object("customer").ok_or(Untranslatable::Missing("customer"))?;

@@ -13,8 +13,8 @@ pub const PROVIDER: Provider = Provider {
     name: "metrifox",
     scheme_variable: Some("METRIFOX_SIGNATURE"),
     scheme: signature::scheme,
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: None },
     translate: translate::translate,
-    redact: payload::redact,
+    credentials: payload::CREDENTIALS,
     dropped: payload::DROPPED,
 };

@@ -9,14 +9,14 @@ use clientele_model::{
     Sequence, TaxId, Translated, Translation, Untranslatable, Verified,
 };
 
-use crate::payload::{DROPPED, Envelope, meaning, redact};
+use crate::payload::{DROPPED, Envelope, meaning};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified.body())]
 }
 
 fn event(body: &[u8]) -> Translation {
-    let mut body = Fields::parse(body, redact)?;
+    let mut body = Fields::parse(body, &crate::PROVIDER.credentials)?;
     let name = body.text("type").ok_or(Untranslatable::Missing("type"))?;
     let Some(meaning) = meaning(&name) else { return Ok(Translated::Ignored(name)) };
     let Envelope { event_id, raised } = Envelope::take(&mut body)?;

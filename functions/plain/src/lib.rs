@@ -7,15 +7,15 @@ mod payload;
 mod signature;
 mod translate;
 
-use clientele_model::{Dialect, Provider};
+use clientele_model::{Credentials, Dialect, Provider};
 
 /// Everything that is particular to Plain.
 pub const PROVIDER: Provider = Provider {
     name: "plain",
     scheme_variable: None,
     scheme: signature::scheme,
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: None },
     translate: translate::translate,
-    redact: payload::redact,
+    credentials: Credentials::NONE,
     dropped: payload::DROPPED,
 };

@@ -2,14 +2,10 @@
 //! in all of them.
 
 use clientele_model::{Fields, Meaning, Time, Untranslatable, Verb};
-use serde_json::Value;
 
 /// What is dropped: the envelope's ids, times and attempt data, and the record as it was before.
 pub(crate) const DROPPED: &[&str] =
     &["timestamp", "webhookMetadata", "payload.eventType", "payload.changeType", "payload.previousCustomer"];
-
-/// Plain puts no secret into a body.
-pub(crate) fn redact(_payload: &mut Value) {}
 
 /// What an event says of its customer: by its type, and for `customer_changed` by `changeType`. Nothing if it is about
 /// something else, as a group's own changes are.

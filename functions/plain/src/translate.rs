@@ -5,14 +5,14 @@ use clientele_model::{
     Translated, Translation, Untranslatable, Verified,
 };
 
-use crate::payload::{DROPPED, Envelope, meaning, record_name, redact};
+use crate::payload::{DROPPED, Envelope, meaning, record_name};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified.body())]
 }
 
 fn event(body: &[u8]) -> Translation {
-    let mut body = Fields::parse(body, redact)?;
+    let mut body = Fields::parse(body, &crate::PROVIDER.credentials)?;
     let kind = body.text("type").ok_or(Untranslatable::Missing("type"))?;
     let mut payload = body.take_object("payload");
     let Some(meaning) = meaning(&kind, payload.as_mut())? else { return Ok(Translated::Ignored(kind)) };

@@ -10,9 +10,6 @@ pub(crate) const DROPPED: &[&str] = &["id", "idempotency_key", "sent_at", "clien
 pub(crate) const WHOLE: &[&str] =
     &["email", "first_name", "last_name", "billing_address_line_1", "status", "edited_at"];
 
-/// SmarterPay puts no secret into a body.
-pub(crate) fn redact(_payload: &mut Value) {}
-
 /// The verb of a customer event; none for an event about something else. There is no delete.
 pub(crate) fn verb(kind: &str) -> Option<Verb> {
     match kind {

@@ -8,14 +8,14 @@ use clientele_model::{
 };
 use serde_json::{Map, Value};
 
-use crate::payload::{DROPPED, WHOLE, events, redact, verb};
+use crate::payload::{DROPPED, WHOLE, events, verb};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     batch(verified.body()).unwrap_or_else(|error| vec![Err(error)])
 }
 
 fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
-    let mut body = Fields::parse(body, redact)?;
+    let mut body = Fields::parse(body, &crate::PROVIDER.credentials)?;
     let events = events(&mut body)?;
     let envelope = Envelope {
         is_v2: body.contains("idempotency_key"),
@@ -37,6 +37,10 @@ struct Envelope {
 }
 
 fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
+    // Where events of a batch were settled before the rest was kept, `null` keeps their places.
+    if fields.is_null() {
+        return Ok(Translated::Blank);
+    }
     let mut record = Fields::try_from(fields)?;
     let Some(kind) = record.text("event_type") else {
         // Events of V1 have a `resource_type` instead.

@@ -8,17 +8,11 @@ use clientele_model::{Provider, Scheme, Secrets};
 use crate::clients::Surroundings;
 use crate::telemetry::{Level, Naming};
 
-/// What a function needs to know.
+/// What a function that receives webhooks needs to know.
 #[derive(Debug)]
 pub struct Config {
-    /// `CUSTOMERS_TABLE`
-    pub customers_table: String,
-    /// `CLEANUP_QUEUE_URL`
-    pub cleanup_queue_url: String,
-    /// `INBOX_QUEUE_URL`
-    pub inbox_queue_url: String,
-    /// `QUARANTINE_QUEUE_URL`
-    pub quarantine_queue_url: String,
+    /// The table and the queues.
+    pub resources: Resources,
     /// `METRIFOX_SIGNATURE`, `SMARTERPAY_SIGNATURE` or `FLEXPRICE_SIGNATURE`
     pub scheme: Scheme,
     /// `WEBHOOK_SECRETS` or `WEBHOOK_SECRET_ARN`
@@ -27,6 +21,28 @@ pub struct Config {
     pub tolerance: Duration,
     /// `MAX_BODY_BYTES`, 262,144 unless set.
     pub body_bytes_max: usize,
+    /// `POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_METRICS_NAMESPACE` and `POWERTOOLS_LOG_LEVEL`
+    pub naming: Naming,
+}
+
+/// The table and the queues of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// `CUSTOMERS_TABLE`
+    pub customers_table: String,
+    /// `CLEANUP_QUEUE_URL`
+    pub cleanup_queue_url: String,
+    /// `INBOX_QUEUE_URL`
+    pub inbox_queue_url: String,
+    /// `QUARANTINE_QUEUE_URL`
+    pub quarantine_queue_url: String,
+}
+
+/// What a function that receives no webhooks needs to know: `replay` and `sweep`.
+#[derive(Debug)]
+pub struct WorkerConfig {
+    /// The table and the queues.
+    pub resources: Resources,
     /// `POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_METRICS_NAMESPACE` and `POWERTOOLS_LOG_LEVEL`
     pub naming: Naming,
 }
@@ -60,7 +76,7 @@ impl Config {
     pub fn read(provider: &Provider, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut read = Reader { variable, wrong: vec![] };
         let config = Self::read_with(provider, &mut read);
-        config.filter(|_| read.wrong.is_empty()).ok_or(ConfigError(read.wrong))
+        read.checked(config)
     }
 
     /// The same, and what Lambda itself sets.
@@ -74,32 +90,55 @@ impl Config {
         let mut read = Reader { variable, wrong: vec![] };
         let config = Self::read_with(provider, &mut read);
         let surroundings = Surroundings::read(&mut read);
-        let config = config.filter(|_| read.wrong.is_empty()).ok_or(ConfigError(read.wrong))?;
-        Ok((config, surroundings))
+        Ok((read.checked(config)?, surroundings))
     }
 
     /// `None` where the scheme or the secrets are not readable; the reader knows why.
     fn read_with<V: Fn(&str) -> Option<String>>(provider: &Provider, read: &mut Reader<V>) -> Option<Self> {
-        let customers_table = read.text("CUSTOMERS_TABLE");
-        let cleanup_queue_url = read.text("CLEANUP_QUEUE_URL");
-        let inbox_queue_url = read.text("INBOX_QUEUE_URL");
-        let quarantine_queue_url = read.text("QUARANTINE_QUEUE_URL");
+        let resources = Resources::read(read);
         let tolerance = Duration::from_secs(read.number("SIGNATURE_TOLERANCE_SECONDS", 300));
         let body_bytes_max = read.number("MAX_BODY_BYTES", 262_144);
-        let naming = read.naming(provider);
+        let naming = read.naming(provider.name);
         let scheme = read.scheme(provider);
         let secrets = read.secrets(scheme.as_ref());
-        Some(Self {
-            customers_table,
-            cleanup_queue_url,
-            inbox_queue_url,
-            quarantine_queue_url,
-            scheme: scheme?,
-            secrets: secrets?,
-            tolerance,
-            body_bytes_max,
-            naming,
-        })
+        Some(Self { resources, scheme: scheme?, secrets: secrets?, tolerance, body_bytes_max, naming })
+    }
+}
+
+impl Resources {
+    fn read<V: Fn(&str) -> Option<String>>(read: &mut Reader<V>) -> Self {
+        Self {
+            customers_table: read.text("CUSTOMERS_TABLE"),
+            cleanup_queue_url: read.text("CLEANUP_QUEUE_URL"),
+            inbox_queue_url: read.text("INBOX_QUEUE_URL"),
+            quarantine_queue_url: read.text("QUARANTINE_QUEUE_URL"),
+        }
+    }
+}
+
+impl WorkerConfig {
+    /// Reads the environment of the function `name`. An empty value counts as not set.
+    ///
+    /// # Errors
+    /// Names everything that is missing or unreadable, at once.
+    pub fn read(name: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut read = Reader { variable, wrong: vec![] };
+        let config = Self { resources: Resources::read(&mut read), naming: read.naming(name) };
+        read.checked(Some(config))
+    }
+
+    /// The same, and what Lambda itself sets.
+    ///
+    /// # Errors
+    /// Names everything that is missing or unreadable, at once.
+    pub fn read_on_lambda(
+        name: &str,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Surroundings), ConfigError> {
+        let mut read = Reader { variable, wrong: vec![] };
+        let config = Self { resources: Resources::read(&mut read), naming: read.naming(name) };
+        let surroundings = Surroundings::read(&mut read);
+        Ok((read.checked(Some(config))?, surroundings))
     }
 }
 
@@ -110,6 +149,11 @@ pub(crate) struct Reader<V> {
 }
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
+    /// What was read, if nothing is wrong with any of it.
+    fn checked<T>(self, config: Option<T>) -> Result<T, ConfigError> {
+        config.filter(|_| self.wrong.is_empty()).ok_or(ConfigError(self.wrong))
+    }
+
     /// An empty value counts as not set.
     pub(crate) fn optional(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
@@ -130,13 +174,13 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         })
     }
 
-    fn naming(&mut self, provider: &Provider) -> Naming {
+    fn naming(&mut self, name: &str) -> Naming {
         let level = self.optional("POWERTOOLS_LOG_LEVEL").map(|word| Level::parse(&word));
         if level == Some(None) {
             self.wrong.push("POWERTOOLS_LOG_LEVEL is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL".to_owned());
         }
         Naming {
-            service: service_name(provider, |name| self.optional(name)),
+            service: service_name(name, |variable| self.optional(variable)),
             namespace: self.optional("POWERTOOLS_METRICS_NAMESPACE").unwrap_or_else(|| "Clientele".to_owned()),
             level: level.flatten().unwrap_or_default(),
         }
@@ -168,6 +212,6 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 }
 
 /// What the function is called in its lines.
-pub(crate) fn service_name(provider: &Provider, variable: impl Fn(&str) -> Option<String>) -> String {
-    variable("POWERTOOLS_SERVICE_NAME").unwrap_or_else(|| format!("clientele-{}", provider.name))
+pub(crate) fn service_name(name: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+    variable("POWERTOOLS_SERVICE_NAME").unwrap_or_else(|| format!("clientele-{name}"))
 }

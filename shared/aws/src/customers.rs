@@ -1,4 +1,6 @@
-//! The table of customers: one conditional write an event, and no read.
+//! The table of customers: one conditional write an event, and no read. Only the sweep reads.
+
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -7,10 +9,16 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
+use clientele_flow::{Due, Put, Standing, Table, TableError, Waiting};
 use clientele_model::{Item, SORT_KEY};
 
 use crate::attributes::to_attributes;
 use crate::telemetry;
+
+/// The sparse index of tombstones whose cleanup message waits.
+const CLEANUP_DUE: &str = "cleanup-due";
+/// How many of them are read at a time.
+const PAGE: i32 = 100;
 
 /// The customers' table.
 #[derive(Clone, Debug)]
@@ -19,51 +27,20 @@ pub struct Customers {
     table: String,
 }
 
-/// What came of a write.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Put {
-    /// The item is now the customer's state. In write units, as far as the service told.
-    Written(Option<f64>),
-    /// It is not: something that is not smaller stands already.
-    Refused(Standing),
-}
-
-/// What stands in the way of a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Its rank.
-    pub rank: String,
-    /// The cleanup message that it still has to send.
-    pub cleanup: Option<String>,
-}
-
-/// Why the table could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The service could not be reached, or could not do it now: throttled, timed out, not allowed.
-    #[error("the table cannot be written: {0}")]
-    Unavailable(String),
-    /// The table cannot hold the item: over 400 KB, for one.
-    #[error("the table cannot hold the item: {0}")]
-    Unstorable(String),
-}
-
 impl Customers {
     /// The table of that name.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
+}
 
-    /// Writes the item if it is the greatest of its customer. This is all of idempotency, ordering, deletion and
-    /// replay protection: taking a maximum in one atomic step.
-    ///
-    /// # Errors
-    /// When the table could not be written, or cannot hold the item.
-    pub async fn put(&self, item: &Item) -> Result<Put, StoreError> {
+impl Table for Customers {
+    /// This is all of idempotency, ordering, deletion and replay protection: taking a maximum in one atomic step.
+    async fn put(&self, item: &Item) -> Result<Put, TableError> {
         let rank = AttributeValue::S(item.rank().to_owned());
         let serde_json::Value::Object(item) = serde_json::to_value(item).unwrap_or_default() else {
-            return Err(StoreError::Unstorable("not an object".to_owned()));
+            return Err(TableError::Unstorable("not an object".to_owned()));
         };
         let output = self
             .client
@@ -83,12 +60,7 @@ impl Customers {
         }
     }
 
-    /// Takes the cleanup message out of the tombstone of that rank. If another stands there by now, it is left alone.
-    /// Gives the write units, as far as the service told.
-    ///
-    /// # Errors
-    /// When the table could not be written.
-    pub async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, StoreError> {
+    async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, TableError> {
         let output = self
             .client
             .update_item()
@@ -109,25 +81,63 @@ impl Customers {
             {
                 Ok(None)
             }
-            Err(error) => Err(StoreError::Unavailable(telemetry::sdk_error(&error))),
+            Err(error) => Err(unavailable(&error)),
         }
     }
+
+    async fn due(&self, after: Option<Waiting>) -> Result<Due, TableError> {
+        let start = after.map(|Waiting { pk, since }| {
+            let key = [("pk", pk), ("sk", SORT_KEY.to_owned()), ("cleanup_due", since)];
+            key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
+        });
+        let request = self.client.scan().table_name(&self.table).index_name(CLEANUP_DUE).limit(PAGE);
+        let page = request.set_exclusive_start_key(start).send().await.map_err(|error| unavailable(&error))?;
+        let waiting = |key: HashMap<_, _>| Some(Waiting { pk: text(&key, "pk")?, since: text(&key, "cleanup_due")? });
+        Ok(Due {
+            waiting: page.items.unwrap_or_default().into_iter().filter_map(waiting).collect(),
+            next: page.last_evaluated_key.and_then(waiting),
+        })
+    }
+
+    async fn standing(&self, pk: &str) -> Result<Option<Standing>, TableError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(SORT_KEY.to_owned()))
+            .projection_expression("#rank, cleanup")
+            .expression_attribute_names("#rank", "rank")
+            .consistent_read(true)
+            .send()
+            .await;
+        let item = output.map_err(|error| unavailable(&error))?.item;
+        Ok(item.and_then(|item| Some(Standing { rank: text(&item, "rank")?, cleanup: text(&item, "cleanup") })))
+    }
+}
+
+fn text(item: &HashMap<String, AttributeValue>, name: &str) -> Option<String> {
+    item.get(name)?.as_s().ok().cloned()
+}
+
+fn unavailable<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> TableError {
+    TableError::Unavailable(telemetry::sdk_error(error))
 }
 
 fn units(capacity: Option<ConsumedCapacity>) -> Option<f64> {
     capacity.and_then(|capacity| capacity.capacity_units)
 }
 
-fn refused(error: SdkError<PutItemError>) -> Result<Put, StoreError> {
+fn refused(error: SdkError<PutItemError>) -> Result<Put, TableError> {
     let told = telemetry::sdk_error(&error);
     match error.into_service_error() {
         PutItemError::ConditionalCheckFailedException(refused) => {
-            let text = |name| refused.item()?.get(name)?.as_s().ok().cloned();
+            let text = |name| text(refused.item()?, name);
             // Without the item nothing is known of what stands there; the delivery must be tried again.
-            let rank = text("rank").ok_or(StoreError::Unavailable("no item with the failed condition".to_owned()))?;
+            let rank = text("rank").ok_or(TableError::Unavailable("no item with the failed condition".to_owned()))?;
             Ok(Put::Refused(Standing { rank, cleanup: text("cleanup") }))
         }
-        error if error.code() == Some("ValidationException") => Err(StoreError::Unstorable(told)),
-        _ => Err(StoreError::Unavailable(told)),
+        error if error.code() == Some("ValidationException") => Err(TableError::Unstorable(told)),
+        _ => Err(TableError::Unavailable(told)),
     }
 }

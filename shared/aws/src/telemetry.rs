@@ -11,7 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use clientele_model::{CustomerEvent, Outcome, Rejected};
+use clientele_flow::{Settled, Swept};
+use clientele_model::{CustomerEvent, Outcome, Rejected, Translated};
 use jiff::Timestamp;
 use metrique_writer_core::format::Format;
 use metrique_writer_core::unit::{Count, Millisecond};
@@ -65,7 +66,7 @@ impl Level {
         match outcome {
             Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => Self::Info,
             Outcome::Parked | Outcome::Quarantined | Outcome::Rejected | Outcome::TooLarge => Self::Warning,
-            Outcome::Untranslatable | Outcome::Unavailable => Self::Error,
+            Outcome::Unavailable => Self::Error,
         }
     }
 }
@@ -83,7 +84,6 @@ pub struct Naming {
 
 /// Writes the lines of a function.
 pub(crate) struct Telemetry {
-    provider: &'static str,
     naming: Naming,
     output: Mutex<(Emf, Lines)>,
     is_cold: AtomicBool,
@@ -96,7 +96,8 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    pub(crate) fn new(provider: &'static str, naming: Naming, lines: Lines) -> Self {
+    /// For a function that settles events.
+    pub(crate) fn of_events(naming: Naming, lines: Lines) -> Self {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let count = |name| MetricDefinition { name, unit: Unit::Count, storage_resolution: None };
         // Every metric is counted by provider; those two by one more thing each.
@@ -109,16 +110,37 @@ impl Telemetry {
             .directive(by("outcome", "Events"))
             .directive(by("secret", "Verified"))
             .build();
-        Self { provider, naming, output: Mutex::new((emf, lines)), is_cold: AtomicBool::new(true) }
+        Self::new(emf, naming, lines)
     }
 
-    /// The lines of a delivery that begins now.
-    pub(crate) fn delivery<'a>(&'a self, invocation: &'a Invocation, correlation_id: &'a str) -> Delivered<'a> {
+    /// For a function that serves all providers at once.
+    pub(crate) fn of_service(naming: Naming, lines: Lines) -> Self {
+        let emf = Emf::builder(naming.namespace.clone(), vec![vec!["service".to_owned()]]).build();
+        Self::new(emf, naming, lines)
+    }
+
+    fn new(emf: Emf, naming: Naming, lines: Lines) -> Self {
+        Self { naming, output: Mutex::new((emf, lines)), is_cold: AtomicBool::new(true) }
+    }
+
+    /// The lines of a delivery of that provider.
+    pub(crate) fn delivery<'a>(
+        &'a self,
+        provider: &'a str,
+        invocation: &'a Invocation,
+        correlation_id: &'a str,
+    ) -> Delivered<'a> {
         let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
-        Delivered { telemetry: self, invocation, correlation_id, is_cold, is_first: AtomicBool::new(true) }
+        Delivered { telemetry: self, provider, invocation, correlation_id, is_cold, is_first: AtomicBool::new(true) }
     }
 
-    fn write(&self, line: &Line<'_>) {
+    /// The line of a sweep.
+    pub(crate) fn swept(&self, invocation: &Invocation, swept: &Swept, duration: Duration) {
+        let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
+        self.write(&SweepLine { telemetry: self, invocation, is_cold, swept, duration });
+    }
+
+    fn write(&self, line: &impl Entry) {
         let mut text = Vec::with_capacity(1_024);
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         let (emf, lines) = &mut *output;
@@ -133,6 +155,7 @@ impl Telemetry {
 #[derive(Debug)]
 pub(crate) struct Delivered<'a> {
     telemetry: &'a Telemetry,
+    provider: &'a str,
     invocation: &'a Invocation,
     correlation_id: &'a str,
     is_cold: bool,
@@ -163,6 +186,31 @@ impl Delivered<'_> {
         self.write(&Happened { outcome, reason, warning, duration, ..Happened::default() });
     }
 
+    /// What came of each event; one line still, where there was none.
+    pub(crate) fn settled(
+        &self,
+        settled: &[Settled],
+        secret: Option<usize>,
+        trouble: Option<&str>,
+        duration: Duration,
+    ) {
+        for settled in settled {
+            let Settled { translation, outcome, reason, warning, write_units, duration, .. } = settled;
+            let (event, kind) = match translation {
+                Ok(Translated::Event(event)) => (Some(&**event), None),
+                Ok(Translated::Ignored(kind)) => (None, Some(kind.as_str())),
+                Ok(Translated::Blank) | Err(_) => (None, None),
+            };
+            let warning = warning.as_deref().or(trouble).map(str::to_owned);
+            let (outcome, reason, write_units, duration) = (Some(*outcome), reason.clone(), *write_units, *duration);
+            self.write(&Happened { outcome, reason, warning, secret, event, kind, write_units, duration });
+        }
+        if settled.is_empty() {
+            let warning = trouble.map(str::to_owned);
+            self.write(&Happened { warning, secret, duration, ..Happened::default() });
+        }
+    }
+
     pub(crate) fn write(&self, happened: &Happened<'_>) {
         let is_first = self.is_first.swap(false, Ordering::Relaxed);
         let level = happened.outcome.map_or(Level::Info, Level::of);
@@ -182,10 +230,10 @@ struct Line<'a> {
 impl Entry for Line<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
         let Happened { outcome, secret, event, .. } = self.happened;
-        let Delivered { telemetry, invocation, is_cold, .. } = self.delivered;
+        let Delivered { telemetry, provider, invocation, is_cold, .. } = self.delivered;
         writer.timestamp(SystemTime::from(invocation.received_at));
         writer.value("service", telemetry.naming.service.as_str());
-        writer.value("provider", telemetry.provider);
+        writer.value("provider", *provider);
         if let Some(outcome) = outcome {
             writer.value("outcome", outcome.word());
             writer.value("Events", &1_u64.with_unit::<Count>());
@@ -199,7 +247,8 @@ impl Entry for Line<'_> {
         if self.is_first && *is_cold {
             writer.value("ColdStart", &1_u64.with_unit::<Count>());
         }
-        if let Some(age) = event.and_then(|event| age_ms(event, invocation.received_at)) {
+        // The age on arrival: what is replayed arrived before.
+        if let Some(age) = event.filter(|_| secret.is_some()).and_then(|event| age_ms(event, invocation.received_at)) {
             writer.value("Age", &age.with_unit::<Millisecond>());
         }
         if self.level >= telemetry.naming.level {
@@ -212,15 +261,10 @@ impl Line<'_> {
     fn describe<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
         let Happened { outcome, reason, warning, event, kind, write_units, duration, .. } = self.happened;
         let Delivered { invocation, correlation_id, is_cold, .. } = self.delivered;
-        writer.value("timestamp", format!("{:.3}", invocation.received_at).as_str());
-        writer.value("level", self.level.word());
-        writer.value("message", if outcome.is_some() { "event" } else { "nothing in the delivery" });
-        writer.value("cold_start", if *is_cold { "true" } else { "false" });
-        writer.value("function_request_id", invocation.request_id.as_str());
-        let trace = invocation.trace_id.as_deref().and_then(trace_id);
+        let message = if outcome.is_some() { "event" } else { "nothing in the delivery" };
+        describe_invocation(writer, invocation, self.level, message, *is_cold);
         let texts = [
             ("correlation_id", Some(bounded(correlation_id)).filter(|id| !id.is_empty())),
-            ("xray_trace_id", trace),
             ("reason", reason.as_deref()),
             ("warning", warning.as_deref()),
             ("event_id", event.map(|event| bounded(event.id()))),
@@ -232,6 +276,56 @@ impl Line<'_> {
         writer.value("customer", &event.map(|event| customer_hash(&event.key().to_string())));
         writer.value("write_units", &write_units.map(|units| units.to_string()));
         writer.value("duration_ms", format!("{:.3}", duration.as_secs_f64() * 1e3).as_str());
+    }
+}
+
+/// What the lines of every function begin with.
+fn describe_invocation<'a>(
+    writer: &mut impl EntryWriter<'a>,
+    invocation: &'a Invocation,
+    level: Level,
+    message: &'a str,
+    is_cold: bool,
+) {
+    writer.value("timestamp", format!("{:.3}", invocation.received_at).as_str());
+    writer.value("level", level.word());
+    writer.value("message", message);
+    writer.value("cold_start", if is_cold { "true" } else { "false" });
+    writer.value("function_request_id", invocation.request_id.as_str());
+    writer.value("xray_trace_id", &invocation.trace_id.as_deref().and_then(trace_id));
+}
+
+/// The line of a sweep.
+struct SweepLine<'a> {
+    telemetry: &'a Telemetry,
+    invocation: &'a Invocation,
+    is_cold: bool,
+    swept: &'a Swept,
+    duration: Duration,
+}
+
+impl Entry for SweepLine<'_> {
+    fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
+        let Self { telemetry, invocation, is_cold, swept, duration } = self;
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX).with_unit::<Count>();
+        writer.timestamp(SystemTime::from(invocation.received_at));
+        writer.value("service", telemetry.naming.service.as_str());
+        writer.value("CleanupsSent", &count(swept.sent));
+        writer.value("CleanupsFailed", &count(swept.failed));
+        if *is_cold {
+            writer.value("ColdStart", &1_u64.with_unit::<Count>());
+        }
+        let level = match () {
+            () if swept.failed > 0 => Level::Error,
+            () if swept.sent > 0 || swept.is_cut_short => Level::Warning,
+            () => Level::Info,
+        };
+        if level >= telemetry.naming.level {
+            describe_invocation(writer, invocation, level, "sweep", *is_cold);
+            writer.value("is_cut_short", if swept.is_cut_short { "true" } else { "false" });
+            writer.value("reason", &swept.error.as_deref());
+            writer.value("duration_ms", format!("{:.3}", duration.as_secs_f64() * 1e3).as_str());
+        }
     }
 }
 

@@ -23,8 +23,6 @@ pub enum Outcome {
     Rejected,
     /// Larger than the limit.
     TooLarge,
-    /// Proved, but not understood, and nowhere to keep it.
-    Untranslatable,
     /// Neither table nor queue could be reached.
     Unavailable,
 }
@@ -41,7 +39,7 @@ impl Outcome {
             Self::Parked => "parked",
             Self::Quarantined => "quarantined",
             Self::Rejected | Self::TooLarge => "rejected",
-            Self::Untranslatable | Self::Unavailable => "unavailable",
+            Self::Unavailable => "unavailable",
         }
     }
 
@@ -54,7 +52,6 @@ impl Outcome {
             Self::Parked | Self::Quarantined => 202,
             Self::Rejected => dialect.rejected_status,
             Self::TooLarge => 413,
-            Self::Untranslatable => 500,
             Self::Unavailable => 503,
         }
     }
@@ -65,9 +62,8 @@ impl Outcome {
             Self::Ignored => 0,
             Self::Applied | Self::Duplicate | Self::Stale => 1,
             Self::Parked | Self::Quarantined => 2,
-            Self::Untranslatable => 3,
-            Self::Unavailable => 4,
-            Self::TooLarge | Self::Rejected => 5,
+            Self::Unavailable => 3,
+            Self::TooLarge | Self::Rejected => 4,
         }
     }
 }
@@ -79,8 +75,8 @@ pub struct Dialect {
     pub rejected_status: u16,
     /// The status when nothing in the delivery was about a customer.
     pub ignored_status: u16,
-    /// Whether deliveries are batches, answered with counts.
-    pub batches: bool,
+    /// Where deliveries are batches: the name of the list of events in the body. They are answered with counts.
+    pub batch: Option<&'static str>,
 }
 
 /// An HTTP answer.
@@ -102,7 +98,7 @@ impl Dialect {
         let status = decisive.status(self);
         // A refusal is one for the whole delivery, and says no more than that.
         let refused = decisive.word() == Outcome::Rejected.word();
-        let body = if self.batches && !refused {
+        let body = if self.batch.is_some() && !refused {
             let mut counts = BTreeMap::new();
             for outcome in outcomes {
                 *counts.entry(outcome.word()).or_insert(0_u32) += 1;
@@ -125,8 +121,8 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const SINGLE: Dialect = Dialect { rejected_status: 401, ignored_status: 200, batches: false };
-    const BATCH: Dialect = Dialect { rejected_status: 498, ignored_status: 204, batches: true };
+    const SINGLE: Dialect = Dialect { rejected_status: 401, ignored_status: 200, batch: None };
+    const BATCH: Dialect = Dialect { rejected_status: 498, ignored_status: 204, batch: Some("events") };
 
     #[rstest]
     #[case(Applied, 200, "applied")]
@@ -137,7 +133,6 @@ mod tests {
     #[case(Quarantined, 202, "quarantined")]
     #[case(Rejected, 401, "rejected")]
     #[case(TooLarge, 413, "rejected")]
-    #[case(Untranslatable, 500, "unavailable")]
     #[case(Unavailable, 503, "unavailable")]
     fn one_event(#[case] outcome: Outcome, #[case] status: u16, #[case] word: &str) {
         let answer = SINGLE.answer(&[outcome]);
@@ -152,7 +147,6 @@ mod tests {
     #[case(&[Applied, Ignored, Applied, Stale], 200, Some(r#"{"outcomes":{"applied":2,"ignored":1,"stale":1}}"#))]
     #[case(&[Parked, Applied, Ignored], 202, Some(r#"{"outcomes":{"applied":1,"ignored":1,"parked":1}}"#))]
     #[case(&[Applied, Quarantined], 202, Some(r#"{"outcomes":{"applied":1,"quarantined":1}}"#))]
-    #[case(&[Untranslatable, Applied], 500, Some(r#"{"outcomes":{"applied":1,"unavailable":1}}"#))]
     #[case(&[Unavailable, Parked], 503, Some(r#"{"outcomes":{"parked":1,"unavailable":1}}"#))]
     #[case(&[Rejected], 498, Some(r#"{"outcome":"rejected"}"#))]
     #[case(&[TooLarge], 413, Some(r#"{"outcome":"rejected"}"#))]

@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 
 use crate::signature::Rejected;
+use crate::time::Time;
 
 /// A request as the gateway hands it over.
 #[derive(Default)]
@@ -78,6 +79,12 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// `now` is kept as exactly as it is stored, so that what is kept for later comes out the same.
+    pub(crate) fn new(body: Vec<u8>, proof: Proof, now: Timestamp) -> Self {
+        let Time(received_at) = Time::of_arrival(now);
+        Self { body, proof, received_at }
+    }
+
     /// The exact bytes of the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
@@ -90,7 +97,7 @@ impl Verified {
         &self.proof
     }
 
-    /// When the delivery arrived: the `now` it was verified with.
+    /// When the delivery arrived: the `now` it was verified with, in milliseconds.
     #[must_use]
     pub fn received_at(&self) -> Timestamp {
         self.received_at

@@ -17,6 +17,8 @@ pub enum Translated {
     Event(Box<CustomerEvent>),
     /// It is about something else: its type as the provider names it.
     Ignored(String),
+    /// There is no event in this place of the batch (any more).
+    Blank,
 }
 
 /// What an event's type says of its customer.

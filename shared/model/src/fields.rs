@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::event::Untranslatable;
 use crate::json;
+use crate::redact::Credentials;
 use crate::storable::storable;
 use crate::time::Time;
 
@@ -21,14 +22,14 @@ pub struct Fields(Map<String, Value>);
 crate::private::private_debug!(Fields);
 
 impl Fields {
-    /// The object that `body` is, after `redact` has removed the provider's secrets from it.
+    /// The object that `body` is, without the provider's `credentials`.
     ///
     /// # Errors
     /// When it is no JSON, or no object.
-    pub fn parse(body: &[u8], redact: fn(&mut Value)) -> Result<Self, Untranslatable> {
+    pub fn parse(body: &[u8], credentials: &Credentials) -> Result<Self, Untranslatable> {
         // The parser's message may quote the body: only that it failed is told.
         let mut body = json::parse(body).ok_or(Untranslatable::NotJson)?;
-        redact(&mut body);
+        credentials.remove_from(&mut body);
         match body {
             Value::Object(fields) => Ok(Self(fields)),
             _ => Err(Untranslatable::WrongType("the body")),
@@ -268,7 +269,7 @@ mod tests {
     use serde_json::json;
 
     fn parse(body: &[u8]) -> Result<Fields, Untranslatable> {
-        Fields::parse(body, |_| ())
+        Fields::parse(body, &Credentials::NONE)
     }
 
     fn fields(value: &Value) -> Fields {

@@ -1,8 +1,11 @@
 //! A verified delivery that could not become state yet: the message on the inbox and quarantine queues.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::SCHEMA;
 use crate::delivery::{Proof, Verified};
@@ -44,8 +47,18 @@ pub struct Kept {
 pub enum Encoding {
     /// JSON text with the payload's secrets removed; byte for byte as it was sent where there was none.
     Json,
-    /// Base64 of the sender's bytes, which are no JSON.
+    /// Base64 of the sender's bytes, which are no JSON; without what looks like one of the payload's secrets.
     Base64,
+}
+
+/// What of a delivery is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// All.
+    Whole,
+    /// Of a batch, the events in these places. They stay there, since the place is a part of the order; in the others
+    /// stands `null`.
+    Events(&'a [usize]),
 }
 
 crate::private::private_debug!(Kept);
@@ -65,18 +78,13 @@ pub enum KeptError {
 }
 
 impl Kept {
-    /// What to keep of a delivery. A body without secrets keeps every byte: a provider that sends no id is known by
-    /// them.
+    /// What to keep of a delivery. A body that is kept whole and has no secrets keeps every byte: a provider that sends
+    /// no id is known by them.
     #[must_use]
-    pub fn new(provider: &Provider, verified: &Verified, reason: &str) -> Self {
-        let (encoding, body) = match (json::parse(verified.body()), std::str::from_utf8(verified.body())) {
-            (Some(payload), text) => {
-                let mut redacted = payload.clone();
-                (provider.redact)(&mut redacted);
-                let text = text.ok().filter(|_| redacted == payload);
-                (Encoding::Json, text.map_or_else(|| redacted.to_string(), str::to_owned))
-            }
-            (None, _) => (Encoding::Base64, BASE64_STANDARD.encode(verified.body())),
+    pub fn new(provider: &Provider, verified: &Verified, reason: &str, part: Part<'_>) -> Self {
+        let (encoding, body) = match json::parse(verified.body()) {
+            Some(payload) => (Encoding::Json, json_body(provider, verified.body(), payload, part)),
+            None => (Encoding::Base64, BASE64_STANDARD.encode(without_credentials(provider, verified.body()))),
         };
         Self {
             schema: SCHEMA,
@@ -122,24 +130,42 @@ impl Kept {
     }
 }
 
+fn json_body(provider: &Provider, body: &[u8], payload: Value, part: Part<'_>) -> String {
+    let mut kept = payload.clone();
+    provider.credentials.remove_from(&mut kept);
+    let events = provider.dialect.batch.and_then(|name| kept.get_mut(name)?.as_array_mut());
+    if let (Part::Events(places), Some(events)) = (part, events) {
+        let others = events.iter_mut().enumerate().filter(|(place, _)| !places.contains(place));
+        others.for_each(|(_, event)| *event = Value::Null);
+    }
+    // Of fields of one name only the last is in the payload. The others are in the bytes.
+    let is_clean = |text: &&str| kept == payload && provider.credentials.blank_in(text) == **text;
+    std::str::from_utf8(body).ok().filter(is_clean).map_or_else(|| kept.to_string(), str::to_owned)
+}
+
+/// Bytes that are no JSON, without what looks like a credential.
+fn without_credentials<'a>(provider: &Provider, body: &'a [u8]) -> Cow<'a, [u8]> {
+    let text = String::from_utf8_lossy(body);
+    let blanked = provider.credentials.blank_in(&text);
+    if blanked == text { Cow::Borrowed(body) } else { Cow::Owned(blanked.into_bytes()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::answer::Dialect;
+    use crate::redact::Credentials;
     use crate::signature::{Scheme, TokenPlace};
     use jiff::Timestamp;
     use rstest::rstest;
-    use serde_json::Value;
 
     const PROVIDER: Provider = Provider {
         name: "acme",
         scheme_variable: None,
         scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
-        dialect: Dialect { rejected_status: 401, ignored_status: 200, batches: false },
+        dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: Some("events") },
         translate: |_| vec![],
-        redact: |payload| {
-            payload.as_object_mut().and_then(|payload| payload.remove("otp"));
-        },
+        credentials: Credentials { begin_like: &["otp"], except_in: &[] },
         dropped: &[],
     };
 
@@ -150,8 +176,12 @@ mod tests {
     }
 
     fn there_and_back(body: &[u8]) -> Vec<u8> {
+        part_there_and_back(body, Part::Whole)
+    }
+
+    fn part_there_and_back(body: &[u8], part: Part<'_>) -> Vec<u8> {
         let before = verified(body);
-        let kept = Kept::read(&Kept::new(&PROVIDER, &before, "why").message()).unwrap();
+        let kept = Kept::read(&Kept::new(&PROVIDER, &before, "why", part).message()).unwrap();
         assert_eq!((kept.provider.as_str(), kept.reason.as_str()), ("acme", "why"));
         let after = kept.open().unwrap();
         assert_eq!((after.proof(), after.received_at()), (before.proof(), before.received_at()));
@@ -169,15 +199,35 @@ mod tests {
         assert_eq!(there_and_back(body), body);
     }
 
+    #[rstest]
+    #[case(br#"{"otp":"924117","name":"Ada"}"#, br#"{"name":"Ada"}"#)]
+    // Of two fields of one name the parser keeps the last.
+    #[case(br#"{"a":{"otp":"924117"},"a":{}}"#, br#"{"a":{}}"#)]
+    // Cut off: no JSON.
+    #[case(br#"{"otp":"924117","name":"Ada"#, br#"{"otp":null,"name":"Ada"#)]
+    #[case(b"{\"otp\":\"924117\",\"x\":\"\xff\"", "{\"otp\":null,\"x\":\"\u{fffd}\"".as_bytes())]
+    fn a_secret_is_not_kept(#[case] body: &[u8], #[case] kept: &[u8]) {
+        assert_eq!(String::from_utf8_lossy(&there_and_back(body)), String::from_utf8_lossy(kept));
+    }
+
     #[test]
-    fn a_secret_is_not_kept() {
-        let body = there_and_back(br#"{"otp":"924117","name":"Ada"}"#);
-        assert_eq!(body, br#"{"name":"Ada"}"#);
+    fn a_secret_too_deep_to_be_read_is_not_kept() {
+        let body = format!(r#"{}{{"otp":"924117"}}{}"#, "[".repeat(200), "]".repeat(200));
+        let kept = String::from_utf8(there_and_back(body.as_bytes())).unwrap();
+        assert_eq!(kept, body.replace(r#""924117""#, "null"));
+    }
+
+    #[rstest]
+    #[case(&[1], r#"{"events":[null,{"id":2},null],"id":"b"}"#)]
+    #[case(&[0, 2], r#"{"events":[{"id":1},null,{"id":3}],"id":"b"}"#)]
+    fn of_a_batch_the_others_are_not_kept(#[case] places: &[usize], #[case] kept: &str) {
+        let body = br#"{"id":"b", "events":[{"id":1},{"id":2},{"id":3,"otp":"924117"}]}"#;
+        assert_eq!(String::from_utf8(part_there_and_back(body, Part::Events(places))).unwrap(), kept);
     }
 
     #[test]
     fn sqs_takes_the_message() {
-        let message = Kept::new(&PROVIDER, &verified("\"\u{fffe}\u{ffff}\"".as_bytes()), "why").message();
+        let message = Kept::new(&PROVIDER, &verified("\"\u{fffe}\u{ffff}\"".as_bytes()), "why", Part::Whole).message();
         assert!(!message.contains(['\u{fffe}', '\u{ffff}']));
     }
 
@@ -191,15 +241,19 @@ mod tests {
 
     #[test]
     fn another_schema_is_told() {
-        let kept = Kept { schema: 9, ..Kept::new(&PROVIDER, &verified(b"[]"), "why") };
+        let kept = Kept { schema: 9, ..Kept::new(&PROVIDER, &verified(b"[]"), "why", Part::Whole) };
         assert!(matches!(Kept::read(&kept.message()), Err(KeptError::Schema(9))));
-        let kept = Kept { encoding: Encoding::Base64, body: "!".into(), ..Kept::new(&PROVIDER, &verified(b""), "") };
+        let kept = Kept {
+            encoding: Encoding::Base64,
+            body: "!".into(),
+            ..Kept::new(&PROVIDER, &verified(b""), "", Part::Whole)
+        };
         assert!(matches!(kept.open(), Err(KeptError::NotBase64)));
     }
 
     #[test]
     fn nothing_of_it_is_printed() {
-        let kept = Kept::new(&PROVIDER, &verified(br#"{"name":"Ada"}"#), "why");
+        let kept = Kept::new(&PROVIDER, &verified(br#"{"name":"Ada"}"#), "why", Part::Whole);
         assert!(!format!("{kept:?}").contains("Ada"));
         assert!(matches!(serde_json::from_str::<Value>(&kept.message()), Ok(Value::Object(_))));
     }

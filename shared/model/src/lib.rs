@@ -25,6 +25,7 @@ mod key;
 mod private;
 mod provider;
 mod rank;
+mod redact;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod secret;
@@ -40,10 +41,11 @@ pub use event::{Change, CustomerEvent, Deletion, Event, Meaning, Translated, Tra
 pub use extra::Extra;
 pub use fields::Fields;
 pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone};
-pub use kept::{Encoding as KeptEncoding, Kept, KeptError};
+pub use kept::{Encoding as KeptEncoding, Kept, KeptError, Part};
 pub use key::CustomerKey;
 pub use provider::Provider;
 pub use rank::{Micros, Rank, RankError, Sequence, Verb};
+pub use redact::Credentials;
 pub use secret::{SecretError, Secrets};
 pub use signature::{Encoding, Rejected, Scheme, SchemeError, SignedTime, TokenPlace, Unverified, verify};
 pub use time::Time;

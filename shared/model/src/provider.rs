@@ -1,10 +1,9 @@
 //! What a provider's crate gives: facts, and one pure function.
 
-use serde_json::Value;
-
 use crate::answer::Dialect;
 use crate::delivery::Verified;
 use crate::event::Translation;
+use crate::redact::Credentials;
 use crate::signature::{Scheme, SchemeError};
 
 /// A provider of webhooks, as data. Each function crate has one as a constant.
@@ -19,8 +18,8 @@ pub struct Provider {
     pub dialect: Dialect,
     /// The provider's words become ours: one result for each event of the delivery.
     pub translate: fn(&Verified) -> Vec<Translation>,
-    /// Removes what must never be stored or queued from a payload: secrets that the provider puts into it.
-    pub redact: fn(&mut Value),
+    /// Secrets that the provider puts into a payload: never stored, queued or logged.
+    pub credentials: Credentials,
     /// The written list of what is dropped, as dotted paths into the body; `*` at the end stands for any rest of a
     /// name. Everything else is in the item.
     pub dropped: &'static [&'static str],

@@ -178,7 +178,7 @@ pub fn verify(
     tolerance: Duration,
 ) -> Result<Verified, Box<Unverified>> {
     match prove(&delivery, scheme, secrets).and_then(|proof| fresh(proof, now, tolerance)) {
-        Ok(proof) => Ok(Verified { body: delivery.body, proof, received_at: now }),
+        Ok(proof) => Ok(Verified::new(delivery.body, proof, now)),
         Err(reason) => Err(Box::new(Unverified { reason, delivery })),
     }
 }

@@ -1,0 +1,6 @@
+//! The Lambda function behind the inbox queue.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::process::ExitCode {
+    clientele_aws::run_replay(&clientele_replay::PROVIDERS).await
+}

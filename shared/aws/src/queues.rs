@@ -1,0 +1,60 @@
+//! The queues: deletes for all other systems, and verified deliveries that wait.
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageAttributeValue;
+use clientele_flow::{Queue, QueueError, Queues};
+use clientele_model::CleanupType;
+
+use crate::config::Resources;
+use crate::telemetry;
+
+/// The queues of SQS.
+#[derive(Clone, Debug)]
+pub struct SqsQueues {
+    client: Client,
+    cleanup_url: String,
+    inbox_url: String,
+    quarantine_url: String,
+}
+
+impl SqsQueues {
+    /// The queues of a function.
+    #[must_use]
+    pub fn new(client: Client, resources: &Resources) -> Self {
+        Self {
+            client,
+            cleanup_url: resources.cleanup_queue_url.clone(),
+            inbox_url: resources.inbox_queue_url.clone(),
+            quarantine_url: resources.quarantine_queue_url.clone(),
+        }
+    }
+
+    /// Hides a message of the inbox for so long, instead of for the queue's visibility timeout.
+    ///
+    /// # Errors
+    /// When the queue could not be told.
+    pub(crate) async fn hide(&self, receipt: &str, seconds: i32) -> Result<(), QueueError> {
+        let request = self.client.change_message_visibility().queue_url(&self.inbox_url).receipt_handle(receipt);
+        let answer = request.visibility_timeout(seconds).send().await;
+        answer.map(drop).map_err(|error| QueueError { queue: Queue::Inbox, why: telemetry::sdk_error(&error) })
+    }
+}
+
+impl Queues for SqsQueues {
+    async fn send(&self, queue: Queue, provider: &str, message: &str) -> Result<(), QueueError> {
+        let (url, kind) = match queue {
+            Queue::Cleanup => (&self.cleanup_url, Some(CleanupType::CustomerDeleted.name())),
+            Queue::Inbox => (&self.inbox_url, None),
+            Queue::Quarantine => (&self.quarantine_url, None),
+        };
+        let request = self.client.send_message().queue_url(url).message_body(message);
+        let attributes = [("provider", Some(provider)), ("type", kind)];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let request = attributes.fold(request, |request, (name, value)| {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            // Fails only without a data type.
+            value.into_iter().fold(request, |request, value| request.message_attributes(name, value))
+        });
+        request.send().await.map(drop).map_err(|error| QueueError { queue, why: telemetry::sdk_error(&error) })
+    }
+}

@@ -1,0 +1,217 @@
+//! A table and queues that can be interrupted before and after everything they do, and fail as they are told.
+
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use clientele_flow::memory::Memory;
+use clientele_flow::{Due, Put, Queue, QueueError, Queues, Standing, Table, TableError, Waiting};
+use clientele_model::Item;
+
+use crate::history::can_hold;
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Port {
+    Put,
+    Clear,
+    Due,
+    Standing,
+    Send(Queue),
+}
+
+/// What goes wrong with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It has no effect, and fails.
+    FailsBefore,
+    /// It has its effect, and fails.
+    FailsAfter,
+    /// It has no effect, and does not return.
+    HangsBefore,
+    /// It has its effect, and does not return.
+    HangsAfter,
+    /// It succeeds, so much later.
+    Late(Duration),
+    /// It succeeds, after so many others had their turn.
+    Slow(u8),
+}
+
+impl Fault {
+    /// The faults that an actor cannot just wait for to pass.
+    pub(crate) const LASTING: [Self; 4] = [Self::FailsBefore, Self::FailsAfter, Self::HangsBefore, Self::HangsAfter];
+}
+
+/// Which call, counted from 0, has which fault.
+type Plan = Box<dyn FnMut(usize, Port) -> Option<Fault> + Send>;
+
+/// The ports of one actor. Clones share the plan and the count of calls.
+#[derive(Clone)]
+pub(crate) struct Faulty {
+    memory: Memory,
+    course: Arc<Mutex<Course>>,
+}
+
+struct Course {
+    calls: usize,
+    plan: Plan,
+    takes_turns: bool,
+    /// All that the actor was told, if somebody wants to know.
+    heard: Option<DefaultHasher>,
+}
+
+impl Faulty {
+    pub(crate) fn new(memory: &Memory, plan: impl FnMut(usize, Port) -> Option<Fault> + Send + 'static) -> Self {
+        let course = Course { calls: 0, plan: Box::new(plan), takes_turns: true, heard: None };
+        Self { memory: memory.clone(), course: Arc::new(Mutex::new(course)) }
+    }
+
+    /// Interruptible, and without a fault.
+    pub(crate) fn sound(memory: &Memory) -> Self {
+        Self::new(memory, |_, _| None)
+    }
+
+    /// Without a fault, and not to be interrupted: for all that is only the way to what a proof is about.
+    pub(crate) fn prompt(memory: &Memory) -> Self {
+        let ports = Self::sound(memory);
+        ports.course().takes_turns = false;
+        ports
+    }
+
+    /// As `sound`, and what is heard is remembered.
+    pub(crate) fn overheard(memory: &Memory) -> Self {
+        let ports = Self::sound(memory);
+        ports.course().heard = Some(DefaultHasher::new());
+        ports
+    }
+
+    /// With faults in these calls.
+    pub(crate) fn at(memory: &Memory, faults: Vec<(usize, Fault)>) -> Self {
+        Self::new(memory, move |call, _| faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault))
+    }
+
+    /// With the same fault in every call of some ports.
+    pub(crate) fn always(memory: &Memory, fault: Fault, has_it: fn(Port) -> bool) -> Self {
+        Self::new(memory, move |_, port| has_it(port).then_some(fault))
+    }
+
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> usize {
+        self.course().calls
+    }
+
+    /// A number for all that was heard so far, in its order.
+    pub(crate) fn heard(&self) -> u64 {
+        self.course().heard.as_ref().map_or(0, DefaultHasher::finish)
+    }
+
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap()
+    }
+
+    /// A call: others may act before it has its effect, and after.
+    async fn call<T: Debug + Send, E: Debug + Send>(
+        &self,
+        port: Port,
+        effect: impl Future<Output = Result<T, E>> + Send,
+        failure: impl FnOnce(String) -> E + Send,
+    ) -> Result<T, E> {
+        let fault = self.fault(port);
+        self.turn().await;
+        match fault {
+            Some(Fault::FailsBefore) => return self.hear(port, Err(failure("down".to_owned()))),
+            Some(Fault::HangsBefore) => std::future::pending().await,
+            Some(Fault::Late(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Slow(turns)) => turns_of_others(turns).await,
+            Some(Fault::FailsAfter | Fault::HangsAfter) | None => {}
+        }
+        let result = effect.await;
+        self.turn().await;
+        match fault {
+            Some(Fault::FailsAfter) => self.hear(port, Err(failure("cut off".to_owned()))),
+            Some(Fault::HangsAfter) => std::future::pending().await,
+            _ => self.hear(port, result),
+        }
+    }
+
+    async fn turn(&self) {
+        let takes_turns = self.course().takes_turns;
+        if takes_turns {
+            turn().await;
+        }
+    }
+
+    fn fault(&self, port: Port) -> Option<Fault> {
+        let mut course = self.course();
+        let call = course.calls;
+        course.calls += 1;
+        (course.plan)(call, port)
+    }
+
+    fn hear<R: Debug>(&self, port: Port, result: R) -> R {
+        if let Some(heard) = &mut self.course().heard {
+            (port, format!("{result:?}")).hash(heard);
+        }
+        result
+    }
+}
+
+impl Table for Faulty {
+    async fn put(&self, item: &Item) -> Result<Put, TableError> {
+        let effect = async {
+            if can_hold(item) { self.memory.put(item).await } else { Err(TableError::Unstorable("too big".to_owned())) }
+        };
+        self.call(Port::Put, effect, TableError::Unavailable).await
+    }
+
+    async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, TableError> {
+        self.call(Port::Clear, self.memory.clear_cleanup(pk, rank), TableError::Unavailable).await
+    }
+
+    async fn due(&self, after: Option<Waiting>) -> Result<Due, TableError> {
+        self.call(Port::Due, self.memory.due(after), TableError::Unavailable).await
+    }
+
+    async fn standing(&self, pk: &str) -> Result<Option<Standing>, TableError> {
+        self.call(Port::Standing, self.memory.standing(pk), TableError::Unavailable).await
+    }
+}
+
+impl Queues for Faulty {
+    async fn send(&self, queue: Queue, provider: &str, message: &str) -> Result<(), QueueError> {
+        let effect = self.memory.send(queue, provider, message);
+        self.call(Port::Send(queue), effect, |why| QueueError { queue, why }).await
+    }
+}
+
+/// Lets others have their turn, once.
+pub(crate) fn turn() -> impl Future<Output = ()> + Send {
+    Turn { is_over: false }
+}
+
+async fn turns_of_others(turns: u8) {
+    for _ in 0..turns {
+        turn().await;
+    }
+}
+
+/// tokio's own would be put off by its scheduler, and not be the same number of polls every time.
+struct Turn {
+    is_over: bool,
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_over {
+            return Poll::Ready(());
+        }
+        self.is_over = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,137 @@
+//! A provider of the proofs' own: tiny, with all that a provider can bring: batches, secrets, places without an event,
+//! and events that are not about a customer or not readable.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use clientele_model::{
+    Credentials, Customer, CustomerEvent, CustomerKey, Delivery, Dialect, Email, Event, Fields, Micros, Profile,
+    Provider, Request, Scheme, Secrets, Sequence, Time, TokenPlace, Translated, Translation, Untranslatable, Verb,
+    Verified, verify,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// When every delivery arrives.
+pub(crate) const ARRIVED: Timestamp = Timestamp::constant(1_795_176_000, 0);
+/// A secret in every payload, which must be found nowhere.
+pub(crate) const CANARY: &str = "924117";
+/// The name of a customer whom the table cannot hold.
+pub(crate) const TOO_BIG: &str = "too big";
+
+const SCHEME: Scheme = Scheme::Token(TokenPlace::Path);
+const TOKEN: &str = "token";
+const CREDENTIALS: Credentials = Credentials { begin_like: &["otp"], except_in: &[] };
+
+pub(crate) static ACME: Provider = Provider {
+    name: "acme",
+    scheme_variable: None,
+    scheme: |_| Ok(SCHEME),
+    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: Some("events") },
+    translate,
+    credentials: CREDENTIALS,
+    dropped: &["sent_at"],
+};
+
+static SECRETS: LazyLock<Secrets> = LazyLock::new(|| Secrets::parse(TOKEN, &SCHEME).unwrap());
+
+fn translate(verified: &Verified) -> Vec<Translation> {
+    events(verified.body()).unwrap_or_else(|error| vec![Err(error)])
+}
+
+fn events(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
+    let mut body = Fields::parse(body, &CREDENTIALS)?;
+    let raised = Micros::from(body.time("sent_at").ok_or(Untranslatable::Missing("sent_at"))?);
+    let events = body.take_list("events").unwrap_or_default();
+    Ok((0..).zip(events).map(|(place, fields)| event(Sequence { raised, place }, fields)).collect())
+}
+
+fn event(sequence: Sequence, fields: Value) -> Translation {
+    if fields.is_null() {
+        return Ok(Translated::Blank);
+    }
+    let mut fields = Fields::try_from(fields)?;
+    let kind = fields.text("what").ok_or(Untranslatable::Missing("what"))?;
+    if kind == "invoiced" {
+        return Ok(Translated::Ignored(kind));
+    }
+    let id = fields.id("id").ok_or(Untranslatable::Missing("id"))?;
+    let version = fields.time("version").ok_or(Untranslatable::Missing("version"))?;
+    let key = CustomerKey::new(ACME.name, None, fields.id("customer"))?;
+    let profile = Profile {
+        display_name: fields.text("name"),
+        emails: fields.text("email").map(Email::only).into_iter().collect(),
+        ..Profile::default()
+    };
+    let customer = Customer { profile, extra: fields.rest(), ..Customer::default() };
+    let event = Event { id, kind, version, sequence };
+    let event = match event.kind.as_str() {
+        "created" => CustomerEvent::snapshot(key, event, Verb::Created, customer)?,
+        "updated" => CustomerEvent::snapshot(key, event, Verb::Updated, customer)?,
+        "deleted" => CustomerEvent::deletion(key, event, version, &customer),
+        _ => return Err(Untranslatable::Missing("a known type")),
+    };
+    Ok(Translated::Event(Box::new(event)))
+}
+
+/// What an event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Created,
+    Updated,
+    Deleted,
+    /// An update that the table cannot hold.
+    TooBig,
+    /// Something that cannot be translated.
+    Unreadable,
+    /// Something that is not about a customer.
+    Ignored,
+}
+
+/// An event, before its provider puts it into words.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) id: String,
+    pub(crate) customer: String,
+    /// When the record was changed, in seconds.
+    pub(crate) version: i64,
+    pub(crate) what: What,
+}
+
+impl Said {
+    pub(crate) fn new(id: &str, customer: &str, version: i64, what: What) -> Self {
+        Self { id: id.to_owned(), customer: customer.to_owned(), version, what }
+    }
+
+    fn in_words(&self) -> Value {
+        let kind = match self.what {
+            What::Created => "created",
+            What::Updated | What::TooBig => "updated",
+            What::Deleted => "deleted",
+            What::Unreadable => "merged",
+            What::Ignored => "invoiced",
+        };
+        let name = if self.what == What::TooBig { TOO_BIG.to_owned() } else { format!("Ada {}", self.id) };
+        json!({
+            "id": self.id, "what": kind, "customer": self.customer, "version": time(self.version), "name": name,
+            "email": format!("{}@example.com", self.id), "city": "Turin", "otp": CANARY,
+        })
+    }
+}
+
+/// The body of a delivery; `None` is a place without an event.
+pub(crate) fn body(sent_at: i64, events: &[Option<Said>]) -> String {
+    let events: Vec<_> = events.iter().map(|said| said.as_ref().map(Said::in_words)).collect();
+    json!({ "sent_at": time(sent_at), "events": events, "otp_of_batch": CANARY }).to_string()
+}
+
+/// Through the real door.
+pub(crate) fn verified(body: &str) -> Verified {
+    let request = Request { token: Some(TOKEN.to_owned()), body: Some(body.to_owned()), ..Request::default() };
+    let delivery = Delivery::accept(request, 256 << 10).unwrap();
+    verify(delivery, &SCHEME, &SECRETS, ARRIVED, Duration::ZERO).unwrap()
+}
+
+fn time(seconds: i64) -> Time {
+    Time(Timestamp::from_second(ARRIVED.as_second() - 86_400 + seconds).unwrap())
+}

@@ -1,0 +1,101 @@
+//! What Lambda does for the functions that no webhook calls: an event-source mapping polls the inbox queue for `replay`,
+//! and a schedule calls `sweep`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
+use clientele_aws::{Invocation, Message, MessageAttributes, Replayer, SqsEvent, Sweeper};
+use jiff::Timestamp;
+
+/// How long a poll waits for a message, in seconds.
+const WAIT_SECONDS: i32 = 2;
+
+/// The event-source mapping of `replay`.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// The function.
+    pub replayer: Arc<Replayer>,
+    pub(super) client: Client,
+    pub(super) queue_url: String,
+    pub(super) batch_size: i32,
+}
+
+impl Mapping {
+    /// Hands what is visible on the queue to the function, one batch after the other, until nothing is. Messages that it
+    /// does not name as failed are deleted; the others come back when they are visible again. Gives how many were
+    /// deleted.
+    ///
+    /// # Errors
+    /// When the queue cannot be reached.
+    pub async fn run_until_empty(&self) -> Result<usize> {
+        let mut done = 0;
+        loop {
+            match self.run_once(0).await? {
+                None => return Ok(done),
+                Some(settled) => done += settled,
+            }
+        }
+    }
+
+    /// One batch; nothing if there was none.
+    async fn run_once(&self, wait_seconds: i32) -> Result<Option<usize>> {
+        let request = self.client.receive_message().queue_url(&self.queue_url).max_number_of_messages(self.batch_size);
+        let request = request.message_system_attribute_names(MessageSystemAttributeName::All);
+        let messages = request.wait_time_seconds(wait_seconds).send().await?.messages.unwrap_or_default();
+        if messages.is_empty() {
+            return Ok(None);
+        }
+        let records = messages.iter().map(record).collect();
+        let answer = self.replayer.handle(SqsEvent { records }, &invocation()).await;
+        let mut entries = vec![];
+        for message in messages {
+            let (id, receipt) = (message.message_id.unwrap_or_default(), message.receipt_handle.unwrap_or_default());
+            if !answer.batch_item_failures.iter().any(|failure| failure.item_identifier == id) {
+                entries.push(DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(receipt).build()?);
+            }
+        }
+        let settled = entries.len();
+        if settled > 0 {
+            let request = self.client.delete_message_batch().queue_url(&self.queue_url);
+            request.set_entries(Some(entries)).send().await?;
+        }
+        Ok(Some(settled))
+    }
+
+    /// Polls for ever.
+    pub(super) async fn poll(self) {
+        loop {
+            if self.run_once(WAIT_SECONDS).await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+fn record(message: &aws_sdk_sqs::types::Message) -> Message {
+    let receives = message.attributes().and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
+    Message {
+        message_id: message.message_id().unwrap_or_default().to_owned(),
+        receipt_handle: message.receipt_handle().unwrap_or_default().to_owned(),
+        body: message.body().unwrap_or_default().to_owned(),
+        attributes: MessageAttributes { approximate_receive_count: receives.cloned().unwrap_or_default() },
+    }
+}
+
+/// Sweeps for ever.
+pub(super) async fn sweep_every(sweeper: Arc<Sweeper>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        ticks.tick().await;
+        sweeper.handle(&invocation()).await;
+    }
+}
+
+/// A call by Lambda itself.
+pub(super) fn invocation() -> Invocation {
+    let now = Timestamp::now();
+    Invocation { request_id: format!("local-{:x}", now.as_microsecond()), trace_id: None, received_at: now }
+}

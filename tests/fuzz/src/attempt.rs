@@ -1,0 +1,77 @@
+//! A delivery before it is proved, all of it readable.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clientele_model::{Delivery, Rejected, Request, Scheme, Secrets, Verified, verify};
+use jiff::Timestamp;
+
+/// When every attempt arrives: when the event files were signed, 2026-11-20T12:00:00Z.
+pub(crate) const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
+pub(crate) const TOLERANCE: Duration = Duration::from_mins(5);
+
+/// Headers that some scheme reads.
+pub(crate) const NAMES: [&str; 9] = [
+    "Svix-Id",
+    "svix-timestamp",
+    "svix-signature",
+    "webhook-id",
+    "Webhook-Signature",
+    "X-Api-Key",
+    "x-signature",
+    "plain-request-signature",
+    "authorization",
+];
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempt {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) token: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Attempt {
+    /// Headers, a line each, to an empty line; then the body.
+    pub(crate) fn read(input: &[u8]) -> Self {
+        let (mut headers, mut rest) = (vec![], input);
+        while !rest.is_empty() {
+            let (line, after) = line(rest);
+            rest = after;
+            let Some((name, value)) = line.split_once(": ") else { break };
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        Self { headers, token: None, body: rest.to_vec() }
+    }
+
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let named = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The delivery that it is: bytes that are no text come as base64, as the gateway sends them.
+    pub(crate) fn delivery(&self) -> Delivery {
+        let request = |body, is_base64| Request {
+            headers: self.headers.clone(),
+            token: self.token.clone(),
+            body: Some(body),
+            is_base64,
+        };
+        let request = match String::from_utf8(self.body.clone()) {
+            Ok(text) => request(text, false),
+            Err(error) => request(BASE64_STANDARD.encode(error.as_bytes()), true),
+        };
+        Delivery::accept(request, usize::MAX).unwrap()
+    }
+
+    pub(crate) fn judged(&self, scheme: &Scheme, secrets: &Secrets) -> Result<Verified, Rejected> {
+        verify(self.delivery(), scheme, secrets, NOW, TOLERANCE).map_err(|refused| refused.reason)
+    }
+}
+
+/// The first line, and what comes after it.
+pub(crate) fn line(input: &[u8]) -> (String, &[u8]) {
+    let end = input.iter().position(|byte| *byte == b'\n');
+    let (line, rest) = end.map_or((input, &[][..]), |end| (&input[..end], &input[end + 1..]));
+    (String::from_utf8_lossy(line).into_owned(), rest)
+}
