@@ -316,8 +316,9 @@ impl Queue {
         }
         let is_open = |outcome: &Outcome| match outcome {
             Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => false,
-            Outcome::Parked | Outcome::Quarantined | Outcome::Unavailable => true,
-            Outcome::Rejected | Outcome::TooLarge => true,
+            Outcome::Parked | Outcome::Quarantined | Outcome::Unavailable | Outcome::Rejected | Outcome::TooLarge => {
+                true
+            }
         };
         Done { is_settled: !outcomes.iter().any(is_open), outcomes, text: lines.join("\n") }
     }

@@ -123,10 +123,7 @@ impl Stack {
         let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref())?;
         let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref())?;
         let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), Budget::Function);
-        for table in &template.tables {
-            dynamodb::create(&clients.dynamodb, table).await?;
-        }
-        let queue_urls = sqs::create(&clients.sqs, &template.queues).await?;
+        let queue_urls = create(&clients, &template).await?;
         let mut stack = Self {
             gateway: address(options.port),
             dynamodb,
@@ -223,6 +220,17 @@ impl Stack {
     pub fn url(&self) -> String {
         format!("http://{}", self.gateway)
     }
+}
+
+/// Creates tables and queues as the template has them, unless they are there. Gives the URLs of the queues by name.
+///
+/// # Errors
+/// When one cannot be created.
+pub async fn create(clients: &Clients, template: &Template) -> Result<BTreeMap<String, String>> {
+    for table in &template.tables {
+        dynamodb::create(&clients.dynamodb, table).await?;
+    }
+    sqs::create(&clients.sqs, &template.queues).await
 }
 
 /// The provider whose webhooks the function receives.

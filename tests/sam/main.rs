@@ -19,10 +19,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::demonstration::{self, Delivery};
 use clientele::events::{self, Case};
 use clientele::http::{self, Answer};
 use clientele::stack::{Options, Stack, known};
+use clientele::template::Function;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -70,8 +72,8 @@ fn deliveries() -> Vec<Delivery> {
 
 /// The logical id of a provider's function.
 fn function_id(stack: &Stack, provider: &str) -> String {
-    let function = stack.template.functions.iter().find(|function| known(function).unwrap().provider.name == provider);
-    function.unwrap().logical_id.clone()
+    let of_provider = |function: &&Function| known(function).is_some_and(|known| known.provider.name == provider);
+    stack.template.functions.iter().find(of_provider).unwrap().logical_id.clone()
 }
 
 fn sam(arguments: &[&str]) -> Command {
@@ -149,6 +151,40 @@ async fn docker_an_event_from_the_command() {
     assert_eq!(items.len(), 1);
 }
 
+/// The functions that no webhook calls: of a kept delivery and a message that is none of ours only the second comes
+/// back; and a sweep sends the cleanup message that waits in a tombstone.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SAM and Docker"]
+async fn docker_replay_and_sweep() {
+    let stack = stack(CONTAINERS, [0, 0]).await;
+    let env_file = env_file(&stack);
+    let invoke = |id: &str, event: &str| -> Value {
+        let mut command = sam(&["invoke", id, "-e", event, "-n", env_file.path().to_str().unwrap()]);
+        let Output { stdout, stderr, .. } = command.output().unwrap();
+        serde_json::from_slice(&stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)))
+    };
+    let answer = invoke("ReplayFunction", "events/replay/parked-and-poison.json");
+    let poison = "7be3b1a4-91a2-4b0e-8f54-6a1f0f4b9c11";
+    assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": poison }] }));
+    let created = events::load(&root("events")).unwrap().into_iter();
+    let created = created.filter(|case| case.title() == "plain/customer-created");
+    let keys: Vec<_> = created.flat_map(|case| case.expected.items.into_keys()).collect();
+    assert_eq!(demonstration::items(&stack, keys.iter()).await.unwrap().len(), 1);
+
+    let update = stack.clients.dynamodb.update_item().table_name("customers");
+    let update = update.key("pk", AttributeValue::S(keys[0].clone()));
+    let update = update.key("sk", AttributeValue::S("customer".to_owned()));
+    let update = update.update_expression("SET cleanup = :message, cleanup_due = :since");
+    let update = update.expression_attribute_values(":message", AttributeValue::S("{}".to_owned()));
+    let since = AttributeValue::S("2026-11-20T12:00:00Z".to_owned());
+    update.expression_attribute_values(":since", since).send().await.unwrap();
+    assert_eq!(invoke("SweepFunction", "events/sweep/scheduled.json"), Value::Null);
+    let received = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls["cleanup"]).send().await.unwrap();
+    assert_eq!(received.messages()[0].body(), Some("{}"));
+    let items = demonstration::items(&stack, keys.iter()).await.unwrap();
+    assert!(items.values().all(|item| item["cleanup"].is_null() && item["cleanup_due"].is_null()));
+}
+
 /// One delivery a provider over HTTP, through SAM's stand-in for API Gateway. What is no route is 403 or 404 there.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
@@ -183,7 +219,8 @@ async fn emulator_every_event() {
     let stack = stack(THIS_MACHINE, [0, 0]).await;
     let file: Value = serde_json::from_str(&environment(&stack)).unwrap();
     let (mut running, mut ports) = (vec![], std::collections::BTreeMap::new());
-    for (provider, environment) in &stack.environments {
+    for provider in stack.receivers.keys() {
+        let environment = &stack.environments[*provider];
         let (id, port) = (function_id(&stack, provider), free_port());
         let bootstrap = root(&format!(".aws-sam/build/{id}/bootstrap"));
         let mut command = Command::new(std::env::var("LAMBDA_RIE").unwrap());

@@ -24,6 +24,7 @@ mod schemas;
 mod schemes;
 mod secrets;
 mod signers;
+mod storage_contract;
 mod support;
 mod the_template;
 mod translations;

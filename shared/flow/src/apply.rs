@@ -64,17 +64,16 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         };
         if let Some(message) = cleanup {
             let (pk, provider) = (event.key().to_string(), event.key().provider());
-            match timeout_at(budget.send_by, self.forward(&pk, &rank, provider, &message)).await {
-                Ok(Forwarded::Cleared(units)) => {
-                    applied.write_units =
-                        [applied.write_units, units].into_iter().flatten().reduce(|sum, units| sum + units);
+            let forwarded = timeout_at(budget.send_by, self.forward(&pk, &rank, provider, &message)).await;
+            applied.warning = match forwarded.unwrap_or_else(|_| Forwarded::Waits("no time left".to_owned())) {
+                Forwarded::Cleared(units) => {
+                    let units = [applied.write_units, units].into_iter().flatten();
+                    applied.write_units = units.reduce(|sum, units| sum + units);
+                    None
                 }
-                Ok(Forwarded::Sent(why)) => applied.warning = Some(format!("cleanup mark not cleared: {why}")),
-                Ok(Forwarded::Waits(why)) => {
-                    applied.warning = Some(format!("cleanup message left to the sweep: {why}"))
-                }
-                Err(_) => applied.warning = Some("cleanup message left to the sweep: no time left".to_owned()),
-            }
+                Forwarded::Sent(why) => Some(format!("cleanup mark not cleared: {why}")),
+                Forwarded::Waits(why) => Some(format!("cleanup message left to the sweep: {why}")),
+            };
         }
         applied
     }

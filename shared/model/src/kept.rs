@@ -83,7 +83,7 @@ impl Kept {
     #[must_use]
     pub fn new(provider: &Provider, verified: &Verified, reason: &str, part: Part<'_>) -> Self {
         let (encoding, body) = match json::parse(verified.body()) {
-            Some(payload) => (Encoding::Json, json_body(provider, verified.body(), payload, part)),
+            Some(payload) => (Encoding::Json, json_body(provider, verified.body(), &payload, part)),
             None => (Encoding::Base64, BASE64_STANDARD.encode(without_credentials(provider, verified.body()))),
         };
         Self {
@@ -130,7 +130,7 @@ impl Kept {
     }
 }
 
-fn json_body(provider: &Provider, body: &[u8], payload: Value, part: Part<'_>) -> String {
+fn json_body(provider: &Provider, body: &[u8], payload: &Value, part: Part<'_>) -> String {
     let mut kept = payload.clone();
     provider.credentials.remove_from(&mut kept);
     let events = provider.dialect.batch.and_then(|name| kept.get_mut(name)?.as_array_mut());
@@ -139,7 +139,7 @@ fn json_body(provider: &Provider, body: &[u8], payload: Value, part: Part<'_>) -
         others.for_each(|(_, event)| *event = Value::Null);
     }
     // Of fields of one name only the last is in the payload. The others are in the bytes.
-    let is_clean = |text: &&str| kept == payload && provider.credentials.blank_in(text) == **text;
+    let is_clean = |text: &&str| kept == *payload && provider.credentials.blank_in(text) == **text;
     std::str::from_utf8(body).ok().filter(is_clean).map_or_else(|| kept.to_string(), str::to_owned)
 }
 

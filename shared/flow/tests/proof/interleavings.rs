@@ -18,10 +18,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario("delivered_twice", one_delete(), &[Deliver(0), Deliver(0), Sweep, Sweep]),
         scenario("deleted_twice", two_deletes(), &[Deliver(0), Deliver(1), Sweep]),
         scenario("updated", update(), &[Deliver(0), Deliver(1), Sweep]),
-        Scenario {
-            parked: &[0],
-            ..scenario("parked", two_deletes(), &[Replay(0), Replay(0), Deliver(1), Sweep])
-        },
+        Scenario { parked: &[0], ..scenario("parked", two_deletes(), &[Replay(0), Replay(0), Deliver(1), Sweep]) },
         Scenario { marked: &[0], ..scenario("marked", two_deletes(), &[Deliver(0), Deliver(1), Sweep, Sweep]) },
     ]
 }
@@ -33,8 +30,17 @@ fn every_interleaving() {
             for preemptions_max in [2, 3, usize::MAX] {
                 let t = std::time::Instant::now();
                 let e = scenario.explore(Bounds { preemptions_max, deaths_max, knows_states: true });
-                println!("{} {deaths_max} {preemptions_max} {} {} {:?} {:?}", scenario.name, e.states, e.schedules, e.ends.len(), t.elapsed());
-                if t.elapsed().as_secs() > 20 { break }
+                println!(
+                    "{} {deaths_max} {preemptions_max} {} {} {:?} {:?}",
+                    scenario.name,
+                    e.states,
+                    e.schedules,
+                    e.ends.len(),
+                    t.elapsed()
+                );
+                if t.elapsed().as_secs() > 20 {
+                    break;
+                }
             }
         }
     }

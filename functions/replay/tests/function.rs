@@ -1,0 +1,30 @@
+//! The function's binary, as Lambda runs it.
+#![allow(missing_docs, reason = "tests")]
+
+#[path = "../../../tests/function/runtime.rs"]
+mod runtime;
+
+use serde_json::json;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_clientele-replay");
+
+#[test]
+fn refuses_to_start_without_settings() {
+    runtime::refuses_to_start_without_settings(BINARY, &[]);
+}
+
+#[test]
+fn nothing_of_a_broken_event_is_printed() {
+    runtime::nothing_of_a_broken_event_is_printed(BINARY, "");
+}
+
+/// A message that is none of ours comes back, alone; an empty batch of events is done with.
+#[test]
+fn answers_as_lambda_asks() {
+    let nothing = json!({ "schema": 1, "provider": "smarterpay", "reason": "", "received_at": "2026-11-20T12:00:00Z",
+        "delivery_id": null, "sent_at": null, "encoding": "json", "body": r#"{"events":[null]}"# });
+    let message = |id: &str, body: &str| json!({ "messageId": id, "receiptHandle": "r", "body": body });
+    let event = json!({ "Records": [message("ours", &nothing.to_string()), message("theirs", "no JSON")] });
+    let answer = runtime::answer_to(BINARY, &event);
+    assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "theirs" }] }));
+}

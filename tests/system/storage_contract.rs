@@ -1,0 +1,216 @@
+//! What the flow needs of a table and queues, held to by all that stand for them: the ones in memory, on which the
+//! proofs of `shared/flow` run; the embedded emulators; and any other, which `CLIENTELE_DYNAMODB_URL` and
+//! `CLIENTELE_SQS_URL` name.
+//!
+//! ```sh
+//! pip install ministack==1.5.33
+//! BIND_HOST=127.0.0.1 ministack &
+//! export CLIENTELE_DYNAMODB_URL=http://127.0.0.1:4566 CLIENTELE_SQS_URL=http://127.0.0.1:4566
+//! cargo test --test system storage_contract -- --ignored
+//! ```
+
+use std::collections::BTreeSet;
+
+use clientele::events::signed_at;
+use clientele::stack;
+use clientele::template::Template;
+use clientele_aws::{Budget, Clients, Customers, Resources, SqsQueues};
+use clientele_flow::memory::Memory;
+use clientele_flow::{Flow, Put, Queue, Queues, Standing, Table, TableError, Waiting};
+use clientele_model::{CustomerEvent, Item, Scheme, TokenPlace, Translated};
+use futures_util::future::join_all;
+
+use crate::generate::{Said, What, deliver};
+use crate::support::root;
+use crate::translations::verified;
+
+type OfSqs = Flow<Customers, SqsQueues>;
+
+fn event(customer: &str, version: i64, event: u32, what: What) -> Box<CustomerEvent> {
+    let said = Said { customer: customer.to_owned(), version, event, what };
+    let delivery = deliver("plain", &[said], signed_at());
+    let verified =
+        verified(delivery["body"].as_str().unwrap().as_bytes(), &Scheme::Token(TokenPlace::Path), signed_at());
+    let Ok(Translated::Event(event)) = (clientele_plain::PROVIDER.translate)(&verified).remove(0) else {
+        panic!("an event")
+    };
+    event
+}
+
+fn item(customer: &str, version: i64, number: u32, what: What) -> Item {
+    event(customer, version, number, what).item(signed_at())
+}
+
+fn standing(item: &Item) -> Standing {
+    let cleanup = match item {
+        Item::Customer(_) => None,
+        Item::Tombstone(tombstone) => tombstone.cleanup.clone(),
+    };
+    Standing { rank: item.rank().to_owned(), cleanup }
+}
+
+/// Customers of this run, in a table that may hold others.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", jiff::Timestamp::now().as_nanosecond())
+}
+
+async fn the_greater_stays(table: &impl Table) {
+    let id = unique("greater");
+    let [small, middle, great] = [1, 2, 3].map(|version| item(&id, version, 9, What::Updated));
+    assert!(matches!(table.put(&middle).await.unwrap(), Put::Written(_)));
+    for other in [&middle, &small] {
+        assert_eq!(table.put(other).await.unwrap(), Put::Refused(standing(&middle)));
+    }
+    assert!(matches!(table.put(&great).await.unwrap(), Put::Written(_)));
+    let pk = format!("plain#w_1#{id}");
+    assert_eq!(table.standing(&pk).await.unwrap(), Some(standing(&great)));
+    assert_eq!(table.standing(&format!("{pk}-not")).await.unwrap(), None);
+    // Ranks that differ in their last part only, as strings do.
+    let [a, b] = [7, 8].map(|number| item(&id, 4, number, What::Updated));
+    assert!(matches!(table.put(&b).await.unwrap(), Put::Written(_)));
+    assert_eq!(table.put(&a).await.unwrap(), Put::Refused(standing(&b)));
+}
+
+async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
+    let id = unique("many");
+    let items: Vec<_> = (0..32).map(|number| item(&id, i64::from(number * 7 % 32), number, What::Updated)).collect();
+    let puts = join_all(items.iter().map(|item| table.put(item))).await;
+    assert!(puts.iter().all(Result::is_ok));
+    let greatest = items.iter().max_by_key(|item| item.rank().to_owned()).unwrap();
+    assert_eq!(table.standing(&format!("plain#w_1#{id}")).await.unwrap(), Some(standing(greatest)));
+}
+
+async fn a_mark_stays_until_it_is_cleared(table: &impl Table) {
+    let id = unique("mark");
+    let pk = format!("plain#w_1#{id}");
+    let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, What::Deleted));
+    assert!(matches!(table.put(&tombstone).await.unwrap(), Put::Written(_)));
+    assert!(standing(&tombstone).cleanup.is_some());
+    assert_eq!(table.put(&item(&id, 9, 2, What::Updated)).await.unwrap(), Put::Refused(standing(&tombstone)));
+    assert!(due(table).await.contains(&pk));
+    assert!(matches!(table.put(&greater).await.unwrap(), Put::Written(_)));
+    // Of another tombstone by now: left alone.
+    assert_eq!(table.clear_cleanup(&pk, tombstone.rank()).await.unwrap(), None);
+    assert_eq!(table.standing(&pk).await.unwrap(), Some(standing(&greater)));
+    table.clear_cleanup(&pk, greater.rank()).await.unwrap();
+    let cleared = Standing { cleanup: None, ..standing(&greater) };
+    assert_eq!(table.standing(&pk).await.unwrap(), Some(cleared.clone()));
+    assert!(!due(table).await.contains(&pk));
+    // Again, and of nobody: nothing happens.
+    table.clear_cleanup(&pk, greater.rank()).await.unwrap();
+    table.clear_cleanup(&format!("{pk}-not"), greater.rank()).await.unwrap();
+    assert_eq!(table.standing(&format!("{pk}-not")).await.unwrap(), None, "clearing creates nothing");
+    assert_eq!(table.put(&greater).await.unwrap(), Put::Refused(cleared));
+}
+
+/// Every tombstone that waits, page by page.
+async fn due(table: &impl Table) -> BTreeSet<String> {
+    let (mut found, mut after) = (BTreeSet::new(), None::<Waiting>);
+    loop {
+        let page = table.due(after).await.unwrap();
+        for waiting in page.waiting {
+            waiting.since.parse::<jiff::Timestamp>().unwrap();
+            assert!(found.insert(waiting.pk), "twice");
+        }
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+async fn all_pages_are_found(table: &impl Table) {
+    let id = unique("page");
+    let mut pks = BTreeSet::new();
+    for number in 0..230 {
+        table.put(&item(&format!("{id}-{number}"), 1, 1, What::Deleted)).await.unwrap();
+        pks.insert(format!("plain#w_1#{id}-{number}"));
+    }
+    let found: BTreeSet<_> = due(table).await.into_iter().filter(|pk| pk.contains(&id)).collect();
+    assert_eq!(found, pks);
+}
+
+async fn a_table(table: &impl Table) {
+    the_greater_stays(table).await;
+    of_many_at_once_the_greatest_stays(table).await;
+    a_mark_stays_until_it_is_cleared(table).await;
+    all_pages_are_found(table).await;
+}
+
+/// Characters that JSON leaves as they are and SQS would not take, among others.
+const BODIES: [&str; 3] = ["plain", r#"{"é":"\ufffe \u0000 \ud83d\ude00 😀"}"#, " \t\n"];
+
+#[tokio::test]
+async fn storage_contract_of_memory() {
+    let memory = Memory::default();
+    a_table(&memory).await;
+    for queue in [Queue::Cleanup, Queue::Inbox, Queue::Quarantine] {
+        for body in BODIES {
+            memory.send(queue, "plain", body).await.unwrap();
+        }
+        let bodies: Vec<_> = memory.messages(queue).into_iter().map(|message| message.body).collect();
+        assert_eq!(bodies, BODIES);
+    }
+}
+
+async fn of_services(clients: &Clients) {
+    let template = Template::read(&root("template.yaml")).unwrap();
+    let urls = stack::create(clients, &template).await.unwrap();
+    let flow = clients.flow(Resources {
+        customers_table: "customers".to_owned(),
+        cleanup_queue_url: urls["cleanup"].clone(),
+        inbox_queue_url: urls["inbox"].clone(),
+        quarantine_queue_url: urls["quarantine"].clone(),
+    });
+    a_table(&flow.table).await;
+    what_is_too_large_is_told(&flow).await;
+    for queue in [Queue::Cleanup, Queue::Inbox, Queue::Quarantine] {
+        messages_are_as_sent(&flow, clients, queue, &urls[queue.name()]).await;
+    }
+}
+
+async fn what_is_too_large_is_told(flow: &OfSqs) {
+    let id = unique("large");
+    let Item::Customer(mut customer) = item(&id, 1, 1, What::Updated) else { panic!("a customer") };
+    customer.extra.insert("more".to_owned(), "x".repeat(400 * 1024).into());
+    let error = flow.table.put(&Item::Customer(customer)).await.unwrap_err();
+    assert!(matches!(error, TableError::Unstorable(_)), "{error}");
+    assert_eq!(flow.table.standing(&format!("plain#w_1#{id}")).await.unwrap(), None);
+}
+
+async fn messages_are_as_sent(flow: &OfSqs, clients: &Clients, queue: Queue, url: &str) {
+    let mut sent = BTreeSet::from(BODIES.map(str::to_owned));
+    sent.insert(format!("{:?}", "\"".repeat(100_000)));
+    for body in &sent {
+        flow.queues.send(queue, "plain", body).await.unwrap();
+    }
+    let mut received = BTreeSet::new();
+    while received.len() < sent.len() {
+        let request = clients.sqs.receive_message().queue_url(url).max_number_of_messages(10);
+        let messages = request.message_attribute_names("All").send().await.unwrap().messages.unwrap_or_default();
+        assert!(!messages.is_empty(), "{} of {}", received.len(), sent.len());
+        for message in messages {
+            let attributes = message.message_attributes.unwrap();
+            let text = |name: &str| attributes.get(name).and_then(|value| value.string_value());
+            assert_eq!(text("provider"), Some("plain"));
+            assert_eq!(text("type"), (queue == Queue::Cleanup).then_some("customer.deleted"));
+            let request = clients.sqs.delete_message().queue_url(url);
+            request.receipt_handle(message.receipt_handle.unwrap()).send().await.unwrap();
+            received.insert(message.body.unwrap());
+        }
+    }
+    assert_eq!(received, sent);
+}
+
+#[tokio::test]
+async fn storage_contract_of_the_emulators() {
+    let stack = crate::support::stack().await;
+    of_services(&stack.clients).await;
+}
+
+#[tokio::test]
+#[ignore = "needs CLIENTELE_DYNAMODB_URL and CLIENTELE_SQS_URL"]
+async fn storage_contract_of_others() {
+    let [dynamodb, sqs] = ["CLIENTELE_DYNAMODB_URL", "CLIENTELE_SQS_URL"].map(|name| std::env::var(name).unwrap());
+    of_services(&Clients::local(&dynamodb, &sqs, Budget::Operator)).await;
+}
