@@ -117,7 +117,8 @@ async fn list(list: List) -> Result<()> {
 /// What may be shown of a message to anybody.
 fn row(message: &Message) -> Value {
     let body = message.body().unwrap_or_default();
-    let mut row = json!({ "id": id(message), "bytes": body.len(), "receives": receives(message) });
+    let mut row =
+        json!({ "id": id(message), "bytes": body.len(), "receives": number(message, "ApproximateReceiveCount") });
     match Kept::read(body) {
         Ok(kept) => {
             let (provider, reason, at) = (kept.provider.clone(), kept.reason.clone(), kept.received_at.to_string());
@@ -232,7 +233,8 @@ impl Queue {
         Ok(Self { clients, resources, hint: service.hint() })
     }
 
-    /// Receives messages until there are no more that were not seen, or enough of them. All are hidden from others then.
+    /// Receives messages until there are no more that were not seen, or enough of them, oldest first. All are hidden from
+    /// others then.
     async fn look(&self, limit: usize, starts: &[String]) -> Result<Vec<Message>> {
         let (mut seen, mut others) = (BTreeMap::<String, Message>::new(), vec![]);
         while seen.len() < limit {
@@ -256,9 +258,11 @@ impl Queue {
             }
         }
         self.put_back(&others).await;
-        let surplus: Vec<_> = seen.values().skip(limit).cloned().collect();
-        self.put_back(&surplus).await;
-        Ok(seen.into_values().take(limit).collect())
+        let mut messages: Vec<_> = seen.into_values().collect();
+        messages.sort_by_key(|message| number(message, "SentTimestamp"));
+        self.put_back(messages.get(limit..).unwrap_or_default()).await;
+        messages.truncate(limit);
+        Ok(messages)
     }
 
     async fn put_back(&self, messages: &[Message]) {
@@ -352,8 +356,8 @@ fn id(message: &Message) -> &str {
     message.message_id().unwrap_or_default()
 }
 
-fn receives(message: &Message) -> u64 {
-    let attributes = message.attributes();
-    let count = attributes.and_then(|all| all.get(&"ApproximateReceiveCount".into()));
-    count.and_then(|count| count.parse().ok()).unwrap_or_default()
+/// What SQS says of a message, as a number.
+fn number(message: &Message, attribute: &str) -> u64 {
+    let value = message.attributes().and_then(|all| all.get(&attribute.into()));
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }

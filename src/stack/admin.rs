@@ -21,7 +21,7 @@ use clientele_aws::Sweeper;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::faults::{Fault, Faults, Service};
+use super::faults::{Fault, Faults, Mode, Service};
 use super::workers::{Mapping, invocation};
 
 #[derive(Clone)]
@@ -32,10 +32,12 @@ pub(super) struct Admin {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Order {
     service: Service,
-    #[serde(flatten)]
-    fault: Fault,
+    mode: Mode,
+    rate: f64,
+    for_seconds: f64,
 }
 
 pub(super) fn serve(address: SocketAddr, admin: Admin) -> Result<SocketAddr> {
@@ -57,7 +59,10 @@ async fn faults(State(admin): State<Admin>) -> Response {
 
 async fn set_fault(State(admin): State<Admin>, body: String) -> Response {
     let order = serde_json::from_str::<Order>(&body).map_err(anyhow::Error::from);
-    match order.and_then(|order| admin.faults.set(order.service, order.fault)) {
+    let set = order.and_then(|Order { service, mode, rate, for_seconds }| {
+        admin.faults.set(service, Fault { mode, rate, for_seconds })
+    });
+    match set {
         Ok(()) => faults(State(admin)).await,
         Err(error) => json_response(StatusCode::BAD_REQUEST, &json!({ "error": error.to_string() })),
     }

@@ -46,7 +46,7 @@ pub enum Mode {
 }
 
 /// A fault of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Fault {
     /// How its calls go wrong.
     pub mode: Mode,

@@ -17,7 +17,7 @@ fn clientele(arguments: &[&str]) -> Command {
 }
 
 /// Exit code, standard output, standard error.
-fn run(arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = clientele(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
@@ -92,14 +92,15 @@ fn once_fails_when_something_is_not_as_expected() {
 }
 
 /// A local stack in another process. Its output is kept open, so that it can go on writing.
-struct Running(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
+pub(crate) struct Running(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
 
 impl Running {
-    fn start(arguments: &[&str]) -> (Self, [u16; 3]) {
+    /// The ports of the gateway, DynamoDB, SQS and the admin.
+    pub(crate) fn start(arguments: &[&str]) -> (Self, [u16; 4]) {
         let mut child = clientele(&[arguments, &ANY_PORTS].concat()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut ports = [0; 3];
-        for (port, name) in ports.iter_mut().zip(["Webhooks", "DynamoDB", "SQS"]) {
+        let mut ports = [0; 4];
+        for (port, name) in ports.iter_mut().zip(["Webhooks", "DynamoDB", "SQS", "Admin"]) {
             let mut line = String::new();
             while !line.starts_with(name) {
                 line.clear();
@@ -121,7 +122,7 @@ impl Drop for Running {
 
 #[test]
 fn customers_and_cleanups_are_shown_from_another_process() {
-    let (_running, [gateway, dynamodb, sqs]) = Running::start(&["--empty"]);
+    let (_running, [gateway, dynamodb, sqs, _]) = Running::start(&["--empty"]);
     let to = format!("http://127.0.0.1:{gateway}");
     let (dynamodb, sqs) = (dynamodb.to_string(), sqs.to_string());
     let send = |provider: &str, case: &str| run(&["send", provider, case, "--to", &to]);
@@ -195,7 +196,7 @@ fn data_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_string_lossy().into_owned();
     let arguments = ["--empty", "--data-dir", data.as_str()];
-    let (running, [gateway, _, _]) = Running::start(&arguments);
+    let (running, [gateway, ..]) = Running::start(&arguments);
     let to = format!("http://127.0.0.1:{gateway}");
     for (provider, case) in
         [("plain", "customer-created"), ("metrifox", "customer-deleted"), ("plain", "customer-deleted")]
@@ -205,7 +206,7 @@ fn data_survives_a_kill() {
     drop(running);
 
     for _ in 0..2 {
-        let (_running, [_, dynamodb, sqs]) = Running::start(&arguments);
+        let (_running, [_, dynamodb, sqs, _]) = Running::start(&arguments);
         let (_, customers, _) = run(&["list", "--json", "--dynamodb-port", &dynamodb.to_string()]);
         assert_eq!(customers.lines().count(), 3);
         let (_, cleanups, _) = run(&["cleanup", "--json", "--sqs-port", &sqs.to_string()]);

@@ -6,6 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use clientele_model::{Encoding, Rejected, Scheme, Secrets, SignedTime, TokenPlace, Verified};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -24,7 +25,8 @@ enum SentAt {
     NotSaid,
     At(Timestamp),
     Unreadable,
-    /// In a body that a parser of values does not take, but one that looks for the time alone may.
+    /// In JSON that is nested too deep for values, or has half a surrogate pair: whoever looks for the time alone may
+    /// find it.
     InOddJson,
 }
 
@@ -141,7 +143,8 @@ fn sent_at(attempt: &Attempt, scheme: &Scheme) -> SentAt {
                     let at = body.pointer(&format!("/{}", path.join("/"))).filter(|_| body.is_object());
                     readable(at.and_then(|at| at.as_str()?.parse().ok()))
                 }
-                Err(_) => SentAt::InOddJson,
+                Err(_) if serde_json::from_slice::<IgnoredAny>(&attempt.body).is_ok() => SentAt::InOddJson,
+                Err(_) => SentAt::Unreadable,
             }
         }
         Scheme::Svix => {

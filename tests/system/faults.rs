@@ -1,0 +1,99 @@
+//! `clientele fault`, and the local stack's own Secrets Manager.
+
+use std::time::Duration;
+
+use clientele::events::signed_at;
+use clientele::stack::Stack;
+use clientele::stack::faults::{Fault, Mode, Service};
+use rstest::rstest;
+
+use crate::command::{Running, run};
+use crate::generate::{Said, What, deliver};
+use crate::support::{drain, handle, stack};
+
+fn fault(mode: Mode) -> Fault {
+    Fault { mode, rate: 1.0, for_seconds: 60.0 }
+}
+
+async fn deliver_one(stack: &Stack, event: u32) -> (u16, String) {
+    let said = Said { customer: "c".into(), version: i64::from(event), event, what: What::Updated };
+    let event = deliver("plain", &[said], signed_at());
+    let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
+    (answer.status_code, answer.body.unwrap())
+}
+
+/// Each way of failing ends in the same: what cannot be written is parked, what cannot be parked is not accepted; and the
+/// emulators themselves are well.
+#[rstest]
+#[case(Mode::Throttle)]
+#[case(Mode::Timeout)]
+#[case(Mode::Error)]
+#[case(Mode::Reset)]
+#[tokio::test]
+async fn a_fault_strikes_the_functions(#[case] mode: Mode) {
+    let stack = stack().await;
+    stack.faults.set(Service::Dynamodb, fault(mode)).unwrap();
+    assert_eq!(deliver_one(&stack, 1).await, (202, r#"{"outcome":"parked"}"#.to_owned()));
+    stack.faults.set(Service::Sqs, fault(mode)).unwrap();
+    assert_eq!(deliver_one(&stack, 2).await, (503, r#"{"outcome":"unavailable"}"#.to_owned()));
+    stack.faults.clear();
+    assert_eq!(deliver_one(&stack, 3).await, (200, r#"{"outcome":"applied"}"#.to_owned()));
+    assert_eq!(drain(&stack, "inbox").await.len(), 1);
+}
+
+/// At the start the secrets are fetched, and kept while Secrets Manager fails.
+#[tokio::test]
+async fn secrets_outlive_an_outage_of_secrets_manager() {
+    let stack = stack().await;
+    stack.faults.set(Service::Secrets, fault(Mode::Error)).unwrap();
+    let later = signed_at() + jiff::SignedDuration::from_mins(10);
+    let said = Said { customer: "c".into(), version: 1, event: 1, what: What::Updated };
+    let event = deliver("plain", &[said], later);
+    assert_eq!(handle(&stack.receivers["plain"], &event, later).await.status_code, 200);
+}
+
+#[test]
+fn a_fault_ends_by_itself_and_is_bounded() {
+    let faults = clientele::stack::faults::Faults::default();
+    faults.set(Service::Sqs, Fault { for_seconds: 0.05, ..fault(Mode::Error) }).unwrap();
+    assert_eq!(faults.on().keys().collect::<Vec<_>>(), [&Service::Sqs]);
+    std::thread::sleep(Duration::from_millis(60));
+    assert!(faults.on().is_empty());
+    for wrong in [Fault { rate: 1.1, ..fault(Mode::Error) }, Fault { rate: f64::NAN, ..fault(Mode::Error) }] {
+        assert_eq!(faults.set(Service::Sqs, wrong).unwrap_err().to_string(), "the rate is from 0 to 1");
+    }
+    for seconds in [-1.0, f64::INFINITY, f64::NAN] {
+        let wrong = Fault { for_seconds: seconds, ..fault(Mode::Error) };
+        assert_eq!(faults.set(Service::Sqs, wrong).unwrap_err().to_string(), "the time is not a number of seconds");
+    }
+}
+
+/// From another process: set, shown, felt, cleared; what was parked is replayed when it is over.
+#[test]
+fn the_command_sets_faults() {
+    let (_running, [gateway, dynamodb, _, admin]) = Running::start(&["--empty"]);
+    let (to, admin) = (format!("http://127.0.0.1:{gateway}"), admin.to_string());
+    let fault = |arguments: &[&str]| run(&[&["fault", "--admin-port", &admin], arguments].concat());
+    assert_eq!(fault(&[]).1, "All services are well.\n");
+    let (code, shown, _) = fault(&["dynamodb", "--mode", "throttle", "--for", "2m"]);
+    assert!(code == 0 && shown.contains("dynamodb") && shown.contains("100 %") && shown.contains("120"), "{shown}");
+    assert_eq!(run(&["send", "plain", "customer-created", "--to", &to]).1, "202 {\"outcome\":\"parked\"}\n");
+    assert_eq!(fault(&["off"]).1, "All services are well.\n");
+    let replayed = ureq::post(format!("http://127.0.0.1:{admin}/replay")).send_empty().unwrap();
+    assert_eq!(replayed.status(), 200);
+    let swept = ureq::post(format!("http://127.0.0.1:{admin}/sweep")).send_empty().unwrap();
+    assert_eq!(swept.into_body().read_to_string().unwrap(), r#"{"failed":0,"sent":0}"#);
+    let (code, listed, _) = run(&["list", "--dynamodb-port", &dynamodb.to_string(), "--json"]);
+    // It may have been taken by the mapping meanwhile, and be hidden for a minute.
+    assert!(code == 0 && listed.lines().count() <= 1);
+    for (arguments, told) in [
+        (&["sqs", "--rate", "2"][..], "the rate is from 0 to 1"),
+        (&["sqs", "--for", "soon"], "expected a time as in 30s or 2m"),
+        (&["kafka"], "invalid value"),
+    ] {
+        let (code, _, errors) = fault(arguments);
+        assert!(code != 0 && errors.contains(told), "{errors}");
+    }
+    let (code, _, errors) = run(&["fault", "--admin-port", "1"]);
+    assert!(code == 1 && errors.contains("start it with `cargo run`"), "{errors}");
+}

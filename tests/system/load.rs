@@ -1,0 +1,141 @@
+//! Deliveries by the thousand, over HTTP: no 5xx, the exact final state, and memory that does not grow.
+//!
+//! `CLIENTELE_DELIVERIES=100000 cargo test --test system deliveries_by_the_thousand -- --nocapture`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::time::{Duration, Instant};
+
+use clientele::events::signed_at;
+use clientele::providers::known;
+use clientele_aws::HttpEvent;
+use clientele_model::{CustomerEvent, Delivery, Secrets, Translated, verify};
+use futures_util::StreamExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
+use proptest::strategy::{Strategy, ValueTree};
+use serde_json::Value;
+
+use crate::gateway::{Http, headers, try_send};
+use crate::generate::{PROVIDERS, Said, What, deliver};
+use crate::support::{all_items, drain, stack, timeless};
+
+/// Random events of each provider: customers, versions and kinds collide often.
+pub(crate) fn events(number: u32) -> Vec<(&'static str, Vec<Said>)> {
+    let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    let mut runner = proptest::test_runner::TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
+    let any = (0..4usize, 0..60u32, 0..40i64, 0..20u32, 1..4usize);
+    let one = |event: u32| {
+        let (provider, customer, version, what, batch) = any.new_tree(&mut runner).unwrap().current();
+        let provider = PROVIDERS[provider];
+        let batch = if provider == "smarterpay" { u32::try_from(batch).unwrap() } else { 1 };
+        let said = (0..batch).map(|place| Said {
+            customer: format!("{provider}-{}", (customer + place) % 60),
+            version: version * 400,
+            event: event * 4 + place,
+            // One in twenty deletes: enough to meet everything else, few enough to leave customers.
+            what: [What::Created, What::Deleted].get(what as usize).copied().unwrap_or(What::Updated),
+        });
+        (provider, said.collect())
+    };
+    (0..number).map(one).collect()
+}
+
+/// Sends one, and gives the status; nothing if there is no answer.
+pub(crate) async fn send(http: &Http, url: &str, provider: &str, said: &[Said]) -> Option<u16> {
+    let event = deliver(provider, said, Timestamp::now());
+    let body = event["body"].as_str().unwrap().to_owned();
+    let answer = try_send(http, url, event["rawPath"].as_str().unwrap(), &headers(&event), body).await;
+    answer.map(|(status, _)| status)
+}
+
+/// Of each customer's events, in the order of their ranks, the last: without a table.
+pub(crate) fn customer_events(deliveries: &[(&'static str, Vec<Said>)]) -> BTreeMap<String, Box<CustomerEvent>> {
+    let mut last = BTreeMap::<String, Box<CustomerEvent>>::new();
+    for (provider, said) in deliveries {
+        let event = deliver(provider, said, signed_at());
+        let request = serde_json::from_value::<HttpEvent>(event).unwrap().into();
+        let delivery = Delivery::accept(request, usize::MAX).unwrap();
+        let known = known(provider).unwrap();
+        let scheme = (known.provider.scheme)(None).unwrap();
+        let secrets = Secrets::parse(known.local_secret, &scheme).unwrap();
+        let verified = verify(delivery, &scheme, &secrets, signed_at(), Duration::ZERO).unwrap();
+        for translation in (known.provider.translate)(&verified) {
+            let Ok(Translated::Event(event)) = translation else { panic!("an event") };
+            let key = event.key().to_string();
+            if last.get(&key).is_none_or(|last| last.rank() < event.rank()) {
+                last.insert(key, event);
+            }
+        }
+    }
+    last
+}
+
+/// The state of the sorted order.
+fn sorted_state(deliveries: &[(&'static str, Vec<Said>)]) -> Vec<Value> {
+    let item = |event: &CustomerEvent| {
+        let mut item = serde_json::to_value(event.item(signed_at())).unwrap();
+        // Cleanups are sent by now.
+        item.as_object_mut().unwrap().retain(|name, _| !name.starts_with("cleanup"));
+        timeless(item)
+    };
+    customer_events(deliveries).values().map(|event| item(event)).collect()
+}
+
+/// The memory of this process, in MB.
+fn memory_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or_default() / 1_024
+}
+
+/// The number that an environment variable says.
+pub(crate) fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).map_or(default, |number| number.parse().unwrap())
+}
+
+/// Deliveries in random order, a quarter of them repeats, 64 at a time, end in the state of the sorted order.
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "figures")]
+async fn deliveries_by_the_thousand() {
+    let number = number("CLIENTELE_DELIVERIES", 10_000);
+    let events = events(u32::try_from(number * 3 / 4).unwrap());
+    let repeats: Vec<_> = events.iter().step_by(3).cloned().collect();
+    let mut deliveries: Vec<_> = events.into_iter().chain(repeats).collect();
+    // A fixed shuffle; the repeats come at any distance from their first.
+    let place = |index: usize| BuildHasherDefault::<DefaultHasher>::default().hash_one(index);
+    let mut places: Vec<_> = (0..deliveries.len()).collect();
+    places.sort_by_key(|index| place(*index));
+    deliveries = places.into_iter().map(|index| deliveries[index].clone()).collect();
+    assert_eq!(deliveries.len(), number);
+    let should = sorted_state(&deliveries);
+
+    let stack = stack().await;
+    let url = stack.url();
+    let http: Http = Client::builder(TokioExecutor::new()).build_http();
+    let (mut statuses, mut memory, started) = (BTreeMap::new(), vec![], Instant::now());
+    let one = async |(provider, said): &(&'static str, Vec<Said>)| send(&http, &url, provider, said).await.unwrap();
+    let mut answers = futures_util::stream::iter(&deliveries).map(one).buffer_unordered(64);
+    while let Some(status) = answers.next().await {
+        let answered: &mut usize = statuses.entry(status).or_default();
+        *answered += 1;
+        if *answered % number.div_ceil(10) == 0 {
+            memory.push(memory_mb());
+        }
+    }
+    let took = started.elapsed();
+    eprintln!("{number} deliveries in {took:.1?}; memory in MB at each tenth: {memory:?}");
+    assert_eq!(statuses, BTreeMap::from([(200, number)]));
+    let (third, last) = (memory[memory.len() / 3], memory[memory.len() - 1]);
+    assert!(last <= third + third / 4 + 16, "memory grows: {memory:?}");
+
+    let is: Vec<_> = all_items(&stack).await.into_iter().map(timeless).collect();
+    assert!(is.len() >= 230, "{} customers", is.len());
+    assert_eq!(is, should);
+    let deleted = is.iter().filter(|item| item["status"] == "deleted").count();
+    let cleanups = drain(&stack, "cleanup").await;
+    let cleanups: BTreeSet<_> = cleanups.iter().map(|message| message["cleanup_id"].to_string()).collect();
+    assert!(deleted > 20);
+    assert_eq!(cleanups.len(), deleted);
+}

@@ -1,0 +1,108 @@
+//! `clientele quarantine`: what waits for an operator, and settling it.
+
+use clientele::events::signed_at;
+use clientele_model::{Kept, Part, Scheme, TokenPlace};
+use serde_json::{Value, json};
+
+use crate::command::run;
+use crate::generate::{Said, What, deliver};
+use crate::support::{drain, handle, item, stack};
+use crate::translations::verified;
+
+fn said(version: i64, event: u32, what: What) -> Said {
+    Said { customer: "ada".into(), version, event, what }
+}
+
+/// A message as a release without understanding would have left it.
+fn kept(provider: &str, body: &str) -> String {
+    let provider = clientele::providers::known(provider).unwrap().provider;
+    let verified = verified(body.as_bytes(), &Scheme::Token(TokenPlace::Path), signed_at());
+    Kept::new(provider, &verified, "a partial snapshot: fullName is absent", Part::Whole).message()
+}
+
+fn body(said: Said) -> String {
+    deliver("plain", &[said], signed_at())["body"].as_str().unwrap().to_owned()
+}
+
+/// Runs a subcommand while the stack goes on.
+async fn quarantine(stack: &clientele::stack::Stack, arguments: &[&str]) -> (i32, String, String) {
+    let ports = [stack.dynamodb.port().to_string(), stack.sqs.port().to_string()];
+    let more = ["--dynamodb-port", &ports[0], "--sqs-port", &ports[1]];
+    let all: Vec<String> = ["quarantine"].iter().chain(arguments).chain(&more).map(|it| (*it).to_owned()).collect();
+    tokio::task::spawn_blocking(move || run(&all.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap()
+}
+
+async fn send(stack: &clientele::stack::Stack, message: &str) -> String {
+    let request = stack.clients.sqs.send_message().queue_url(&stack.queue_urls["quarantine"]).message_body(message);
+    request.send().await.unwrap().message_id.unwrap()
+}
+
+/// Listed without anything personal, shown whole, foreseen without a change, settled once, and gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_quarantined_can_be_redriven() {
+    let stack = stack().await;
+    let current = deliver("plain", &[said(2_000, 2, What::Updated)], signed_at());
+    handle(&stack.receivers["plain"], &current, signed_at()).await;
+    let newer = send(&stack, &kept("plain", &body(said(3_000, 3, What::Updated)))).await;
+    send(&stack, &kept("plain", &body(said(1_000, 1, What::Created)))).await;
+    send(&stack, &kept("plain", current["body"].as_str().unwrap())).await;
+    let never = send(&stack, &kept("plain", r#"{"type":"customer.customer_updated","id":"e"}"#)).await;
+    let poison = send(&stack, "none of ours").await;
+
+    for _ in 0..2 {
+        let (code, listed, _) = quarantine(&stack, &["list", "--json"]).await;
+        let rows: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((code, rows.len()), (0, 5));
+        assert!(!listed.contains("ada"), "nothing personal");
+        let row = rows.iter().find(|row| row["id"] == newer.as_str()).unwrap();
+        assert_eq!((&row["provider"], &row["events"]), (&json!("plain"), &json!(1)));
+        let row = rows.iter().find(|row| row["id"] == poison.as_str()).unwrap();
+        assert_eq!(row["reason"], "the message is not a kept delivery");
+    }
+    let (code, shown, _) = quarantine(&stack, &["show", &newer[..8]]).await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &shown["body"]["payload"]["customer"]["id"]), (0, &json!("ada")));
+    let (code, _, errors) = quarantine(&stack, &["show", "zzz"]).await;
+    assert!(code == 1 && errors.contains("no message zzz"), "{errors}");
+
+    let before = item(&stack, "plain#w_1#ada").await;
+    let (code, foreseen, errors) = quarantine(&stack, &["redrive", "--dry-run", "--rate", "1000"]).await;
+    assert_eq!(code, 1, "two cannot be settled");
+    assert!(errors.contains("2 messages cannot be settled yet"), "{errors}");
+    assert!(foreseen.contains("plain#w_1#ada  name, profile.display_name"), "{foreseen}");
+    assert!(foreseen.contains("Would be: 1 applied, 1 duplicate, 1 quarantined, 1 stale"), "{foreseen}");
+    assert!(!foreseen.contains("v3000"), "names of fields, no values");
+    assert_eq!(item(&stack, "plain#w_1#ada").await, before);
+
+    let (code, told, errors) = quarantine(&stack, &["redrive", "--rate", "1000"]).await;
+    assert_eq!(code, 1);
+    assert!(errors.contains("2 messages cannot be settled yet, and stay on the queue"), "{errors}");
+    // Once the newer one is applied, what was a duplicate is stale.
+    assert!(told.contains("Settled: 1 applied, ") && told.contains("1 quarantined, "), "{told}");
+    assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["name"], "ada v3000 e3");
+    let (_, listed, _) = quarantine(&stack, &["list", "--json"]).await;
+    let mut left: Vec<_> =
+        listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    left.sort_by_key(ToString::to_string);
+    let mut should = [json!(never), json!(poison)];
+    should.sort_by_key(ToString::to_string);
+    assert_eq!(left, should);
+}
+
+/// An operator cannot bring a deleted customer back, nor forget to tell of a delete.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_never_goes_backwards() {
+    let stack = stack().await;
+    let delete = send(&stack, &kept("plain", &body(said(1_000, 1, What::Deleted)))).await;
+    let update = send(&stack, &kept("plain", &body(said(9_000, 2, What::Updated)))).await;
+    let (code, told, errors) = quarantine(&stack, &["redrive", &delete]).await;
+    assert_eq!((code, errors.as_str()), (0, ""), "{told}");
+    assert!(told.contains("erased") && told.contains("Settled: 1 applied"), "{told}");
+    let (code, told, _) = quarantine(&stack, &["redrive", &update[..13]]).await;
+    assert!(code == 0 && told.contains("Settled: 1 stale"), "{told}");
+    assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["status"], "deleted");
+    assert_eq!(drain(&stack, "cleanup").await.len(), 1);
+    assert_eq!(drain(&stack, "quarantine").await, [] as [Value; 0]);
+    let (code, told, _) = quarantine(&stack, &["redrive"]).await;
+    assert_eq!((code, told.as_str()), (0, "Settled: nothing\n"));
+}
