@@ -1,7 +1,10 @@
 //! `cargo xtask`: the project's chores. Each prints the commands that it runs, so that they can be run by hand.
 #![expect(clippy::print_stderr, reason = "a command")]
 
+mod flaws;
+
 use std::fmt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
@@ -9,6 +12,8 @@ cargo xtask CHORE: each prints the commands that it runs
 
   check               format, lints, documentation, template
   test                all tests
+  flaws [NAME]        put well-known mistakes into a copy of the project, one at a time: a named test must catch each
+                      (minutes; builds in target/flaws-target, or where CARGO_TARGET_DIR says)
   build               the functions, as they are deployed
   invoke [EVENT]      an event file through a function in a container, as in plain/customer-updated
                       (needs build, Docker, and the local stack: cargo run -- --empty --listen 0.0.0.0)
@@ -26,6 +31,8 @@ fn main() -> ExitCode {
         }
         ["check"] => check(),
         ["test"] => run("cargo", &["test", "--workspace"]),
+        ["flaws"] => flaws(None),
+        ["flaws", name] => flaws(Some(name)),
         ["build"] => run("sam", &["build"]),
         ["invoke"] => invoke("plain/customer-updated"),
         ["invoke", event] => invoke(event),
@@ -49,6 +56,7 @@ enum Failure {
     NoSuchTool(String),
     Failed(String),
     NoSuchProvider(String),
+    Flaws(Vec<String>),
 }
 
 impl fmt::Display for Failure {
@@ -60,6 +68,7 @@ impl fmt::Display for Failure {
             ),
             Self::NoSuchTool(tool) => write!(f, "error: no `{tool}` here"),
             Self::Failed(command) => write!(f, "error: not well: {command}"),
+            Self::Flaws(wrong) => write!(f, "error: {}", wrong.join("\nerror: ")),
             Self::NoSuchProvider(name) => write!(f, "error: template.yaml has no function of `{name}`"),
         }
     }
@@ -92,6 +101,27 @@ fn check() -> Result<(), Failure> {
     let region = [("AWS_DEFAULT_REGION", "us-east-1")];
     run_with("sam", &["validate", "--lint"], &region)?;
     run_with("sam", &["validate", "--config-env", "none"], &region)
+}
+
+fn flaws(name: Option<&str>) -> Result<(), Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut wrong = vec![];
+    let chosen: Vec<_> = flaws::FLAWS.iter().filter(|flaw| name.is_none_or(|name| name == flaw.name)).collect();
+    if chosen.is_empty() {
+        let names = flaws::FLAWS.iter().map(|flaw| flaw.name).collect::<Vec<_>>().join(", ");
+        return Err(Failure::Flaws(vec![format!("there is no such flaw; there are {names}")]));
+    }
+    for (number, flaw) in (1..).zip(&chosen) {
+        eprint!("{number}/{} {} … ", chosen.len(), flaw.name);
+        match flaws::caught(&root, flaw) {
+            Ok(()) => eprintln!("caught by {}", flaw.caught_by()),
+            Err(why) => {
+                eprintln!("NOT CAUGHT");
+                wrong.push(format!("{}: {why}", flaw.name));
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::Flaws(wrong)) }
 }
 
 fn invoke(event: &str) -> Result<(), Failure> {

@@ -1,0 +1,184 @@
+//! Deliberate flaws: the mistakes that programs like this keep making, one at a time, in a copy of the project. Each
+//! must be caught by the test that is named for it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A mistake, and the test that must notice it.
+pub(crate) struct Flaw {
+    pub(crate) name: &'static str,
+    /// File, what stands there once, and what stands there instead.
+    edits: &'static [(&'static str, &'static str, &'static str)],
+    /// The package and the name of the test.
+    caught_by: (&'static str, &'static str),
+}
+
+impl Flaw {
+    pub(crate) fn caught_by(&self) -> &'static str {
+        self.caught_by.1
+    }
+}
+
+const CUSTOMERS: &str = "shared/aws/src/customers.rs";
+const CONDITION: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank < :rank")"#;
+const ALWAYS: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank <> :rank OR #rank = :rank")"#;
+const SIGNATURE: &str = "shared/model/src/signature.rs";
+
+pub(crate) const FLAWS: [Flaw; 11] = [
+    Flaw {
+        name: "no-idempotency",
+        edits: &[(CUSTOMERS, CONDITION, ALWAYS)],
+        caught_by: ("clientele", "storage_contract_of_the_emulators"),
+    },
+    Flaw {
+        name: "get-then-put",
+        edits: &[
+            (CUSTOMERS, CONDITION, ALWAYS),
+            (
+                CUSTOMERS,
+                "        let rank = AttributeValue::S(item.rank().to_owned());\n",
+                "        let Item::Customer(_) = item else { return Ok(Put::Written(None)) };
+        let pk = serde_json::to_value(item).unwrap_or_default()[\"pk\"].as_str().unwrap_or_default().to_owned();
+        if let Some(standing) = self.standing(&pk).await?.filter(|standing| standing.rank.as_str() >= item.rank()) {
+            return Ok(Put::Refused(standing));
+        }
+        let rank = AttributeValue::S(item.rank().to_owned());\n",
+            ),
+        ],
+        caught_by: ("clientele", "one_write_per_event"),
+    },
+    Flaw {
+        name: "less-than-on-whole-seconds",
+        edits: &[(
+            "shared/model/src/rank.rs",
+            r#"write!(f, "{erased}.{version:016x}.{verb}.{raised:016x}.{place:08x}.{event_id}")"#,
+            r#"{ let _ = (verb, raised, place, event_id); write!(f, "{erased}.{:016x}.1.0000000000000000.00000000.", version / 1_000_000) }"#,
+        )],
+        caught_by: ("clientele-model", "strings_order_as_the_tuples_do"),
+    },
+    Flaw {
+        name: "less-than-or-equal",
+        edits: &[(CUSTOMERS, "#rank < :rank", "#rank <= :rank")],
+        caught_by: ("clientele", "storage_contract_of_the_emulators"),
+    },
+    Flaw {
+        name: "acknowledged-before-durable",
+        edits: &[(
+            "shared/flow/src/delivery.rs",
+            "            Ok(sent) => sent.map_err(|error| error.to_string()),",
+            "            Ok(_) => Ok(()),",
+        )],
+        caught_by: ("clientele-flow", "nothing_lost"),
+    },
+    Flaw {
+        name: "signature-over-reserialised-json",
+        edits: &[(
+            SIGNATURE,
+            "matching(secrets, &[&delivery.body], &[signature])?",
+            "{ let body = serde_json::from_slice::<serde_json::Value>(&delivery.body).unwrap_or_default().to_string(); matching(secrets, &[body.as_bytes()], &[signature])? }",
+        )],
+        caught_by: ("clientele-model", "hmac_in_hex"),
+    },
+    Flaw {
+        name: "stale-signature-accepted",
+        edits: &[(SIGNATURE, "age > tolerance", "age > i128::MAX - tolerance")],
+        caught_by: ("clientele-model", "svix_timestamps"),
+    },
+    Flaw {
+        name: "first-secret-only",
+        edits: &[(SIGNATURE, "secrets.keys().position(made)", "secrets.keys().take(1).position(made)")],
+        caught_by: ("clientele-model", "hmac_in_hex"),
+    },
+    Flaw {
+        name: "resurrects-deleted",
+        edits: &[(
+            "shared/model/src/event.rs",
+            "erased: matches!(self.change, Change::Deletion(_)),",
+            "erased: false,",
+        )],
+        caught_by: ("clientele-flow", "delete_is_final"),
+    },
+    Flaw {
+        name: "personal-data-in-tombstone",
+        edits: &[(CUSTOMERS, "REMOVE cleanup, cleanup_due", "REMOVE cleanup_due")],
+        caught_by: ("clientele", "delete_is_final"),
+    },
+    Flaw {
+        name: "secret-in-log",
+        edits: &[(
+            "shared/aws/src/gateway.rs",
+            "std::mem::take(&mut self.request_context.request_id)",
+            "self.path_parameters.as_ref().and_then(|it| it.token.clone()).unwrap_or_default()",
+        )],
+        caught_by: ("clientele", "no_secret_leaves"),
+    },
+];
+
+/// Tries one flaw: in a copy of what is checked in, or would be.
+pub(crate) fn caught(root: &Path, flaw: &Flaw) -> Result<(), String> {
+    let copy = root.join("target/flaws");
+    copy_sources(root, &copy)?;
+    for (file, from, to) in flaw.edits {
+        let path = copy.join(file);
+        let text = fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
+        fs::write(&path, replaced(&text, from, to).ok_or_else(|| not_there(file))?)
+            .map_err(|error| error.to_string())?;
+    }
+    let (package, test) = flaw.caught_by;
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| root.join("target/flaws-target").into());
+    let mut command = Command::new("cargo");
+    command.args(["test", "--package", package, test]).current_dir(&copy).env("CARGO_TARGET_DIR", target);
+    let output = command.output().map_err(|error| format!("cargo: {error}"))?;
+    let told = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    let is_caught =
+        told.lines().any(|line| line.starts_with("test ") && line.contains(test) && line.ends_with("FAILED"));
+    match (output.status.success(), is_caught) {
+        (false, true) => Ok(()),
+        (true, _) => Err(format!("{test} of {package} does not notice")),
+        (false, false) => Err(format!("{test} of {package} did not run:\n{told}")),
+    }
+}
+
+/// The text with `from` replaced, if it is there once.
+fn replaced(text: &str, from: &str, to: &str) -> Option<String> {
+    (text.matches(from).count() == 1).then(|| text.replace(from, to))
+}
+
+fn not_there(file: &str) -> String {
+    format!("{file} has changed: the flaw must be written anew")
+}
+
+/// Copies what git knows, and leaves a file alone that is the same, so that nothing is built twice.
+fn copy_sources(root: &Path, copy: &Path) -> Result<(), String> {
+    let mut command = Command::new("git");
+    command.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root);
+    let listed = command.output().map_err(|error| format!("git: {error}"))?;
+    for file in String::from_utf8_lossy(&listed.stdout).lines() {
+        let (from, to) = (root.join(file), copy.join(file));
+        let Ok(bytes) = fs::read(&from) else { continue };
+        if fs::read(&to).is_ok_and(|is| is == bytes) {
+            continue;
+        }
+        let folder = to.parent().unwrap_or(copy);
+        fs::create_dir_all(folder).and_then(|()| fs::write(&to, bytes)).map_err(|error| format!("{file}: {error}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A flaw that no longer fits the code would prove nothing.
+    #[test]
+    fn every_flaw_still_fits() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for flaw in &FLAWS {
+            for (file, from, to) in flaw.edits {
+                let text = fs::read_to_string(root.join(file)).unwrap();
+                replaced(&text, from, to).expect(flaw.name);
+            }
+        }
+    }
+}
