@@ -1,0 +1,141 @@
+//! What is kept: only what failed, in its place; and nothing that brings a deleted customer back.
+
+use clientele_flow::{Queue, Queues};
+use clientele_model::{Kept, Outcome, Part};
+
+use crate::actors::run;
+use crate::faulty::{Fault, Faulty, Port};
+use crate::history::{History, marks};
+use crate::provider::{ACME, Said, What};
+use crate::world::{World, assert_nothing_personal};
+
+use Outcome::{Applied, Ignored, Parked, Quarantined, Stale};
+
+fn batch() -> History {
+    let said = |id: &str, customer: &str, what| Said::new(id, customer, 1, what);
+    History::of_batch(&[
+        said("a", "ada", What::Updated),
+        said("x", "ada", What::Unreadable),
+        said("i", "ada", What::Ignored),
+        said("a2", "ada", What::Updated),
+        said("big", "cleo", What::TooBig),
+        said("b", "bob", What::Deleted),
+    ])
+}
+
+fn kept(world: &World<'_>, queue: Queue) -> Vec<Vec<Option<String>>> {
+    world.memory.messages(queue).iter().map(|message| marks(&message.body)).collect()
+}
+
+fn in_places(ids: [&str; 6]) -> Vec<Option<String>> {
+    ids.map(|id| (!id.is_empty()).then(|| id.to_owned())).into()
+}
+
+/// One message a queue, with the others' places empty; replayed, the events have the ranks that they would have had.
+#[test]
+fn only_what_failed_is_kept_in_its_place() {
+    let history = batch();
+    run(async {
+        let world = World::new(&history);
+        // The second call of the table: that of the second customer, or of the first one's second event.
+        let mut puts = 0;
+        let ports = Faulty::new(&world.memory, move |_, port| {
+            puts += usize::from(port == Port::Put);
+            (port == Port::Put && puts > 1).then_some(Fault::FailsBefore)
+        });
+        let outcomes = world.deliver(&ports, 0).await;
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Applied).count(), 1, "{outcomes:?}");
+        assert_eq!(kept(&world, Queue::Quarantine), [in_places(["", "x", "", "", "", ""])]);
+        let [parked] = &kept(&world, Queue::Inbox)[..] else { panic!("one message") };
+        assert_eq!(parked.iter().flatten().count(), 3);
+        world.settle_down().await;
+        world.assert_converged();
+    });
+}
+
+#[test]
+fn without_a_fault_only_what_is_not_understood_or_too_big_is_kept() {
+    let history = batch();
+    run(async {
+        let world = World::new(&history);
+        let outcomes = world.deliver(&world.prompt(), 0).await;
+        assert_eq!(outcomes, [Applied, Quarantined, Ignored, Applied, Quarantined, Applied]);
+        assert_eq!(kept(&world, Queue::Quarantine), [in_places(["", "x", "", "", "big", ""])]);
+        assert_eq!(kept(&world, Queue::Inbox), [] as [Vec<Option<String>>; 0]);
+    });
+}
+
+/// As long as the table is down, a kept delivery stays whole where it is; then what is not understood goes to quarantine
+/// once.
+#[test]
+fn a_replayed_batch_is_quarantined_once_and_last() {
+    let history = batch();
+    run(async {
+        let world = World::new(&history);
+        let whole = Kept::new(&ACME, &history.posts[0].verified, "why", Part::Whole).message();
+        world.memory.send(Queue::Inbox, ACME.name, &whole).await.unwrap();
+        let message = world.memory.messages(Queue::Inbox).pop().unwrap();
+        let down = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::Put);
+        for _ in 0..3 {
+            assert_eq!(world.replay(&down, &message).await, [Parked, Parked, Ignored, Parked, Parked, Parked]);
+            assert_eq!(world.memory.messages(Queue::Inbox), std::slice::from_ref(&message));
+            assert_eq!(kept(&world, Queue::Quarantine), [] as [Vec<Option<String>>; 0]);
+        }
+        let outcomes = world.replay(&world.prompt(), &message).await;
+        assert_eq!(outcomes, [Applied, Quarantined, Ignored, Applied, Quarantined, Applied]);
+        assert_eq!(kept(&world, Queue::Quarantine), [in_places(["", "x", "", "", "big", ""])]);
+        assert_eq!(kept(&world, Queue::Inbox), [] as [Vec<Option<String>>; 0]);
+    });
+}
+
+/// A parked and a quarantined copy of the customer, of before the delete and after it, settled in every order around
+/// it, the delete itself parked or not.
+#[test]
+fn delete_is_final() {
+    let said = |id: &str, version, what| Said::new(id, "ada", version, what);
+    let history = History::of_singles(&[
+        said("d", 2, What::Deleted),
+        said("older", 1, What::Updated),
+        said("newer", 3, What::Updated),
+        said("same", 2, What::Updated),
+    ]);
+    let pk = history.end.deleted.first().unwrap();
+    for order in 0..24 {
+        for delete_is_parked in [false, true] {
+            run(async {
+                let world = World::new(&history);
+                let ports = world.prompt();
+                let mut left = vec![0, 1, 2, 3];
+                let mut number = order;
+                let mut erased = false;
+                for size in (1..=4).rev() {
+                    let post = left.remove(number % size);
+                    number /= size;
+                    let outcomes = match post {
+                        0 if !delete_is_parked => world.deliver(&ports, 0).await,
+                        2 => {
+                            // As an operator redrives it.
+                            let verified = &history.posts[2].verified;
+                            let message = Kept::new(&ACME, verified, "not understood then", Part::Whole).message();
+                            world.memory.send(Queue::Inbox, ACME.name, &message).await.unwrap();
+                            let message = world.memory.messages(Queue::Inbox).pop().unwrap();
+                            world.replay(&ports, &message).await
+                        }
+                        post => {
+                            let message = world.park(post).await;
+                            world.replay(&ports, &message).await
+                        }
+                    };
+                    erased |= post == 0;
+                    if erased {
+                        assert_eq!(outcomes, [if post == 0 { Applied } else { Stale }]);
+                        assert_nothing_personal(&world.memory.items()[pk]);
+                    }
+                }
+                assert_eq!(world.memory.messages(Queue::Inbox), []);
+                world.settle_down().await;
+                world.assert_converged();
+            });
+        }
+    }
+}

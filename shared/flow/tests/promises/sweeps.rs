@@ -1,0 +1,138 @@
+//! Sweeps: bounded, resumable, patient, and good neighbours.
+
+use std::time::Duration;
+
+use clientele_flow::{Queue, SweepLimits, Swept};
+use jiff::SignedDuration;
+use tokio::time::Instant;
+
+use crate::actors::run;
+use crate::faulty::{Fault, Faulty, Port};
+use crate::history::History;
+use crate::provider::{ARRIVED, Said, What};
+use crate::world::{World, flow, later};
+
+fn ten_deletes() -> History {
+    let said = (0..10).map(|number| Said::new(&format!("d{number}"), &format!("c{number}"), 1, What::Deleted));
+    History::of_singles(&said.collect::<Vec<_>>())
+}
+
+async fn marked(history: &History) -> World<'_> {
+    let world = World::new(history);
+    for post in 0..history.posts.len() {
+        world.leave_marked(post).await;
+    }
+    world
+}
+
+fn limits(tombstones_max: usize, begin_within_ms: u64) -> SweepLimits {
+    let begin_by = Instant::now() + Duration::from_millis(begin_within_ms);
+    SweepLimits { begin_by, tombstones_max, grace: Duration::from_mins(1) }
+}
+
+fn swept(sent: usize, is_cut_short: bool) -> Swept {
+    Swept { sent, is_cut_short, ..Swept::default() }
+}
+
+#[test]
+fn a_sweep_is_bounded_and_the_next_goes_on() {
+    let history = ten_deletes();
+    run(async {
+        let world = marked(&history).await;
+        let ports = world.prompt();
+        for (expected, left) in [(swept(4, true), 6), (swept(4, true), 2), (swept(2, false), 0), (swept(0, false), 0)] {
+            assert_eq!(flow(&ports).sweep(later(), limits(4, 5_000)).await, expected);
+            assert_eq!(world.memory.messages(Queue::Cleanup).len(), 10 - left);
+        }
+        world.assert_converged();
+    });
+}
+
+/// Exactly as many as are allowed is not too many.
+#[test]
+fn a_sweep_that_just_fits_is_not_cut_short() {
+    let history = ten_deletes();
+    run(async {
+        let world = marked(&history).await;
+        assert_eq!(flow(&world.prompt()).sweep(later(), limits(10, 5_000)).await, swept(10, false));
+        world.assert_converged();
+    });
+}
+
+#[test]
+fn nothing_is_begun_when_time_is_up() {
+    let history = ten_deletes();
+    run(async {
+        let world = marked(&history).await;
+        assert_eq!(flow(&world.prompt()).sweep(later(), limits(10, 0)).await, swept(0, true));
+        assert_eq!(world.memory.messages(Queue::Cleanup), []);
+        // Each page takes a second: time is up in between, and what is begun ends.
+        let slow = Faulty::always(&world.memory, Fault::Late(Duration::from_secs(1)), |port| port == Port::Due);
+        let some = flow(&slow).sweep(later(), limits(10, 2_500)).await;
+        assert!(some.is_cut_short && (1..10).contains(&some.sent) && some.failed == 0, "{some:?}");
+        assert_eq!(world.memory.messages(Queue::Cleanup).len(), some.sent);
+    });
+}
+
+/// Who wrote a tombstone is still at it: its mark is left alone for a minute.
+#[test]
+fn young_marks_are_left() {
+    let history = ten_deletes();
+    run(async {
+        let world = marked(&history).await;
+        let ports = world.prompt();
+        for (seconds, sent) in [(0, 0), (59, 0), (60, 10)] {
+            let now = ARRIVED + SignedDuration::from_secs(seconds);
+            assert_eq!(flow(&ports).sweep(now, limits(10, 5_000)).await, swept(sent, false), "after {seconds} s");
+        }
+    });
+}
+
+/// A message that cannot be sent, a tombstone that cannot be read, a mark that cannot be cleared: the others are swept.
+#[test]
+fn a_failure_holds_up_nobody() {
+    let history = ten_deletes();
+    for failing in [Port::Send(Queue::Cleanup), Port::Standing, Port::Clear] {
+        run(async {
+            let world = marked(&history).await;
+            let mut calls = 0;
+            let ports = Faulty::new(&world.memory, move |_, port| {
+                calls += usize::from(port == failing);
+                (port == failing && calls == 3).then_some(Fault::FailsBefore)
+            });
+            let some = flow(&ports).sweep(later(), limits(10, 5_000)).await;
+            assert_eq!((some.sent, some.failed, some.is_cut_short), (9, 1, false), "{failing:?}");
+            assert!(some.error.unwrap().contains("down"));
+            let rest = flow(&world.prompt()).sweep(later(), limits(10, 5_000)).await;
+            assert_eq!((rest.sent, rest.failed), (1, 0), "{failing:?}");
+            world.assert_converged();
+        });
+    }
+}
+
+/// When the table cannot be searched that is told, and nothing else happens.
+#[test]
+fn an_index_that_cannot_be_read_is_a_failure() {
+    let history = ten_deletes();
+    run(async {
+        let world = marked(&history).await;
+        let ports = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::Due);
+        let none = flow(&ports).sweep(later(), limits(10, 5_000)).await;
+        assert_eq!((none.sent, none.failed), (0, 1));
+    });
+}
+
+/// Two at once send some twice, and lose none.
+#[test]
+fn two_at_once_are_safe() {
+    let history = ten_deletes();
+    run(async {
+        let world = marked(&history).await;
+        let (one, other) = (Faulty::sound(&world.memory), Faulty::sound(&world.memory));
+        let (one, other) = (flow(&one), flow(&other));
+        let both = tokio::join!(one.sweep(later(), limits(10, 5_000)), other.sweep(later(), limits(10, 5_000)));
+        assert_eq!((both.0.failed, both.1.failed), (0, 0));
+        assert!(world.memory.messages(Queue::Cleanup).len() >= 10);
+        world.assert_converged();
+    });
+}
