@@ -145,3 +145,36 @@ fn the_map_names_every_member() {
         assert!(map.contains(folder), "ARCHITECTURE.md does not name {folder}");
     }
 }
+
+/// A promise that no test holds is a hope: every test that the pages name is there.
+#[test]
+fn every_test_that_is_named_is_there() {
+    let sources: String =
+        ["tests", "shared", "functions"].into_iter().flat_map(|folder| rust_files(&root(folder))).collect();
+    for page in ["docs/reliability.md", "docs/privacy.md", "ARCHITECTURE.md"] {
+        let text = std::fs::read_to_string(root(page)).unwrap();
+        let rows = text.lines().filter(|line| line.starts_with("| ") || page != "ARCHITECTURE.md");
+        let last = |row: &str| row.trim_end_matches(" |").rsplit("| ").next().unwrap_or_default().to_owned();
+        let names: Vec<_> = rows.map(last).collect();
+        let is_name =
+            |word: &&str| word.len() > 15 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let names = names.iter().flat_map(|row| row.split('`').skip(1).step_by(2)).filter(is_name);
+        let mut counted = 0;
+        for name in names.filter(|name| name.contains('_')) {
+            assert!(sources.contains(&format!("fn {name}")), "{page} names {name}, which is no test");
+            counted += 1;
+        }
+        assert!(counted > 0, "{page}");
+    }
+}
+
+/// The text of every Rust file below a folder.
+fn rust_files(folder: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.flat_map(|path| match (path.is_dir(), path.extension().is_some_and(|it| it == "rs")) {
+        (true, _) => rust_files(&path),
+        (false, true) => vec![std::fs::read_to_string(&path).unwrap()],
+        (false, false) => vec![],
+    });
+    texts.collect()
+}
