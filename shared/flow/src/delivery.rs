@@ -77,10 +77,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         let kept = keep.map(|(outcome, queue)| self.keep(provider, verified, &settled, outcome, queue, budget));
         for ((outcome, _), kept) in keep.into_iter().zip(join_all(kept).await) {
             if let Err(why) = kept {
-                for lost in settled.iter_mut().filter(|event| event.outcome == outcome) {
-                    let before = lost.reason.take().unwrap_or_default();
-                    (lost.outcome, lost.reason) = (Outcome::Unavailable, Some(format!("{before}; {why}")));
-                }
+                not_kept(&mut settled, outcome, &why);
             }
         }
         settled
@@ -99,10 +96,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         }
         let (outcome, queue) = (Outcome::Quarantined, Queue::Quarantine);
         if let Err(why) = self.keep(provider, verified, &settled, outcome, queue, budget).await {
-            for event in settled.iter_mut().filter(|event| event.outcome == outcome) {
-                let before = event.reason.take().unwrap_or_default();
-                (event.outcome, event.reason) = (Outcome::Unavailable, Some(format!("{before}; {why}")));
-            }
+            not_kept(&mut settled, outcome, &why);
         }
         settled
     }
@@ -153,6 +147,14 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             Ok(sent) => sent.map_err(|error| error.to_string()),
             Err(_) => Err(format!("the {} queue did not answer in time", queue.name())),
         }
+    }
+}
+
+/// Those events were neither settled nor kept.
+fn not_kept(settled: &mut [Settled], outcome: Outcome, why: &str) {
+    for event in settled.iter_mut().filter(|event| event.outcome == outcome) {
+        let before = event.reason.take().unwrap_or_default();
+        (event.outcome, event.reason) = (Outcome::Unavailable, Some(format!("{before}; {why}")));
     }
 }
 

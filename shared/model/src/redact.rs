@@ -52,10 +52,11 @@ impl Credentials {
         self.begin_like.iter().any(start)
     }
 
-    /// Whether the text in quotes is one of their names, letters written as escapes included.
+    /// Whether the text in quotes is one of their names, letters written as escapes included. With escapes that cannot be
+    /// read it may be.
     fn is_token(&self, token: &str) -> bool {
-        serde_json::from_str::<String>(token)
-            .map_or_else(|_| self.is_name(token.trim_matches('"')), |name| self.is_name(&name))
+        let name = serde_json::from_str::<String>(token);
+        name.map_or_else(|_| token.contains('\\') || self.is_name(token.trim_matches('"')), |name| self.is_name(&name))
     }
 }
 
@@ -121,6 +122,7 @@ mod tests {
     #[case(r#"{"edit_token":[1,[2]]]]"#, r#"{"edit_token":null]]"#)]
     #[case(r#"[{"otp":924117},3"#, r#"[{"otp":null},3"#)]
     #[case(r#"{"\u006ftp":"924117"}"#, r#"{"\u006ftp":null}"#)]
+    #[case(r#"{"\u006ftp\x":"924117"}"#, r#"{"\u006ftp\x":null}"#)]
     #[case(r#"{"a":"otp","b":"c"}"#, r#"{"a":"otp","b":"c"}"#)]
     #[case(r#"{"otp":"924"#, r#"{"otp":null"#)]
     #[case(r#"{"otp"#, r#"{"otp"#)]

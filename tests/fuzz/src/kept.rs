@@ -4,7 +4,7 @@ use clientele_model::{Credentials, Kept, Part, Provider, Translated, Translation
 use serde_json::Value;
 
 use crate::item::is_sendable;
-use crate::translate::{delivered, shown, translated};
+use crate::translate::{delivered, shown};
 
 /// A value that no input has by chance.
 const CANARY: &str = "9c1dCANARY44e2";
@@ -23,17 +23,18 @@ pub(crate) fn check_parts(provider: &Provider, verified: &Verified, translations
     let body: Option<Value> = serde_json::from_slice(verified.body()).ok();
     let events = provider.dialect.batch.and_then(|name| body.as_ref()?.get(name)?.as_array());
     let Some(events) = events else {
-        let again = there_and_back(provider, verified, Part::Events(&[0]));
-        // Half a surrogate pair makes a body that the check here cannot read.
+        // What is no batch for the check here may be one for the code: half a surrogate pair is enough.
         if provider.dialect.batch.is_none() {
-            assert_same(provider, verified, &again, translations);
+            let [whole, part] =
+                [Part::Whole, Part::Events(&[1])].map(|part| Kept::new(provider, verified, "why", part));
+            assert!(whole == part, "kept otherwise: {}", shown(verified.body()));
         }
         return;
     };
     assert_eq!(events.len(), translations.len(), "an event is lost: {}", shown(verified.body()));
     for place in 0..events.len().min(8) {
         let again = there_and_back(provider, verified, Part::Events(&[place]));
-        let parts = translated(provider, &again);
+        let parts = (provider.translate)(&again);
         assert_eq!(parts.len(), translations.len());
         for (at, part) in parts.iter().enumerate() {
             let is_right = if at == place { *part == translations[at] } else { *part == Ok(Translated::Blank) };
@@ -57,19 +58,19 @@ pub(crate) fn check_credentials(provider: &Provider, body: &[u8]) {
     let field = &fields[body.len() % fields.len()];
     let Some(place) = places.get(body.len() / fields.len() % places.len().max(1)) else { return };
     let mut with_canary = [&body[..*place], field.as_bytes(), &body[*place..]].concat();
-    check_message(provider, &with_canary);
+    check_credential(provider, &with_canary);
     // Cut off behind it.
     with_canary.truncate(place + field.len() + body.len() % 64);
-    check_message(provider, &with_canary);
+    check_credential(provider, &with_canary);
 }
 
-fn check_message(provider: &Provider, body: &[u8]) {
+fn check_credential(provider: &Provider, body: &[u8]) {
     let verified = delivered(body);
     let kept = Kept::new(provider, &verified, "why", Part::Whole);
-    let again = kept.clone().open().unwrap();
+    let (message, again) = (kept.message(), kept.open().unwrap());
+    assert_same(provider, &verified, &again, &(provider.translate)(&verified));
     let is_without = |text: &str| !text.contains(CANARY);
-    if is_without(&kept.message()) && is_without(&shown(again.body())) {
-        assert_same(provider, &verified, &again, &translated(provider, &verified));
+    if is_without(&message) && is_without(&shown(again.body())) {
         return;
     }
     // What the customer's own fields are called is the customer's business.
@@ -123,5 +124,5 @@ fn assert_same(provider: &Provider, before: &Verified, after: &Verified, transla
     if provider.credentials != Credentials::NONE && translations == [Err(Untranslatable::NotJson)] {
         return;
     }
-    assert!(translated(provider, after) == translations, "understood otherwise: {}", shown(before.body()));
+    assert!((provider.translate)(after) == translations, "understood otherwise: {}", shown(before.body()));
 }

@@ -1,6 +1,6 @@
 //! Any body is understood in the same way each time, now and after it was kept.
 
-use clientele_model::{Provider, Scheme, Secrets, TokenPlace, Translated, Translation, Verified, verify};
+use clientele_model::{Provider, Scheme, Secrets, TokenPlace, Translated, Verified, verify};
 use serde_json::Value;
 
 use crate::attempt::{Attempt, NOW, TOLERANCE};
@@ -15,36 +15,31 @@ pub(crate) fn check(provider: &Provider, input: &[u8]) {
 }
 
 fn check_body(provider: &Provider, body: &[u8]) {
-    for verified in deliveries(provider, body) {
-        let translations = translated(provider, &verified);
-        for translation in &translations {
-            if let Ok(Translated::Event(event)) = translation {
-                item::check(event, verified.received_at());
-                assert_eq!(event.key().provider(), provider.name);
-            }
+    let verified = delivery(provider, body);
+    let translations = (provider.translate)(&verified);
+    assert!(translations == (provider.translate)(&verified), "understood differently: {}", shown(body));
+    for translation in &translations {
+        if let Ok(Translated::Event(event)) = translation {
+            item::check(event, verified.received_at());
+            assert_eq!(event.key().provider(), provider.name);
         }
-        kept::check_whole(provider, &verified, &translations);
-        kept::check_parts(provider, &verified, &translations);
     }
+    kept::check_whole(provider, &verified, &translations);
+    kept::check_parts(provider, &verified, &translations);
     kept::check_credentials(provider, body);
 }
 
-/// The translations of a delivery, asked for twice.
-pub(crate) fn translated(provider: &Provider, verified: &Verified) -> Vec<Translation> {
-    let translations = (provider.translate)(verified);
-    assert!(translations == (provider.translate)(verified), "translated differently: {}", shown(verified.body()));
-    translations
-}
-
-/// Verified deliveries of a body: without an id, and where the provider knows a message by its id, with some.
-fn deliveries(provider: &Provider, body: &[u8]) -> Vec<Verified> {
-    let mut deliveries = vec![delivered(body)];
-    if (provider.scheme)(None) == Ok(Scheme::Svix) {
-        let beginning: String = String::from_utf8_lossy(body).replace('.', "").chars().take(27).collect();
-        let ids = ["msg_3MJq19vDYZD2czTs2dtq2pSWa0t".to_owned(), format!("msg_{beginning}")];
-        deliveries.extend(ids.map(|id| with_id(body, &id)));
+/// A verified delivery of a body; where the provider knows a message by its id, with one or without.
+fn delivery(provider: &Provider, body: &[u8]) -> Verified {
+    match body.len() % 3 {
+        _ if (provider.scheme)(None) != Ok(Scheme::Svix) => delivered(body),
+        0 => delivered(body),
+        1 => with_id(body, "msg_3MJq19vDYZD2czTs2dtq2pSWa0t"),
+        _ => {
+            let beginning: String = String::from_utf8_lossy(body).chars().filter(|c| *c != '.').take(27).collect();
+            with_id(body, &format!("msg_{beginning}"))
+        }
     }
-    deliveries
 }
 
 pub(crate) fn delivered(body: &[u8]) -> Verified {

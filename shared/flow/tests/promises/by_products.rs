@@ -1,15 +1,16 @@
 //! What is kept: only what failed, in its place; and nothing that brings a deleted customer back.
 
-use clientele_flow::{Queue, Queues};
+use clientele_flow::{Budget, Queue, Queues};
 use clientele_model::{Kept, Outcome, Part};
+use tokio::time::Instant;
 
 use crate::actors::run;
 use crate::faulty::{Fault, Faulty, Port};
 use crate::history::{History, marks};
 use crate::provider::{ACME, Said, What};
-use crate::world::{World, assert_nothing_personal};
+use crate::world::{World, assert_nothing_personal, flow};
 
-use Outcome::{Applied, Ignored, Parked, Quarantined, Stale};
+use Outcome::{Applied, Duplicate, Ignored, Parked, Quarantined, Stale, Unavailable};
 
 fn batch() -> History {
     let said = |id: &str, customer: &str, what| Said::new(id, customer, 1, what);
@@ -88,6 +89,25 @@ fn a_replayed_batch_is_quarantined_once_and_last() {
     });
 }
 
+/// What is not understood, and cannot be put into quarantine either, stays on the inbox with its message.
+#[test]
+fn a_replay_that_cannot_quarantine_leaves_the_message() {
+    let history = batch();
+    run(async {
+        let world = World::new(&history);
+        let whole = Kept::new(&ACME, &history.posts[0].verified, "why", Part::Whole).message();
+        world.memory.send(Queue::Inbox, ACME.name, &whole).await.unwrap();
+        let message = world.memory.messages(Queue::Inbox).pop().unwrap();
+        let down = |port| port == Port::Send(Queue::Quarantine);
+        let down = Faulty::always(&world.memory, Fault::FailsBefore, down);
+        let outcomes = world.replay(&down, &message).await;
+        assert_eq!(outcomes, [Applied, Unavailable, Ignored, Applied, Unavailable, Applied]);
+        assert_eq!(world.memory.messages(Queue::Inbox), [message]);
+        world.settle_down().await;
+        world.assert_converged();
+    });
+}
+
 /// A parked and a quarantined copy of the customer, of before the delete and after it, settled in every order around
 /// it, the delete itself parked or not.
 #[test]
@@ -138,4 +158,36 @@ fn delete_is_final() {
             });
         }
     }
+}
+
+/// The units of all writes of an event, as far as the table tells them.
+#[test]
+fn what_an_event_costs_is_told() {
+    let said = |id: &str, version, what| Said::new(id, "ada", version, what);
+    let history =
+        History::of_singles(&[said("u", 1, What::Updated), said("u2", 0, What::Updated), said("d", 2, What::Deleted)]);
+    run(async {
+        let world = World::new(&history);
+        let ports = world.prompt();
+        let mut units = vec![];
+        for post in [0, 0, 1, 2, 2] {
+            let budget = Budget::of_delivery(Instant::now());
+            let settled = flow(&ports).receive(&ACME, &history.posts[post].verified, budget).await;
+            units.push((settled[0].outcome, settled[0].write_units));
+        }
+        let none = None::<f64>;
+        let expected =
+            [(Applied, Some(1.0)), (Duplicate, none), (Stale, none), (Applied, Some(2.0)), (Duplicate, none)];
+        assert_eq!(units, expected);
+        // The mark stays: only the tombstone was written.
+        let world = World::new(&history);
+        let ports = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::Clear);
+        let budget = Budget::of_delivery(Instant::now());
+        let settled = flow(&ports).receive(&ACME, &history.posts[2].verified, budget).await;
+        assert_eq!(settled[0].write_units, Some(1.0));
+        assert_eq!(settled[0].warning.as_deref(), Some("cleanup mark not cleared: the table cannot be used: down"));
+        // Sent already, and not cleared: the next one clears it.
+        let settled = flow(&world.prompt()).receive(&ACME, &history.posts[2].verified, budget).await;
+        assert_eq!((settled[0].outcome, settled[0].write_units), (Duplicate, Some(1.0)));
+    });
 }
