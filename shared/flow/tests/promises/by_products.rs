@@ -191,3 +191,30 @@ fn what_an_event_costs_is_told() {
         assert_eq!((settled[0].outcome, settled[0].write_units), (Duplicate, Some(1.0)));
     });
 }
+
+/// An operator reads why: each reason once, however many events have it.
+#[test]
+fn a_kept_message_says_why() {
+    let said = |id: &str, what| Said::new(id, id, 1, what);
+    let history = History::of_batch(&[
+        said("x", What::Unreadable),
+        said("big", What::TooBig),
+        said("y", What::Unreadable),
+        said("a", What::Updated),
+    ]);
+    run(async {
+        let world = World::new(&history);
+        let down = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::Put);
+        world.deliver(&down, 0).await;
+        let reason = |queue| Kept::read(&world.memory.messages(queue).pop().unwrap().body).unwrap().reason;
+        let unreadable = "a known type is missing or unreadable";
+        assert_eq!(reason(Queue::Quarantine), unreadable);
+        assert_eq!(reason(Queue::Inbox), "the table cannot be used: down");
+        world.deliver(&world.prompt(), 0).await;
+        let both = reason(Queue::Quarantine);
+        assert_eq!(
+            both.strip_prefix(unreadable).and_then(|rest| rest.split_once(": ")).map(|(what, _)| what),
+            Some("; the table cannot hold the item")
+        );
+    });
+}
