@@ -120,7 +120,7 @@ async fn deliveries_by_the_thousand() {
     while let Some(status) = answers.next().await {
         let answered: &mut usize = statuses.entry(status).or_default();
         *answered += 1;
-        if *answered % number.div_ceil(10) == 0 {
+        if answered.is_multiple_of(number.div_ceil(10)) {
             memory.push(memory_mb());
         }
     }

@@ -46,7 +46,7 @@ async fn what_is_quarantined_can_be_redriven() {
     let newer = send(&stack, &kept("plain", &body(said(3_000, 3, What::Updated)))).await;
     send(&stack, &kept("plain", &body(said(1_000, 1, What::Created)))).await;
     send(&stack, &kept("plain", current["body"].as_str().unwrap())).await;
-    let never = send(&stack, &kept("plain", r#"{"type":"customer.customer_updated","id":"e"}"#)).await;
+    let unreadable = send(&stack, &kept("plain", r#"{"type":"customer.customer_updated","id":"e"}"#)).await;
     let poison = send(&stack, "none of ours").await;
 
     for _ in 0..2 {
@@ -84,7 +84,7 @@ async fn what_is_quarantined_can_be_redriven() {
     let mut left: Vec<_> =
         listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
     left.sort_by_key(ToString::to_string);
-    let mut should = [json!(never), json!(poison)];
+    let mut should = [json!(unreadable), json!(poison)];
     should.sort_by_key(ToString::to_string);
     assert_eq!(left, should);
 }

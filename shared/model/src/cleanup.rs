@@ -85,3 +85,16 @@ fn each_once<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut seen = HashSet::new();
     values.filter(|value| seen.insert(*value)).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The message attribute is what the body says.
+    #[test]
+    fn the_type_has_one_name() {
+        let kind = CleanupType::CustomerDeleted;
+        assert_eq!(kind.name(), "customer.deleted");
+        assert_eq!(serde_json::to_string(&kind).unwrap(), "\"customer.deleted\"");
+    }
+}

@@ -375,6 +375,53 @@ mod tests {
         assert_eq!(customer.name().as_deref(), name);
     }
 
+    #[rstest]
+    #[case(Profile::default(), json!({}))]
+    #[case(Profile { title: Some("Dr".into()), ..Profile::default() }, json!({"title": "Dr"}))]
+    #[case(Profile { title: Some(String::new()), ..Profile::default() }, json!({"title": ""}))]
+    #[case(Profile { emails: vec![email("a", None)], ..Profile::default() }, json!({"emails": [{"email": "a"}]}))]
+    #[case(Profile { groups: vec![Group::default()], ..Profile::default() }, json!({"groups": [{}]}))]
+    #[case(Profile { spam: Some(Spam::default()), ..Profile::default() }, json!({"spam": {}}))]
+    fn what_is_empty_is_absent(#[case] profile: Profile, #[case] written: Value) {
+        assert_eq!(serde_json::to_value(&profile).unwrap(), written);
+        assert!(serde_json::from_value::<Profile>(written).unwrap() == profile);
+    }
+
+    #[test]
+    fn the_only_email_is_the_primary_one() {
+        assert_eq!(
+            serde_json::to_value(Email::only("A@x.y".into())).unwrap(),
+            json!({"email": "A@x.y", "primary": true})
+        );
+    }
+
+    #[rstest]
+    #[case(json!({}), None)]
+    #[case(json!({"country": "GB"}), Some(json!({"country": "GB"})))]
+    #[case(json!({"line1": "1", "country": "GB"}), Some(json!({"line1": "1", "country": "GB"})))]
+    fn an_address_if_it_says_anything(#[case] address: Value, #[case] kept: Option<Value>) {
+        let address: Address = serde_json::from_value(address).unwrap();
+        assert_eq!(address.if_any().map(|address| json!(address)), kept);
+    }
+
+    #[rstest]
+    #[case(json!({}), None)]
+    #[case(json!({"marked_at": "2026-01-02T03:04:05Z"}), Some(json!({"marked_at": "2026-01-02T03:04:05Z"})))]
+    #[case(json!({"marked_by": {"id": "u"}}), Some(json!({"marked_by": {"id": "u"}})))]
+    fn a_mark_as_spam_if_there_is_one(#[case] spam: Value, #[case] kept: Option<Value>) {
+        let spam: Spam = serde_json::from_value(spam).unwrap();
+        assert_eq!(spam.if_any().map(|spam| json!(spam)), kept);
+    }
+
+    #[rstest]
+    #[case(json!({}), None)]
+    #[case(json!({"type": "user"}), Some(json!({"type": "user"})))]
+    #[case(json!({"id": "u"}), Some(json!({"id": "u"})))]
+    fn an_actor_if_anything_is_known(#[case] actor: Value, #[case] kept: Option<Value>) {
+        let actor: Actor = serde_json::from_value(actor).unwrap();
+        assert_eq!(actor.if_any().map(|actor| json!(actor)), kept);
+    }
+
     #[test]
     fn debug_prints_nothing_personal() {
         let customer = Customer { primary_email: Some("ada@example.com".into()), ..Customer::default() };

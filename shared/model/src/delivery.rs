@@ -119,6 +119,8 @@ mod tests {
     #[case("123456", false, 5, Err(Rejected::TooLarge))]
     #[case("12345678", false, 5, Err(Rejected::TooLarge))]
     #[case("MTIzNDU=", true, 5, Ok(b"12345".to_vec()))]
+    // Eight characters, of which two are padding: no more than is allowed.
+    #[case("MTIzNA==", true, 4, Ok(b"1234".to_vec()))]
     #[case("MTIzNDU2", true, 5, Err(Rejected::TooLarge))]
     #[case("gICA", true, 5, Ok(vec![0x80; 3]))]
     #[case("MTIzNDU", true, 5, Err(Rejected::NotBase64))]

@@ -331,6 +331,70 @@ mod tests {
         assert_eq!(Value::Object(fields.rest()), json!({"l": [{}, 2, {"b": 4}, {"b": null}]}));
     }
 
+    /// A later element that is taken whole does not make up for an earlier one that is not.
+    #[test]
+    fn lists_keep_what_is_left_of_any_element() {
+        let mut fields = fields(&json!({"l": [{"a": "1", "b": 2}, {"a": "3"}]}));
+        assert_eq!(fields.list("l", |element| element.text("a")), ["1", "3"]);
+        assert_eq!(Value::Object(fields.rest()), json!({"l": [{"b": 2}, {}]}));
+    }
+
+    #[rstest]
+    #[case(json!(true), Some(true), None)]
+    #[case(json!(false), Some(false), None)]
+    #[case(json!(null), None, None)]
+    #[case(json!("true"), None, Some(json!("true")))]
+    #[case(json!(1), None, Some(json!(1)))]
+    fn flags(#[case] value: Value, #[case] taken: Option<bool>, #[case] left: Option<Value>) {
+        let mut fields = fields(&json!({ "f": value }));
+        assert_eq!(fields.flag("f"), taken);
+        assert_eq!(fields.rest().get("f"), left.as_ref());
+    }
+
+    /// But for what the table cannot hold: there, a number is text.
+    #[rstest]
+    #[case("7", Some(json!(7)))]
+    #[case("[{\"a\":null}]", Some(json!([{"a": null}])))]
+    #[case("{\"n\":1e400}", Some(json!({"n": "1e+400"})))]
+    #[case("false", Some(json!(false)))]
+    #[case("null", None)]
+    #[case("[]", None)]
+    fn anything_is_taken_as_it_was_sent(#[case] value: &str, #[case] taken: Option<Value>) {
+        let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
+        assert_eq!(fields.any("f"), taken);
+        assert!(!fields.contains("f"));
+    }
+
+    #[rstest]
+    #[case(json!({"a": [1]}), Some(json!({"a": [1]})), None)]
+    #[case(json!({}), Some(json!({})), None)]
+    #[case(json!(null), None, None)]
+    #[case(json!([1]), None, Some(json!([1])))]
+    fn objects_taken_whole(#[case] value: Value, #[case] taken: Option<Value>, #[case] left: Option<Value>) {
+        let mut fields = fields(&json!({ "f": value }));
+        assert_eq!(fields.take_object("f").map(|object| Value::Object(object.rest())), taken);
+        assert_eq!(fields.rest().get("f"), left.as_ref());
+    }
+
+    #[rstest]
+    #[case(json!([1, {"a": "b"}]), Some(json!([1, {"a": "b"}])), None)]
+    #[case(json!([]), Some(json!([])), None)]
+    #[case(json!(null), None, None)]
+    #[case(json!({"a": 1}), None, Some(json!({"a": 1})))]
+    fn lists_taken_whole(#[case] value: Value, #[case] taken: Option<Value>, #[case] left: Option<Value>) {
+        let mut fields = fields(&json!({ "f": value }));
+        assert_eq!(fields.take_list("f").map(Value::Array), taken);
+        assert_eq!(fields.rest().get("f"), left.as_ref());
+    }
+
+    #[rstest]
+    #[case(json!({"a": 1}), Ok(json!({"a": 1})))]
+    #[case(json!([{"a": 1}]), Err(Untranslatable::WrongType("an event")))]
+    #[case(json!(null), Err(Untranslatable::WrongType("an event")))]
+    fn an_event_is_an_object(#[case] event: Value, #[case] fields: Result<Value, Untranslatable>) {
+        assert_eq!(Fields::try_from(event).map(|fields| Value::Object(fields.rest())), fields);
+    }
+
     #[test]
     fn what_is_taken_whole_is_gone() {
         let mut fields = fields(&json!({"l": [{"a": "1"}], "o": {"a": "1"}, "e": [], "n": null, "x": "y"}));
@@ -383,6 +447,10 @@ mod tests {
     #[case(r#"{"a":{"b":{"c":"x"}}}"#, None)]
     #[case(r#"{"a":"x"}"#, None)]
     #[case(r#"{"a":["b","x"]}"#, None)]
+    // Of fields of one name the last counts, whatever the others are.
+    #[case(r#"{"a":["b",["c"]],"a":{"b":"x"}}"#, Some("x"))]
+    #[case(r#"{"a":true,"a":{"b":"x"}}"#, Some("x"))]
+    #[case(r#"{"a":{"b":"x"},"a":null}"#, None)]
     #[case(r#"{"a":{"b":"x"}} trailing"#, None)]
     #[case(r#"{"a":{"b":"x"}"#, None)]
     #[case(r#""x""#, None)]

@@ -135,6 +135,7 @@ fn hexadecimal(text: &str, width: usize) -> Result<u64, RankError> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rstest::rstest;
 
     prop_compose! {
         fn any_rank()(
@@ -180,6 +181,40 @@ mod tests {
             if let Ok(rank) = text.parse::<Rank>() {
                 prop_assert_eq!(rank.to_string(), text);
             }
+        }
+    }
+
+    #[rstest]
+    #[case("0.8000000000000000.0.8000000000000000.00000000.", true)]
+    #[case("1.ffffffffffffffff.1.0000000000000000.ffffffff.e.1", true)]
+    #[case("2.8000000000000000.0.8000000000000000.00000000.e", false)]
+    #[case(".8000000000000000.0.8000000000000000.00000000.e", false)]
+    #[case("0.800000000000000.0.8000000000000000.00000000.e", false)]
+    #[case("0.08000000000000000.0.8000000000000000.00000000.e", false)]
+    #[case("0.800000000000000A.0.8000000000000000.00000000.e", false)]
+    #[case("0.+800000000000000.0.8000000000000000.00000000.e", false)]
+    #[case("0.8000000000000000.2.8000000000000000.00000000.e", false)]
+    #[case("0.8000000000000000.0.8000000000000000.0000000.e", false)]
+    #[case("0.8000000000000000.0.8000000000000000.000000000.e", false)]
+    #[case("0.8000000000000000.0.8000000000000000.00000000", false)]
+    #[case("", false)]
+    fn only_what_was_encoded_decodes(#[case] text: &str, #[case] is_rank: bool) {
+        let rank = text.parse::<Rank>();
+        assert_eq!(rank.map(|rank| rank.to_string()), if is_rank { Ok(text.to_owned()) } else { Err(RankError) });
+    }
+
+    /// Only a string can name a moment that no calendar has: it is told as the number.
+    #[rstest]
+    #[case("8000000000000000", "1970-01-01T00:00:00Z", Some(Timestamp::UNIX_EPOCH))]
+    #[case("7fffffffffffffff", "1969-12-31T23:59:59.999999Z", Some(Timestamp::constant(0, -1_000)))]
+    #[case("ffffffffffffffff", "9223372036854775807", None)]
+    #[case("0000000000000000", "-9223372036854775808", None)]
+    fn moments(#[case] encoded: &str, #[case] written: &str, #[case] moment: Option<Timestamp>) {
+        let rank: Rank = format!("0.{encoded}.0.{encoded}.00000000.e").parse().unwrap();
+        assert_eq!((rank.version.to_string().as_str(), rank.version.timestamp()), (written, moment));
+        assert_eq!(rank.sequence, Sequence { raised: rank.version, place: 0 });
+        if let Some(moment) = moment {
+            assert_eq!(rank.sequence, Sequence::at(Time(moment)));
         }
     }
 

@@ -290,3 +290,53 @@ fn fresh(proof: Proof, now: Timestamp, tolerance: Duration) -> Result<Proof, Rej
         _ => Ok(proof),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn hmac_in(header: &'static str, encoding: Encoding) -> Scheme {
+        Scheme::Hmac { header: header.into(), encoding, signed_time: SignedTime::None }
+    }
+
+    #[rstest]
+    #[case("hmac-sha256-hex:X-Signature", Some(hmac_in("X-Signature", Encoding::Hex)))]
+    #[case("hmac-sha256-base64:x_signature-2", Some(hmac_in("x_signature-2", Encoding::Base64)))]
+    #[case("token:x-api-key", Some(Scheme::Token(TokenPlace::Header("x-api-key".into()))))]
+    #[case("token:_", Some(Scheme::Token(TokenPlace::Header("_".into()))))]
+    #[case("token:", None)]
+    #[case("token", None)]
+    #[case("", None)]
+    #[case(":x-api-key", None)]
+    #[case("svix:x-api-key", None)]
+    #[case("TOKEN:x-api-key", None)]
+    #[case("token:x api key", None)]
+    #[case("token:x:y", None)]
+    #[case("token:é", None)]
+    #[case("hmac-sha512-hex:x-signature", None)]
+    fn schemes_of_a_setting(#[case] setting: &str, #[case] scheme: Option<Scheme>) {
+        assert_eq!(Scheme::in_header(setting), scheme);
+    }
+
+    #[rstest]
+    #[case(Rejected::TooLarge, "too_large", Outcome::TooLarge, false)]
+    #[case(Rejected::NotBase64, "not_base64", Outcome::Rejected, false)]
+    #[case(Rejected::NoSecret, "no_secret", Outcome::Rejected, true)]
+    #[case(Rejected::ProofMissing, "proof_missing", Outcome::Rejected, false)]
+    #[case(Rejected::ProofRepeated, "proof_repeated", Outcome::Rejected, false)]
+    #[case(Rejected::ProofMalformed, "proof_malformed", Outcome::Rejected, false)]
+    #[case(Rejected::Mismatch, "mismatch", Outcome::Rejected, true)]
+    #[case(Rejected::TimeUnreadable, "time_unreadable", Outcome::Rejected, false)]
+    #[case(Rejected::TooOld, "too_old", Outcome::Rejected, false)]
+    #[case(Rejected::TooNew, "too_new", Outcome::Rejected, false)]
+    fn refusals(
+        #[case] reason: Rejected,
+        #[case] name: &str,
+        #[case] outcome: Outcome,
+        #[case] is_about_secrets: bool,
+    ) {
+        assert_eq!((reason.name(), reason.outcome()), (name, outcome));
+        assert_eq!(reason.is_about_secrets(), is_about_secrets);
+    }
+}

@@ -86,11 +86,12 @@ mod tests {
     #[case(31, true)]
     #[case(32, false)]
     fn nesting(#[case] levels: usize, #[case] held: bool) {
-        let mut value = Value::Null;
+        let (mut lists, mut maps) = (Value::Null, Value::Null);
         for _ in 0..levels {
-            value = Value::Array(vec![value]);
+            lists = serde_json::json!([lists]);
+            maps = serde_json::json!({ "a": maps });
         }
-        assert_eq!(holds(&value, 0), held);
+        assert_eq!((holds(&lists, 0), holds(&maps, 0)), (held, held));
     }
 
     #[test]

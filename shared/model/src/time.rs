@@ -86,5 +86,16 @@ mod tests {
         let time: Time = text.parse().unwrap();
         assert_eq!(time.to_string(), written);
         assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{written}\""));
+        assert_eq!(serde_json::from_str::<Time>(&format!("\"{text}\"")).unwrap(), time);
+    }
+
+    #[rstest]
+    #[case("2026-02-09T08:42:08.123999999Z", "2026-02-09T08:42:08.123Z")]
+    #[case("2026-02-09T08:42:08.123Z", "2026-02-09T08:42:08.123Z")]
+    #[case("2026-02-09T08:42:08.000999Z", "2026-02-09T08:42:08Z")]
+    fn arrival_is_in_milliseconds(#[case] now: &str, #[case] arrival: &str) {
+        let now: Timestamp = now.parse().unwrap();
+        assert_eq!(Time::of_arrival(now).to_string(), arrival);
+        assert_eq!(Time::from(now), Time(now));
     }
 }

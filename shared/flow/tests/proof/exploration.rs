@@ -1,8 +1,14 @@
 //! The search through every interleaving of a few actors at their awaits, and the death of each of them everywhere.
 //!
-//! Futures cannot be copied: an execution is a list of choices, made again from the start each time. What an actor does
-//! next depends on nothing but what it was told and how often it was polled. So where two lists of choices end in the
-//! same state of the actors, the table and the queues, the same can follow, and is looked at once.
+//! Futures cannot be copied: an execution is a list of choices, made again from the start each time. What is sure to
+//! come to the same is looked at once:
+//!
+//! - What an actor does next depends on nothing but what it was told and how often it was polled. So where two lists of
+//!   choices end in the same state of the actors, the table and the queues, the same can follow.
+//! - The step from the end of one call to the beginning of the next is noticed by nobody. It need not be put off.
+//! - Nor is a death. It need not be put off either: an actor that dies later is one that was not chosen until then.
+//!
+//! `nothing_is_missed` holds the search against one that takes nothing for the same.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -51,8 +57,8 @@ pub(crate) struct Bounds {
     /// How often an actor is interrupted that could go on.
     pub(crate) preemptions_max: usize,
     pub(crate) deaths_max: usize,
-    /// Whether what follows a state is looked at only once.
-    pub(crate) knows_states: bool,
+    /// Whether nothing is taken for the same.
+    pub(crate) is_naive: bool,
 }
 
 /// What was looked at.
@@ -104,13 +110,13 @@ impl Scenario {
         graph: &mut Graph,
     ) -> Vec<Open> {
         let world = self.world().await;
-        let mut execution = Execution::new(self, &world, own_waker().await);
+        let mut execution = Execution::new(self, &world, &own_waker().await);
         for choice in choices.borrow().iter() {
             execution.make(*choice);
         }
         let mut further = vec![];
         loop {
-            let state = if bounds.knows_states { execution.state(bounds) } else { graph.unheard_of() };
+            let state = if bounds.is_naive { graph.unheard_of() } else { execution.state(bounds) };
             let is_new = graph.arrive(parent, state);
             let possible = execution.possible(bounds);
             let Some((first, others)) = possible.split_first().filter(|_| is_new) else { break };
@@ -134,8 +140,10 @@ impl Scenario {
     pub(crate) fn replay(&self, choices: &[Choice]) {
         run(async {
             let world = self.world().await;
-            let mut execution = Execution::new(self, &world, own_waker().await);
-            choices.iter().for_each(|choice| execution.make(*choice));
+            let mut execution = Execution::new(self, &world, &own_waker().await);
+            for choice in choices {
+                execution.make(*choice);
+            }
             check(&world).await;
         });
     }
@@ -173,19 +181,20 @@ struct Execution<'a> {
     actors: Vec<Option<Actor<'a>>>,
     ports: Vec<Faulty>,
     polls: Vec<usize>,
-    /// Who went on last.
-    last: Option<usize>,
+    polled_last: Option<usize>,
+    /// Whose step could be noticed last.
+    acted_last: Option<usize>,
     preemptions: usize,
     deaths: usize,
 }
 
 impl<'a> Execution<'a> {
-    fn new(scenario: &Scenario, world: &'a World<'a>, waker: Waker) -> Self {
+    fn new(scenario: &Scenario, world: &'a World<'a>, waker: &Waker) -> Self {
         let ports: Vec<_> = scenario.roles.iter().map(|_| Faulty::overheard(&world.memory)).collect();
         let inbox = world.memory.messages(Queue::Inbox);
         let actor = |(role, ports): (&Role, &Faulty)| {
             let (role, ports, message) = (*role, ports.clone(), inbox.clone());
-            Some(Actor::new(&waker, async move {
+            Some(Actor::new(waker, async move {
                 match role {
                     Role::Deliver(post) => drop(world.deliver(&ports, post).await),
                     Role::Replay(at) => drop(world.replay(&ports, &message[at]).await),
@@ -195,7 +204,7 @@ impl<'a> Execution<'a> {
         };
         let actors: Vec<_> = scenario.roles.iter().zip(&ports).map(actor).collect();
         let polls = vec![0; actors.len()];
-        Self { world, actors, ports, polls, last: None, preemptions: 0, deaths: 0 }
+        Self { world, actors, ports, polls, polled_last: None, acted_last: None, preemptions: 0, deaths: 0 }
     }
 
     fn is_over(&self) -> bool {
@@ -203,22 +212,25 @@ impl<'a> Execution<'a> {
     }
 
     fn possible(&self, bounds: Bounds) -> Vec<Choice> {
-        let can_go_on = |at: &usize| self.actors[*at].is_some();
-        let living = (0..self.actors.len()).filter(can_go_on);
-        let interrupted = self.last.filter(can_go_on);
-        let may_interrupt = self.preemptions < bounds.preemptions_max;
-        let may_step = |at: &usize| may_interrupt || interrupted.is_none_or(|last| last == *at);
-        let may_die = self.deaths < bounds.deaths_max;
-        let deaths = living.clone().filter(|_| may_die).map(Choice::Die);
-        living.filter(may_step).map(Choice::Step).chain(deaths).collect()
+        let living: Vec<_> = (0..self.actors.len()).filter(|at| self.is_living(*at)).collect();
+        let unnoticed = living.iter().copied().find(|at| !bounds.is_naive && !self.ports[*at].is_about_to_act());
+        let goes_on = self.acted_last.filter(|at| self.is_living(*at) && self.preemptions >= bounds.preemptions_max);
+        let only = unnoticed.or(goes_on);
+        let may_die = |at: &usize| bounds.is_naive || self.polled_last == Some(*at) || unnoticed == Some(*at);
+        let steps = living.iter().copied().filter(|at| only.is_none_or(|only| only == *at)).map(Choice::Step);
+        let deaths = living.iter().copied().filter(|at| self.deaths < bounds.deaths_max && may_die(at));
+        steps.chain(deaths.map(Choice::Die)).collect()
     }
 
     fn make(&mut self, choice: Choice) {
         match choice {
             Choice::Step(at) => {
-                let interrupts = self.last.is_some_and(|last| last != at && self.actors[last].is_some());
-                self.preemptions += usize::from(interrupts);
-                self.last = Some(at);
+                if self.ports[at].is_about_to_act() {
+                    let interrupts = self.acted_last.is_some_and(|last| last != at && self.is_living(last));
+                    self.preemptions += usize::from(interrupts);
+                    self.acted_last = Some(at);
+                }
+                self.polled_last = Some(at);
                 self.polls[at] += 1;
                 let actor = self.actors[at].as_mut().unwrap();
                 // Nothing hangs here, so nobody waits for the clock.
@@ -234,15 +246,21 @@ impl<'a> Execution<'a> {
         }
     }
 
+    fn is_living(&self, actor: usize) -> bool {
+        self.actors[actor].is_some()
+    }
+
     /// All that what follows depends on. Of who is gone, nothing but what they left behind.
     fn state(&self, bounds: Bounds) -> u64 {
         let mut state = DefaultHasher::new();
         for (at, actor) in self.actors.iter().enumerate() {
             actor.as_ref().map(|_| (self.polls[at], self.ports[at].heard())).hash(&mut state);
         }
-        let living = self.last.filter(|last| self.actors[*last].is_some());
-        (self.deaths, living.filter(|_| bounds.preemptions_max < usize::MAX)).hash(&mut state);
-        self.preemptions.min(bounds.preemptions_max).hash(&mut state);
+        let living = |at: Option<usize>| at.filter(|at| self.is_living(*at));
+        (self.deaths, living(self.polled_last)).hash(&mut state);
+        if bounds.preemptions_max < usize::MAX {
+            (self.preemptions, living(self.acted_last)).hash(&mut state);
+        }
         self.world.hash_into(&mut state);
         state.finish()
     }

@@ -59,13 +59,15 @@ struct Course {
     calls: usize,
     plan: Plan,
     takes_turns: bool,
+    /// How many calls are about to have their effect.
+    imminent: usize,
     /// All that the actor was told, if somebody wants to know.
     heard: Option<DefaultHasher>,
 }
 
 impl Faulty {
     pub(crate) fn new(memory: &Memory, plan: impl FnMut(usize, Port) -> Option<Fault> + Send + 'static) -> Self {
-        let course = Course { calls: 0, plan: Box::new(plan), takes_turns: true, heard: None };
+        let course = Course { calls: 0, plan: Box::new(plan), takes_turns: true, imminent: 0, heard: None };
         Self { memory: memory.clone(), course: Arc::new(Mutex::new(course)) }
     }
 
@@ -103,6 +105,11 @@ impl Faulty {
         self.course().calls
     }
 
+    /// Whether the next step of the actor can be noticed by others. Else it only takes what it was told.
+    pub(crate) fn is_about_to_act(&self) -> bool {
+        self.course().imminent > 0
+    }
+
     /// A number for all that was heard so far, in its order.
     pub(crate) fn heard(&self) -> u64 {
         self.course().heard.as_ref().map_or(0, DefaultHasher::finish)
@@ -120,7 +127,9 @@ impl Faulty {
         failure: impl FnOnce(String) -> E + Send,
     ) -> Result<T, E> {
         let fault = self.fault(port);
+        self.course().imminent += 1;
         self.turn().await;
+        self.course().imminent -= 1;
         match fault {
             Some(Fault::FailsBefore) => return self.hear(port, Err(failure("down".to_owned()))),
             Some(Fault::HangsBefore) => std::future::pending().await,

@@ -34,11 +34,14 @@ pub(crate) enum Meaning {
 }
 
 /// What a history comes to, computed without the code under test: by sorting.
+#[derive(Default)]
 pub(crate) struct End {
     /// Every item by `pk`, as [`settled`] has it.
     pub(crate) items: BTreeMap<String, Map<String, Value>>,
     /// The `pk` of the customers who are gone.
     pub(crate) deleted: BTreeSet<String>,
+    /// The cleanup messages of their last deletes, which know more than those of earlier ones.
+    pub(crate) last_words: BTreeSet<String>,
     /// What ends in quarantine, by its marks.
     pub(crate) quarantined: BTreeSet<String>,
 }
@@ -94,26 +97,29 @@ pub(crate) fn can_hold(item: &Item) -> bool {
 
 impl End {
     fn of(posts: &[Post]) -> Self {
-        let mut customers = BTreeMap::<String, Vec<(Rank, Item)>>::new();
+        let mut customers = BTreeMap::<String, Vec<((bool, Rank), Item)>>::new();
         let mut quarantined = BTreeSet::new();
         for post in posts {
             for fact in &post.facts {
                 match &fact.meaning {
                     Meaning::Event(event) => {
                         let item = event.item(post.verified.received_at());
-                        customers.entry(event.key().to_string()).or_default().push((event.rank(), item));
+                        let is_delete = matches!(item, Item::Tombstone(_));
+                        let events = customers.entry(event.key().to_string()).or_default();
+                        events.push(((is_delete, event.rank()), item));
                     }
                     Meaning::ForQuarantine => drop(quarantined.insert(fact.mark.clone())),
                 }
             }
         }
-        let mut end = Self { items: BTreeMap::new(), deleted: BTreeSet::new(), quarantined };
+        let mut end = Self { quarantined, ..Self::default() };
         for (pk, mut events) in customers {
             events.sort_by(|(a, _), (b, _)| a.cmp(b));
-            let (rank, item) = events.pop().unwrap();
+            let ((is_delete, _), item) = events.pop().unwrap();
             let Ok(Value::Object(item)) = serde_json::to_value(&item) else { panic!("an item is an object") };
-            if rank.erased {
+            if is_delete {
                 end.deleted.insert(pk.clone());
+                end.last_words.insert(item["cleanup"].as_str().unwrap().to_owned());
             }
             end.items.insert(pk, settled(item));
         }

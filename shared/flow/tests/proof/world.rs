@@ -168,6 +168,9 @@ impl<'h> World<'h> {
             assert_nothing_personal(&items[pk]);
         }
         assert_eq!(self.cleanup_ids(), end.deleted, "the cleanup ids");
+        let messages: BTreeSet<_> =
+            self.memory.messages(Queue::Cleanup).into_iter().map(|message| message.body).collect();
+        assert!(messages.is_superset(&end.last_words), "the message of a last delete was not sent");
         assert_eq!(self.kept_in(Queue::Quarantine), end.quarantined, "what is in quarantine");
         assert_eq!(self.kept_in(Queue::Inbox), BTreeSet::new(), "what is in the inbox");
         self.assert_no_secret();
