@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use clientele::events::signed_at;
 use clientele::providers::known;
-use clientele_aws::HttpEvent;
+use clientele::stack::Stack;
+use clientele_aws::{HttpEvent, Invocation};
 use clientele_model::{CustomerEvent, Delivery, Secrets, Translated, verify};
 use futures_util::StreamExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::strategy::{Strategy, ValueTree};
 use serde_json::Value;
 
@@ -95,6 +96,14 @@ pub(crate) fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |number| number.parse().unwrap())
 }
 
+/// What was parked is replayed, and what was not told is swept.
+async fn settle(stack: &Stack) {
+    stack.mapping.as_ref().unwrap().run_until_empty().await.unwrap();
+    let received_at = Timestamp::now() + SignedDuration::from_mins(5);
+    let invocation = Invocation { request_id: "test".to_owned(), trace_id: None, received_at };
+    assert_eq!(stack.sweeper.as_ref().unwrap().handle(&invocation).await.failed, 0);
+}
+
 /// Deliveries in random order, a quarter of them repeats, 64 at a time, end in the state of the sorted order.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stderr, reason = "figures")]
@@ -116,17 +125,28 @@ async fn deliveries_by_the_thousand() {
     let http: Http = Client::builder(TokioExecutor::new()).build_http();
     let (mut statuses, mut memory, started) = (BTreeMap::new(), vec![], Instant::now());
     let one = async |(provider, said): &(&'static str, Vec<Said>)| send(&http, &url, provider, said).await.unwrap();
+    let one = async |delivery| (delivery, one(delivery).await);
     let mut answers = futures_util::stream::iter(&deliveries).map(one).buffer_unordered(64);
-    while let Some(status) = answers.next().await {
+    let mut again = vec![];
+    while let Some((delivery, status)) = answers.next().await {
         let answered: &mut usize = statuses.entry(status).or_default();
         *answered += 1;
-        if answered.is_multiple_of(number.div_ceil(10)) {
+        if status == 200 && answered.is_multiple_of(number.div_ceil(10)) {
             memory.push(memory_mb());
+        }
+        if status == 503 {
+            again.push(delivery);
         }
     }
     let took = started.elapsed();
-    eprintln!("{number} deliveries in {took:.1?}; memory in MB at each tenth: {memory:?}");
-    assert_eq!(statuses, BTreeMap::from([(200, number)]));
+    eprintln!("{number} deliveries in {took:.1?}: by status {statuses:?}; memory in MB at each tenth: {memory:?}");
+    // Beside all other tests, on a busy machine, the emulators may be too slow now and then.
+    let unavailable_max = if std::env::var_os("CLIENTELE_DELIVERIES").is_some() { 0 } else { number / 100 };
+    assert!(again.len() <= unavailable_max && statuses.keys().all(|status| [200, 202, 503].contains(status)));
+    for (provider, said) in again {
+        assert!(send(&http, &url, provider, said).await.unwrap() < 300);
+    }
+    settle(&stack).await;
     let (third, last) = (memory[memory.len() / 3], memory[memory.len() - 1]);
     assert!(last <= third + third / 4 + 16, "memory grows: {memory:?}");
 

