@@ -135,8 +135,8 @@ impl<'h> World<'h> {
         self.answered.borrow().contains(&post)
     }
 
-    /// Nothing fails any more: the provider delivers again what was not answered well, the operator redrives, the
-    /// inbox is replayed and the marks are swept, and all of that once, since once must do.
+    /// Nothing fails any more: the provider delivers again what was not answered well, the inbox is
+    /// replayed, the operator redrives, and the marks are swept, and all of that once, since once must do.
     pub(crate) async fn settle_down(&self) {
         let ports = self.prompt();
         for post in 0..self.history.posts.len() {
@@ -145,6 +145,8 @@ impl<'h> World<'h> {
                 assert!(self.is_answered(post), "delivery {post} is refused without a fault");
             }
         }
+        // What was received too often already goes to quarantine first.
+        self.replay_all(&ports).await;
         self.redrive();
         self.replay_all(&ports).await;
         let left = self.memory.messages(Queue::Inbox).len();
