@@ -171,7 +171,7 @@ impl Stack {
                 let replayer = Arc::new(Replayer::new(&clientele_replay::PROVIDERS, config, &clients, lines));
                 let queue_url = self.resolve(&source.queue).with_context(|| format!("no queue {}", source.queue))?;
                 let (client, batch_size) = (self.clients.sqs.clone(), source.batch_size);
-                let mapping = Mapping { replayer, client, queue_url, batch_size };
+                let mapping = Mapping { replayer, client, queue_url, batch_size, in_hand: Arc::default() };
                 if options.workers {
                     tokio::spawn(mapping.clone().poll());
                 }

@@ -9,6 +9,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
 use clientele_aws::{Invocation, Message, MessageAttributes, Replayer, SqsEvent, Sweeper};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 /// How long a poll waits for a message, in seconds.
 const WAIT_SECONDS: i32 = 2;
@@ -21,6 +22,8 @@ pub struct Mapping {
     pub(super) client: Client,
     pub(super) queue_url: String,
     pub(super) batch_size: i32,
+    /// Held while a batch is in hand: who finds the queue empty knows that nobody else has messages of it.
+    pub(super) in_hand: Arc<Mutex<()>>,
 }
 
 impl Mapping {
@@ -31,6 +34,7 @@ impl Mapping {
     /// # Errors
     /// When the queue cannot be reached.
     pub async fn run_until_empty(&self) -> Result<usize> {
+        let _in_hand = self.in_hand.lock().await;
         let mut done = 0;
         loop {
             match self.run_once(0).await? {
@@ -68,7 +72,11 @@ impl Mapping {
     /// Polls for ever.
     pub(super) async fn poll(self) {
         loop {
-            if self.run_once(WAIT_SECONDS).await.is_err() {
+            let polled = {
+                let _in_hand = self.in_hand.lock().await;
+                self.run_once(WAIT_SECONDS).await
+            };
+            if polled.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
