@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Args;
-use clientele_aws::{Budget, Clients, Endpoints, Resources, https};
+use clientele_aws::{Budget, Clients, Endpoints, Resources, https_of_system};
 
 use crate::deployed::Deployed;
 
@@ -166,7 +166,7 @@ fn on_aws(configuration: &SdkConfig) -> Clients {
 
 /// The ordinary AWS environment: region, profile, credentials, endpoints.
 async fn configuration() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await
+    aws_config::defaults(BehaviorVersion::latest()).http_client(https_of_system()).load().await
 }
 
 fn local(host: IpAddr, dynamodb_port: u16, sqs_port: u16) -> Clients {

@@ -2,9 +2,10 @@
 #![expect(clippy::print_stderr, reason = "a command")]
 
 mod flaws;
+mod instructions;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
@@ -14,6 +15,8 @@ cargo xtask CHORE: each prints the commands that it runs
   test                all tests
   flaws [NAME]        put well-known mistakes into a copy of the project, one at a time: a named test must catch each
                       (minutes; builds in target/flaws-target, or where CARGO_TARGET_DIR says)
+  instructions        the instructions that callgrind counts, beside those that are written down: more than 5 % away
+                      must be looked at (needs valgrind and gungraun-runner; UPDATE=1 writes them down)
   build               the functions, as they are deployed
   invoke [EVENT]      an event file through a function in a container, as in plain/customer-updated
                       (needs build, Docker, and the local stack: cargo run -- --empty --listen 0.0.0.0)
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         ["test"] => run("cargo", &["test", "--workspace"]),
         ["flaws"] => flaws(None),
         ["flaws", name] => flaws(Some(name)),
+        ["instructions"] => instructions::check(),
         ["build"] => run("sam", &["build"]),
         ["invoke"] => invoke("plain/customer-updated"),
         ["invoke", event] => invoke(event),
@@ -57,6 +61,8 @@ enum Failure {
     Failed(String),
     NoSuchProvider(String),
     Flaws(Vec<String>),
+    Instructions(Vec<String>),
+    NoCallgrind,
 }
 
 impl fmt::Display for Failure {
@@ -68,10 +74,21 @@ impl fmt::Display for Failure {
             ),
             Self::NoSuchTool(tool) => write!(f, "error: no `{tool}` here"),
             Self::Failed(command) => write!(f, "error: not well: {command}"),
+            Self::Instructions(wrong) => {
+                write!(f, "error: {}\nif that is as it should be: UPDATE=1 cargo xtask instructions", wrong.join("\nerror: "))
+            }
+            Self::NoCallgrind => f.write_str(
+                "error: the instructions were not counted: that needs valgrind, and\n\
+                 cargo install --locked gungraun-runner --version 0.20.0",
+            ),
             Self::Flaws(wrong) => write!(f, "error: {}", wrong.join("\nerror: ")),
             Self::NoSuchProvider(name) => write!(f, "error: template.yaml has no function of `{name}`"),
         }
     }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn run(tool: &str, arguments: &[&str]) -> Result<(), Failure> {
@@ -83,8 +100,7 @@ fn run_with(tool: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Res
     let words = settings.chain([tool.to_owned()]).chain(arguments.iter().map(|word| (*word).to_owned()));
     let shown = words.collect::<Vec<_>>().join(" ");
     eprintln!("$ {shown}");
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let status = Command::new(tool).args(arguments).envs(environment.iter().copied()).current_dir(root).status();
+    let status = Command::new(tool).args(arguments).envs(environment.iter().copied()).current_dir(root()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(Failure::Failed(shown)),
@@ -104,7 +120,7 @@ fn check() -> Result<(), Failure> {
 }
 
 fn flaws(name: Option<&str>) -> Result<(), Failure> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root();
     let mut wrong = vec![];
     let chosen: Vec<_> = flaws::FLAWS.iter().filter(|flaw| name.is_none_or(|name| name == flaw.name)).collect();
     if chosen.is_empty() {

@@ -56,6 +56,9 @@ pub enum SecretSetting {
     Manager(String),
 }
 
+/// What each certificate in a file begins with.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
+
 /// Everything that is missing or unreadable, one line each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<String>);
@@ -164,6 +167,14 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             self.wrong.push(format!("{name} is not set"));
             String::new()
         })
+    }
+
+    /// The certificates in the file that a variable names.
+    pub(crate) fn certificates(&mut self, name: &str) -> Option<String> {
+        let path = self.optional(name)?;
+        let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        let text = text.and_then(|text| if text.contains(CERTIFICATE) { Ok(text) } else { Err("no certificates".into()) });
+        text.map_err(|error| self.wrong.push(format!("{name}: {path}: {error}"))).ok()
     }
 
     fn number<T: std::str::FromStr>(&mut self, name: &str, default: T) -> T {

@@ -1,6 +1,7 @@
 //! The table of customers: one conditional write an event, and no read. Only the sweep reads.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -11,6 +12,7 @@ use aws_sdk_dynamodb::types::{
 };
 use clientele_flow::{Due, Put, Standing, Table, TableError, Waiting};
 use clientele_model::{Item, SORT_KEY};
+use tokio::time::timeout;
 
 use crate::attributes::to_attributes;
 use crate::telemetry;
@@ -19,6 +21,9 @@ use crate::telemetry;
 const CLEANUP_DUE: &str = "cleanup-due";
 /// How many of them are read at a time.
 const PAGE: i32 = 100;
+
+/// How long a start waits for the connection.
+const CONNECT_WITHIN: Duration = Duration::from_millis(1_000);
 
 /// The customers' table.
 #[derive(Clone, Debug)]
@@ -33,20 +38,24 @@ impl Customers {
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
+
+    /// Opens the connection before the first delivery needs it, by a write that the role may make and that does
+    /// nothing: it is for a customer that cannot be. One write unit a start. Whether it goes well does not matter.
+    pub async fn connect(&self) {
+        drop(timeout(CONNECT_WITHIN, self.clear_cleanup("-", "-")).await);
+    }
 }
 
 impl Table for Customers {
     /// This is all of idempotency, ordering, deletion and replay protection: taking a maximum in one atomic step.
     async fn put(&self, item: &Item) -> Result<Put, TableError> {
         let rank = AttributeValue::S(item.rank().to_owned());
-        let serde_json::Value::Object(item) = serde_json::to_value(item).unwrap_or_default() else {
-            return Err(TableError::Unstorable("not an object".to_owned()));
-        };
+        let attributes = to_attributes(item).map_err(|error| TableError::Unstorable(error.to_string()))?;
         let output = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(to_attributes(item)))
+            .set_item(Some(attributes))
             .condition_expression("attribute_not_exists(pk) OR #rank < :rank")
             .expression_attribute_names("#rank", "rank")
             .expression_attribute_values(":rank", rank)

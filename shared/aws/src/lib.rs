@@ -17,8 +17,8 @@ mod secrets;
 mod sweeper;
 mod telemetry;
 
-pub use attributes::{from_attributes, to_attributes};
-pub use clients::{Budget, Clients, Endpoints, Surroundings, https};
+pub use attributes::{NoItem, from_attributes, to_attributes};
+pub use clients::{Budget, Clients, Endpoints, Surroundings, https_of_system};
 pub use config::{Config, ConfigError, Resources, SecretSetting, WorkerConfig};
 pub use customers::Customers;
 pub use gateway::{HttpAnswer, HttpEvent, Invocation};
@@ -32,6 +32,7 @@ pub use telemetry::{Level, Lines, Naming};
 use std::process::ExitCode;
 
 use clientele_model::Provider;
+use futures_util::future::join;
 use jiff::Timestamp;
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde::de::DeserializeOwned;
@@ -40,42 +41,34 @@ use serde::{Deserialize, Serialize};
 /// Runs the function of one provider: reads the environment, then answers one event after the other. When the
 /// environment is not complete, one line names everything that is missing or unreadable.
 pub async fn run(provider: &'static Provider) -> ExitCode {
-    let start = async {
+    serve(provider.name, async {
         let (config, surroundings) = Config::read_on_lambda(provider, variable)?;
         let clients = Clients::of_function(surroundings);
-        Receiver::start(provider, config, &clients, stdout(), Timestamp::now()).await
-    };
-    serve(provider.name, start, async |receiver: &Receiver, event, invocation| {
-        receiver.handle(event, &invocation).await
+        let table = Customers::new(clients.dynamodb.clone(), config.resources.customers_table.clone());
+        let start = Receiver::start(provider, config, &clients, stdout(), Timestamp::now());
+        let (receiver, ()) = join(start, table.connect()).await;
+        receiver
     })
     .await
 }
 
 /// Runs the function that replays what was kept on the inbox queue.
 pub async fn run_replay(providers: &'static [&'static Provider]) -> ExitCode {
-    let start = async {
+    serve("replay", async {
         let (config, surroundings) = WorkerConfig::read_on_lambda("replay", variable)?;
         Ok::<_, ConfigError>(Replayer::new(providers, config, &Clients::of_function(surroundings), stdout()))
-    };
-    serve("replay", start, async |replayer: &Replayer, event, invocation| replayer.handle(event, &invocation).await)
-        .await
-}
-
-/// Runs the function that sends cleanup messages which still wait.
-pub async fn run_sweep() -> ExitCode {
-    let start = async {
-        let (config, surroundings) = WorkerConfig::read_on_lambda("sweep", variable)?;
-        Ok::<_, ConfigError>(Sweeper::new(config, &Clients::of_function(surroundings), stdout()))
-    };
-    serve("sweep", start, async |sweeper: &Sweeper, Scheduled {}, invocation| {
-        sweeper.handle(&invocation).await;
     })
     .await
 }
 
-/// What the schedule says does not matter.
-#[derive(Deserialize)]
-struct Scheduled {}
+/// Runs the function that sends cleanup messages which still wait.
+pub async fn run_sweep() -> ExitCode {
+    serve("sweep", async {
+        let (config, surroundings) = WorkerConfig::read_on_lambda("sweep", variable)?;
+        Ok::<_, ConfigError>(Sweeper::new(config, &Clients::of_function(surroundings), stdout()))
+    })
+    .await
+}
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
@@ -85,34 +78,66 @@ fn stdout() -> Lines {
     Box::new(std::io::stdout())
 }
 
+/// A function that has started.
+trait Function: Send + Sync + 'static {
+    type Event: DeserializeOwned + Send + 'static;
+    type Answer: Serialize + Send + 'static;
+
+    fn answer(&self, event: Self::Event, invocation: Invocation) -> impl Future<Output = Self::Answer> + Send;
+}
+
+impl Function for Receiver {
+    type Event = HttpEvent;
+    type Answer = HttpAnswer;
+
+    async fn answer(&self, event: HttpEvent, invocation: Invocation) -> HttpAnswer {
+        self.handle(event, &invocation).await
+    }
+}
+
+impl Function for Replayer {
+    type Event = SqsEvent;
+    type Answer = SqsAnswer;
+
+    async fn answer(&self, event: SqsEvent, invocation: Invocation) -> SqsAnswer {
+        self.handle(event, &invocation).await
+    }
+}
+
+impl Function for Sweeper {
+    type Event = Scheduled;
+    type Answer = ();
+
+    async fn answer(&self, Scheduled {}: Scheduled, invocation: Invocation) {
+        self.handle(&invocation).await;
+    }
+}
+
+/// What the schedule says does not matter.
+#[derive(Deserialize)]
+struct Scheduled {}
+
 /// Starts a function, then hands it one event after the other.
-async fn serve<S, E, A, X>(
-    name: &str,
-    start: impl Future<Output = Result<S, X>>,
-    handle: impl AsyncFn(&S, E, Invocation) -> A,
-) -> ExitCode
-where
-    E: DeserializeOwned,
-    A: Serialize,
-    X: std::error::Error,
-{
+async fn serve<F: Function, X: std::error::Error>(name: &str, start: impl Future<Output = Result<F, X>>) -> ExitCode {
     let service = config::service_name(name, variable);
-    telemetry::silence_others(service.clone());
-    let started = match start.await {
-        Ok(started) => started,
+    telemetry::silence_panics(service.clone());
+    let function: &'static F = match start.await {
+        // For as long as the process lives.
+        Ok(function) => Box::leak(Box::new(function)),
         Err(error) => {
             telemetry::trouble(&service, "cannot start", &error.to_string());
             return ExitCode::FAILURE;
         }
     };
-    let (started, handle) = (&started, &handle);
-    let served = lambda_runtime::run(service_fn(async |event: LambdaEvent<E>| {
+    let serving = lambda_runtime::run(service_fn(async move |event: LambdaEvent<F::Event>| {
         let Context { request_id, xray_trace_id, .. } = event.context;
         let invocation = Invocation { request_id, trace_id: xray_trace_id, received_at: Timestamp::now() };
         // Boxed, since the compiler has a limit for the depth of types.
-        Ok::<_, Error>(Box::pin(handle(started, event.payload, invocation)).await)
+        Ok::<_, Error>(Box::pin(function.answer(event.payload, invocation)).await)
     }));
-    if served.await.is_err() {
+    // A task of its own: what wakes it is one more entry in the queue of its thread. What wakes the thread's first
+    // future is a system call each time.
+    if !matches!(tokio::spawn(serving).await, Ok(Ok(()))) {
         telemetry::trouble(&service, "ended", "the runtime interface of Lambda cannot be used");
         return ExitCode::FAILURE;
     }

@@ -2,7 +2,8 @@
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>)
 //! with the keys of Powertools for AWS Lambda. There is nothing secret or personal in it.
 //!
-//! Nothing else is ever logged. The SDK's own log holds whole requests at its finer levels, and with them personal data.
+//! Nothing else is ever logged. The SDK's own log holds whole requests at its finer levels, and with them personal data:
+//! it is not even compiled.
 
 use std::fmt;
 use std::io::Write;
@@ -356,11 +357,9 @@ pub(crate) fn trouble(service: &str, message: &str, error: &str) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }
 
-/// Sees to it that nobody else writes: no log of the SDK or the runtime, which may quote an event, and of a panic only
-/// where it was, since its message may quote what was sent.
-pub(crate) fn silence_others(service: String) {
-    // Fails only if somebody set one before, which nobody did.
-    drop(tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::new()));
+/// Tells of a panic only where it was, since its message may quote what was sent. (What the SDK and the runtime would
+/// log is not even compiled: `max_level_off` in Cargo.toml.)
+pub(crate) fn silence_panics(service: String) {
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
         trouble(&service, "panic", &place);

@@ -218,6 +218,29 @@ pub(crate) fn text_at(json: &[u8], path: &[&str]) -> Option<String> {
 
 struct At<'p>(&'p [&'p str]);
 
+/// Whether a name is that one. Nothing of it is kept.
+struct Is<'p>(&'p str);
+
+impl<'de> DeserializeSeed<'de> for Is<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Is<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for At<'_> {
     type Value = Option<String>;
 
@@ -238,11 +261,16 @@ impl<'de> Visitor<'de> for At<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some((first, rest)) = self.0.split_first() else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(None);
+        };
         let mut found = None;
-        while let Some(name) = map.next_key::<String>()? {
-            match self.0.split_first() {
-                Some((first, rest)) if *first == name => found = map.next_value_seed(At(rest))?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+        while let Some(is_it) = map.next_key_seed(Is(first))? {
+            if is_it {
+                found = map.next_value_seed(At(rest))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(found)

@@ -1,0 +1,186 @@
+//! Deliveries to measure with: the checked-in event files, and larger ones made of them.
+#![expect(clippy::missing_panics_doc, clippy::unwrap_used, clippy::panic, reason = "benchmarks")]
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use clientele_aws::{Budget, Clients, Config, HttpEvent, Invocation, Receiver};
+use clientele_model::{CustomerEvent, Delivery, Provider, Scheme, Secrets, Translated, Translation, Verified};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::runtime::Runtime;
+
+/// What is measured. The larger ones: a customer with as many fields as fit into 256 KiB, and batches of that many
+/// events of different customers.
+pub const NAMES: [&str; 8] = [
+    "plain",
+    "plain-delete",
+    "plain-256k",
+    "metrifox",
+    "flexprice",
+    "smarterpay",
+    "smarterpay-25",
+    "smarterpay-200",
+];
+
+/// When all of them are signed and received: 2026-11-20T12:00:00Z.
+const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
+/// A body may be as large as this.
+const BODY_BYTES_MAX: usize = 262_144;
+
+/// A delivery, and what is needed to receive it.
+pub struct Sample {
+    provider: &'static Provider,
+    secret: String,
+    scheme: Scheme,
+    secrets: Secrets,
+    /// The gateway's event.
+    event: String,
+}
+
+impl Sample {
+    /// One of [`NAMES`].
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let (provider, file) = match name.split_once('-').map_or(name, |(provider, _)| provider) {
+            "plain" => (&clientele_plain::PROVIDER, "PlainFunction"),
+            "metrifox" => (&clientele_metrifox::PROVIDER, "MetrifoxFunction"),
+            "flexprice" => (&clientele_flexprice::PROVIDER, "FlexpriceFunction"),
+            "smarterpay" => (&clientele_smarterpay::PROVIDER, "SmarterPayFunction"),
+            other => panic!("no provider {other}"),
+        };
+        let secret = read("env.json")[file]["WEBHOOK_SECRETS"].as_str().unwrap().to_owned();
+        let case = if name == "plain-delete" { "customer-deleted" } else { "customer-updated" };
+        let mut event = read(&format!("{}/{case}.json", provider.name));
+        match name {
+            "plain-256k" => change(&mut event, &secret, "plain-request-signature", large),
+            "smarterpay-25" => change(&mut event, &secret, "webhook-signature", |body| batch(body, 25)),
+            "smarterpay-200" => change(&mut event, &secret, "webhook-signature", |body| batch(body, 200)),
+            _ => {}
+        }
+        let scheme = (provider.scheme)(None).unwrap();
+        let secrets = Secrets::parse(&secret, &scheme).unwrap();
+        Self { provider, secret, scheme, secrets, event: event.to_string() }
+    }
+
+    /// As it comes from the gateway.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        Delivery::accept(serde_json::from_str::<HttpEvent>(&self.event).unwrap().into(), BODY_BYTES_MAX).unwrap()
+    }
+
+    /// Proves the delivery.
+    #[must_use]
+    pub fn verify(&self, delivery: Delivery) -> Verified {
+        clientele_model::verify(delivery, &self.scheme, &self.secrets, NOW, Duration::from_secs(300)).unwrap()
+    }
+
+    /// The provider's translation.
+    #[must_use]
+    pub fn translate(&self, verified: &Verified) -> Vec<Translation> {
+        (self.provider.translate)(verified)
+    }
+
+    /// The events of customers.
+    #[must_use]
+    pub fn events(&self) -> Vec<CustomerEvent> {
+        let translations = self.translate(&self.verify(self.delivery())).into_iter();
+        translations.map(|translation| match translation {
+            Ok(Translated::Event(event)) => *event,
+            _ => panic!("not an event of a customer"),
+        }).collect()
+    }
+
+    /// The function that receives it, with services that take everything at once.
+    #[must_use]
+    pub fn function(self) -> Function {
+        let set = HashMap::from([
+            ("CUSTOMERS_TABLE", "customers"),
+            ("CLEANUP_QUEUE_URL", "http://127.0.0.1:9/0/cleanup"),
+            ("INBOX_QUEUE_URL", "http://127.0.0.1:9/0/inbox"),
+            ("QUARANTINE_QUEUE_URL", "http://127.0.0.1:9/0/quarantine"),
+            ("WEBHOOK_SECRETS", &self.secret),
+        ]);
+        let config = Config::read(self.provider, |name| set.get(name).map(|value| (*value).to_owned())).unwrap();
+        let http = http_client_fn(|_, _| SharedHttpConnector::new(Services));
+        let clients = Clients::local_through(http, "http://127.0.0.1:9", "http://127.0.0.1:9", Budget::Function);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let lines = Box::new(std::io::sink());
+        let receiver = runtime.block_on(Receiver::start(self.provider, config, &clients, lines, NOW)).unwrap();
+        let function = Function { runtime, receiver, event: self.event };
+        // What is done once, is done.
+        function.invoke();
+        function
+    }
+}
+
+/// A function that has started.
+pub struct Function {
+    runtime: Runtime,
+    receiver: Receiver,
+    event: String,
+}
+
+impl Function {
+    /// From the gateway's event to its answer.
+    pub fn invoke(&self) -> String {
+        let invocation = Invocation { request_id: "a-request".to_owned(), trace_id: None, received_at: NOW };
+        let event = serde_json::from_str(&self.event).unwrap();
+        let answer = self.runtime.block_on(self.receiver.handle(event, &invocation));
+        assert!(answer.status_code < 300, "{answer:?}");
+        serde_json::to_string(&answer).unwrap()
+    }
+}
+
+#[derive(Debug)]
+struct Services;
+
+impl HttpConnector for Services {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = match request.headers().get("x-amz-target").unwrap_or_default() {
+            "AmazonSQS.SendMessage" => r#"{"MessageId":"a-message"}"#,
+            _ => r#"{"ConsumedCapacity":{"TableName":"customers","CapacityUnits":1.0}}"#,
+        };
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(http::StatusCode::OK.into(), SdkBody::from(body))))
+    }
+}
+
+fn read(file: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(file);
+    serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap()
+}
+
+/// Changes the body and signs it again.
+fn change(event: &mut Value, secret: &str, header: &str, change: impl FnOnce(&mut Value)) {
+    let mut body = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+    change(&mut body);
+    let body = body.to_string();
+    assert!(body.len() <= BODY_BYTES_MAX, "{} bytes", body.len());
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(&body);
+    event["headers"][header] = hex::encode(mac.finalize().into_bytes()).into();
+    event["body"] = body.into();
+}
+
+fn large(body: &mut Value) {
+    for number in 0..1_000 {
+        let field = json!({ "label": format!("Field {number}"), "values": [number, true, "x".repeat(180)] });
+        body["payload"]["customer"][format!("custom_{number}")] = field;
+    }
+}
+
+fn batch(body: &mut Value, events: usize) {
+    let one = body["events"][0].clone();
+    let another = |number: usize| {
+        let mut event = one.clone();
+        event["id"] = format!("CA01{number:016}").into();
+        event["event_id"] = format!("HI02{number:016}").into();
+        event
+    };
+    body["events"] = (0..events).map(another).collect();
+}

@@ -1,0 +1,96 @@
+//! Compares the instructions that callgrind counts with those that are written down.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use crate::{Failure, root};
+
+/// A change of more than that many percent must be looked at, in either direction.
+const PERCENT_MAX: u64 = 5;
+const FILE: &str = "tests/bench/instructions.txt";
+const HEAD: &str = "\
+# Instructions by callgrind: what is measured, of which sample, how many. `invoke` is a whole delivery, from the
+# gateway's event to its answer, with the SDK's part and without the network. Made by `UPDATE=1 cargo xtask instructions`.
+";
+
+type Counts = BTreeMap<String, u64>;
+
+pub(crate) fn check() -> Result<(), Failure> {
+    let counted = count()?;
+    let path = root().join(FILE);
+    let path_text = path.display().to_string();
+    if std::env::var_os("UPDATE").is_some() {
+        let lines: String = counted.iter().map(|(name, count)| format!("{name} {count}\n")).collect();
+        return std::fs::write(&path, format!("{HEAD}{lines}")).map_err(|_| Failure::Failed(path_text));
+    }
+    let written = std::fs::read_to_string(&path).map_err(|_| Failure::Failed(path_text))?;
+    let written = written.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (name, count) = line.split_once(' ')?;
+        Some((name.to_owned(), count.parse().ok()?))
+    });
+    let wrong = differences(&written.collect(), &counted);
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::Instructions(wrong)) }
+}
+
+/// Runs the benchmarks.
+fn count() -> Result<Counts, Failure> {
+    let arguments = ["bench", "--package", "clientele-bench", "--bench", "instructions", "--", "--output-format=json"];
+    eprintln!("cargo {}", arguments.join(" "));
+    let output = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|_| Failure::NoSuchTool("cargo".to_owned()))?;
+    let counts: Counts = String::from_utf8_lossy(&output.stdout).lines().filter_map(counted).collect();
+    if output.status.success() && !counts.is_empty() { Ok(counts) } else { Err(Failure::NoCallgrind) }
+}
+
+/// What a line of its report says.
+fn counted(line: &str) -> Option<(String, u64)> {
+    let after = |mark: &str| line.split_once(mark).map(|(_, rest)| rest);
+    let text = |mark| after(mark)?.split('"').next();
+    let number = after(r#""Ir":{"values":{"new":"#)?;
+    let number = number.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()?;
+    Some((format!("{}/{}", text(r#""function_name":""#)?, text(r#""id":""#)?), number))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "percents")]
+fn differences(written: &Counts, counted: &Counts) -> Vec<String> {
+    let mut wrong = vec![];
+    for (name, count) in counted {
+        let Some(before) = written.get(name) else {
+            wrong.push(format!("{name} is not in {FILE}: {count} instructions"));
+            continue;
+        };
+        let percent = (*count as f64 / *before as f64 - 1.0) * 100.0;
+        eprintln!("{name}: {count}, {percent:+.1} %");
+        if count.abs_diff(*before) * 100 > before * PERCENT_MAX {
+            wrong.push(format!("{name}: {count} instructions, {before} written down, {percent:+.1} %"));
+        }
+    }
+    let gone = written.keys().filter(|name| !counted.contains_key(*name));
+    wrong.extend(gone.map(|name| format!("{name} is in {FILE}, and is not measured")));
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read() {
+        let line = r#"{"function_name":"verify","id":"plain","profiles":[{"metrics":{"Ir":{"values":{"new":117273}}}}]}"#;
+        assert_eq!(counted(line), Some(("verify/plain".to_owned(), 117_273)));
+        assert_eq!(counted("Running benches"), None);
+    }
+
+    #[test]
+    fn more_than_a_little_is_told() {
+        let counts = |counts: &[(&str, u64)]| counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let written = counts(&[("a", 1_000), ("b", 1_000), ("c", 1_000), ("gone", 1)]);
+        let wrong = differences(&written, &counts(&[("a", 1_050), ("b", 1_051), ("c", 940), ("new", 1)]));
+        assert_eq!(wrong, [
+            "b: 1051 instructions, 1000 written down, +5.1 %",
+            "c: 940 instructions, 1000 written down, -6.0 %",
+            "new is not in tests/bench/instructions.txt: 1 instructions",
+            "gone is in tests/bench/instructions.txt, and is not measured",
+        ]);
+    }
+}
