@@ -3,10 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::error::SdkError;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clientele::providers::known;
-use clientele_aws::{Config, ConfigError, Endpoints, SecretSetting};
+use clientele_aws::{Clients, Config, ConfigError, Endpoints, SecretSetting};
 use clientele_model::Scheme;
 use rstest::rstest;
+use sha2::{Digest, Sha256};
+
+const AMAZON_ROOTS: &str = include_str!("../../shared/aws/src/amazon-trust-services.pem");
 
 fn complete() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([
@@ -120,4 +126,60 @@ fn what_lambda_sets_is_read_as_well() {
     let all = Some("http://all".to_owned());
     assert_eq!(surroundings.endpoints, Endpoints { dynamodb: all.clone(), sqs, secrets_manager: all });
     assert_eq!(surroundings.credentials.session_token(), Some("token"));
+}
+
+/// Root certificates of one's own come from a file; what is no such file is named like everything else.
+#[test]
+fn a_bundle_of_certificates_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (bundle, other) = (file("bundle.pem"), file("other"));
+    std::fs::write(&bundle, AMAZON_ROOTS).unwrap();
+    std::fs::write(&other, "text").unwrap();
+    let with = |path: &str| {
+        let mut variables = complete();
+        variables.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key"), ("AWS_REGION", "eu-west-1")]);
+        let variable = |name: &str| match name {
+            "AWS_CA_BUNDLE" => Some(path.to_owned()),
+            _ => variables.get(name).map(|value| (*value).to_owned()),
+        };
+        Config::read_on_lambda(known("flexprice").unwrap().provider, variable).map(|(_, around)| around.ca_bundle)
+    };
+    assert_eq!(with(&bundle).unwrap().as_deref(), Some(AMAZON_ROOTS));
+    assert_eq!(with("").unwrap(), None);
+    let wrong = |path: &str| with(path).unwrap_err().0.join("; ");
+    assert_eq!(wrong(&other), format!("AWS_CA_BUNDLE: {other}: no certificates"));
+    assert!(wrong(&file("none")).ends_with("No such file or directory (os error 2)"), "{}", wrong(&file("none")));
+}
+
+/// The fingerprints are those of <https://www.amazontrust.com/repository/>.
+#[test]
+fn amazons_roots_are_amazons() {
+    let certificates = AMAZON_ROOTS.split("-----BEGIN CERTIFICATE-----").skip(1);
+    let fingerprint = |certificate: &str| {
+        let text: String = certificate.split("-----END").next().unwrap().split_whitespace().collect();
+        hex::encode(Sha256::digest(BASE64_STANDARD.decode(text).unwrap()))
+    };
+    assert_eq!(
+        certificates.map(fingerprint).collect::<Vec<_>>(),
+        [
+            "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
+            "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
+            "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
+            "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+            "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5",
+        ]
+    );
+}
+
+/// Nobody listens there, but before that is known the certificates are read.
+#[tokio::test]
+async fn functions_can_use_amazons_roots() {
+    let mut variables = complete();
+    variables.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key"), ("AWS_REGION", "eu-west-1")]);
+    variables.insert("AWS_ENDPOINT_URL", "https://127.0.0.1:1");
+    let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+    let (_, surroundings) = Config::read_on_lambda(known("flexprice").unwrap().provider, variable).unwrap();
+    let listed = Clients::of_function(surroundings).dynamodb.list_tables().send().await;
+    assert!(matches!(listed, Err(SdkError::DispatchFailure(failure)) if failure.is_io()));
 }

@@ -139,6 +139,7 @@ fn the_map_names_every_member() {
         "functions/flexprice",
         "functions/replay",
         "functions/sweep",
+        "tests/bench",
         "tests/fuzz",
         "xtask",
     ] {

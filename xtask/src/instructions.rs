@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_report_is_read() {
-        let line = r#"{"function_name":"verify","id":"plain","profiles":[{"metrics":{"Ir":{"values":{"new":117273}}}}]}"#;
+        let line =
+            r#"{"function_name":"verify","id":"plain","profiles":[{"metrics":{"Ir":{"values":{"new":117273}}}}]}"#;
         assert_eq!(counted(line), Some(("verify/plain".to_owned(), 117_273)));
         assert_eq!(counted("Running benches"), None);
     }
@@ -86,11 +87,14 @@ mod tests {
         let counts = |counts: &[(&str, u64)]| counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         let written = counts(&[("a", 1_000), ("b", 1_000), ("c", 1_000), ("gone", 1)]);
         let wrong = differences(&written, &counts(&[("a", 1_050), ("b", 1_051), ("c", 940), ("new", 1)]));
-        assert_eq!(wrong, [
-            "b: 1051 instructions, 1000 written down, +5.1 %",
-            "c: 940 instructions, 1000 written down, -6.0 %",
-            "new is not in tests/bench/instructions.txt: 1 instructions",
-            "gone is in tests/bench/instructions.txt, and is not measured",
-        ]);
+        assert_eq!(
+            wrong,
+            [
+                "b: 1051 instructions, 1000 written down, +5.1 %",
+                "c: 940 instructions, 1000 written down, -6.0 %",
+                "new is not in tests/bench/instructions.txt: 1 instructions",
+                "gone is in tests/bench/instructions.txt, and is not measured",
+            ]
+        );
     }
 }

@@ -75,7 +75,11 @@ impl fmt::Display for Failure {
             Self::NoSuchTool(tool) => write!(f, "error: no `{tool}` here"),
             Self::Failed(command) => write!(f, "error: not well: {command}"),
             Self::Instructions(wrong) => {
-                write!(f, "error: {}\nif that is as it should be: UPDATE=1 cargo xtask instructions", wrong.join("\nerror: "))
+                write!(
+                    f,
+                    "error: {}\nif that is as it should be: UPDATE=1 cargo xtask instructions",
+                    wrong.join("\nerror: ")
+                )
             }
             Self::NoCallgrind => f.write_str(
                 "error: the instructions were not counted: that needs valgrind, and\n\

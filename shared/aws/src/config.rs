@@ -173,7 +173,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     pub(crate) fn certificates(&mut self, name: &str) -> Option<String> {
         let path = self.optional(name)?;
         let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-        let text = text.and_then(|text| if text.contains(CERTIFICATE) { Ok(text) } else { Err("no certificates".into()) });
+        let text =
+            text.and_then(|text| if text.contains(CERTIFICATE) { Ok(text) } else { Err("no certificates".into()) });
         text.map_err(|error| self.wrong.push(format!("{name}: {path}: {error}"))).ok()
     }
 

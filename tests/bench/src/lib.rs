@@ -18,16 +18,8 @@ use tokio::runtime::Runtime;
 
 /// What is measured. The larger ones: a customer with as many fields as fit into 256 KiB, and batches of that many
 /// events of different customers.
-pub const NAMES: [&str; 8] = [
-    "plain",
-    "plain-delete",
-    "plain-256k",
-    "metrifox",
-    "flexprice",
-    "smarterpay",
-    "smarterpay-25",
-    "smarterpay-200",
-];
+pub const NAMES: [&str; 8] =
+    ["plain", "plain-delete", "plain-256k", "metrifox", "flexprice", "smarterpay", "smarterpay-25", "smarterpay-200"];
 
 /// When all of them are signed and received: 2026-11-20T12:00:00Z.
 const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
@@ -91,10 +83,12 @@ impl Sample {
     #[must_use]
     pub fn events(&self) -> Vec<CustomerEvent> {
         let translations = self.translate(&self.verify(self.delivery())).into_iter();
-        translations.map(|translation| match translation {
-            Ok(Translated::Event(event)) => *event,
-            _ => panic!("not an event of a customer"),
-        }).collect()
+        translations
+            .map(|translation| match translation {
+                Ok(Translated::Event(event)) => *event,
+                _ => panic!("not an event of a customer"),
+            })
+            .collect()
     }
 
     /// The function that receives it, with services that take everything at once.
