@@ -20,8 +20,8 @@ pub(crate) fn check() -> Result<(), Failure> {
     let path = root().join(FILE);
     let path_text = path.display().to_string();
     if std::env::var_os("UPDATE").is_some() {
-        let lines: String = counted.iter().map(|(name, count)| format!("{name} {count}\n")).collect();
-        return std::fs::write(&path, format!("{HEAD}{lines}")).map_err(|_| Failure::Failed(path_text));
+        let lines: Vec<_> = counted.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        return std::fs::write(&path, format!("{HEAD}{}\n", lines.join("\n"))).map_err(|_| Failure::Failed(path_text));
     }
     let written = std::fs::read_to_string(&path).map_err(|_| Failure::Failed(path_text))?;
     let written = written.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
@@ -38,17 +38,27 @@ fn count() -> Result<Counts, Failure> {
     eprintln!("cargo {}", arguments.join(" "));
     let output = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|_| Failure::NoSuchTool("cargo".to_owned()))?;
-    let counts: Counts = String::from_utf8_lossy(&output.stdout).lines().filter_map(counted).collect();
+    let samples = samples();
+    let report = String::from_utf8_lossy(&output.stdout);
+    let counts: Counts = report.lines().filter_map(|line| counted(line, &samples)).collect();
     if output.status.success() && !counts.is_empty() { Ok(counts) } else { Err(Failure::NoCallgrind) }
 }
 
-/// What a line of its report says.
-fn counted(line: &str) -> Option<(String, u64)> {
+/// The names of the samples, in the order in which they are measured.
+fn samples() -> Vec<String> {
+    let source = std::fs::read_to_string(root().join("tests/bench/src/lib.rs")).unwrap_or_default();
+    let names = source.split_once("pub const NAMES").and_then(|(_, rest)| rest.split_once("];"));
+    names.map_or(vec![], |(names, _)| names.split('"').skip(1).step_by(2).map(str::to_owned).collect())
+}
+
+/// What a line of its report says. Its id has the number of the sample.
+fn counted(line: &str, samples: &[String]) -> Option<(String, u64)> {
     let after = |mark: &str| line.split_once(mark).map(|(_, rest)| rest);
     let text = |mark| after(mark)?.split('"').next();
     let number = after(r#""Ir":{"values":{"new":"#)?;
     let number = number.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()?;
-    Some((format!("{}/{}", text(r#""function_name":""#)?, text(r#""id":""#)?), number))
+    let sample = samples.get(text(r#""id":""#)?.strip_prefix("of_")?.parse::<usize>().ok()?)?;
+    Some((format!("{}/{sample}", text(r#""function_name":""#)?), number))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "percents")]
@@ -77,9 +87,10 @@ mod tests {
     #[test]
     fn a_report_is_read() {
         let line =
-            r#"{"function_name":"verify","id":"plain","profiles":[{"metrics":{"Ir":{"values":{"new":117273}}}}]}"#;
-        assert_eq!(counted(line), Some(("verify/plain".to_owned(), 117_273)));
-        assert_eq!(counted("Running benches"), None);
+            r#"{"function_name":"verify","id":"of_0","profiles":[{"metrics":{"Ir":{"values":{"new":117273}}}}]}"#;
+        assert_eq!(samples()[0], "plain");
+        assert_eq!(counted(line, &samples()), Some(("verify/plain".to_owned(), 117_273)));
+        assert_eq!(counted("Running benches", &samples()), None);
     }
 
     #[test]

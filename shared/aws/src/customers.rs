@@ -23,7 +23,7 @@ const CLEANUP_DUE: &str = "cleanup-due";
 const PAGE: i32 = 100;
 
 /// How long a start waits for the connection.
-const CONNECT_WITHIN: Duration = Duration::from_millis(1_000);
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
 /// The customers' table.
 #[derive(Clone, Debug)]

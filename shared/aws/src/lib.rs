@@ -46,7 +46,7 @@ pub async fn run(provider: &'static Provider) -> ExitCode {
         let clients = Clients::of_function(surroundings);
         let table = Customers::new(clients.dynamodb.clone(), config.resources.customers_table.clone());
         let start = Receiver::start(provider, config, &clients, stdout(), Timestamp::now());
-        let (receiver, ()) = join(start, table.connect()).await;
+        let (receiver, ()) = Box::pin(join(start, table.connect())).await;
         receiver
     })
     .await

@@ -1,42 +1,26 @@
 //! Instructions, by callgrind: the same every time, so that a change of a few percent is one of the code.
 //! `cargo xtask instructions` compares them with `instructions.txt`.
+//!
+//! What is measured is done for every sample. What was made is given back, so that it is not dropped while it is counted.
+
+#![expect(missing_docs, reason = "the macros of gungraun")]
 
 use std::hint::black_box;
 
-use clientele_bench::{Function, Sample};
+use clientele_bench::{Function, NAMES, Sample};
 use clientele_model::{CustomerEvent, Delivery, Item, Verified};
 use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use jiff::Timestamp;
 
-/// One measurement of every sample. What is made is given back, so that it is not dropped while it is counted.
-macro_rules! measure {
-    ($name:ident, $setup:ident: $input:ty, $body:expr) => {
-        #[library_benchmark(setup = $setup)]
-        #[bench::plain("plain")]
-        #[bench::plain_delete("plain-delete")]
-        #[bench::plain_256k("plain-256k")]
-        #[bench::metrifox("metrifox")]
-        #[bench::flexprice("flexprice")]
-        #[bench::smarterpay("smarterpay")]
-        #[bench::smarterpay_25("smarterpay-25")]
-        #[bench::smarterpay_200("smarterpay-200")]
-        fn $name(input: $input) -> impl Sized {
-            let measured: fn(&$input) -> _ = $body;
-            let made = black_box(measured(&input));
-            (input, made)
-        }
-    };
-}
-
-fn delivery(name: &str) -> (Sample, std::cell::Cell<Option<Delivery>>) {
+fn delivery(name: &str) -> (Sample, Delivery) {
     let sample = Sample::of(name);
-    let delivery = std::cell::Cell::new(Some(sample.delivery()));
+    let delivery = sample.delivery();
     (sample, delivery)
 }
 
 fn verified(name: &str) -> (Sample, Verified) {
-    let sample = Sample::of(name);
-    let verified = sample.verify(sample.delivery());
+    let (sample, delivery) = delivery(name);
+    let verified = sample.verify(delivery);
     (sample, verified)
 }
 
@@ -52,20 +36,47 @@ fn function(name: &str) -> Function {
     Sample::of(name).function()
 }
 
-measure!(verify, delivery: (Sample, std::cell::Cell<Option<Delivery>>), |(sample, delivery)| {
-    delivery.take().map(|delivery| sample.verify(delivery))
-});
-measure!(translate, verified: (Sample, Verified), |(sample, verified)| sample.translate(verified));
-measure!(rank, events: Vec<CustomerEvent>, |events| {
-    events.iter().map(|event| event.rank().to_string()).collect::<Vec<_>>()
-});
-measure!(item, events: Vec<CustomerEvent>, |events| {
-    events.iter().map(|event| event.item(Timestamp::UNIX_EPOCH)).collect::<Vec<_>>()
-});
-measure!(attributes, items: Vec<Item>, |items| {
-    items.iter().map(clientele_aws::to_attributes).collect::<Vec<_>>()
-});
-measure!(invoke, function: Function, Function::invoke);
+#[library_benchmark(setup = delivery)]
+#[benches::of(iter = NAMES)]
+fn verify((sample, delivery): (Sample, Delivery)) -> impl Sized {
+    let verified = black_box(sample.verify(delivery));
+    (sample, verified)
+}
+
+#[library_benchmark(setup = verified)]
+#[benches::of(iter = NAMES)]
+fn translate((sample, verified): (Sample, Verified)) -> impl Sized {
+    let translations = black_box(sample.translate(&verified));
+    (sample, verified, translations)
+}
+
+#[library_benchmark(setup = events)]
+#[benches::of(iter = NAMES)]
+fn rank(events: Vec<CustomerEvent>) -> impl Sized {
+    let ranks: Vec<_> = events.iter().map(|event| black_box(event.rank().to_string())).collect();
+    (events, ranks)
+}
+
+#[library_benchmark(setup = events)]
+#[benches::of(iter = NAMES)]
+fn item(events: Vec<CustomerEvent>) -> impl Sized {
+    let items: Vec<_> = events.iter().map(|event| black_box(event.item(Timestamp::UNIX_EPOCH))).collect();
+    (events, items)
+}
+
+#[library_benchmark(setup = items)]
+#[benches::of(iter = NAMES)]
+fn attributes(items: Vec<Item>) -> impl Sized {
+    let attributes: Vec<_> = items.iter().map(|item| black_box(clientele_aws::to_attributes(item))).collect();
+    (items, attributes)
+}
+
+#[library_benchmark(setup = function)]
+#[benches::of(iter = NAMES)]
+fn invoke(function: Function) -> impl Sized {
+    let answer = black_box(function.invoke());
+    (function, answer)
+}
 
 library_benchmark_group!(name = all; benchmarks = verify, translate, rank, item, attributes, invoke);
 main!(

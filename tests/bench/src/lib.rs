@@ -70,7 +70,7 @@ impl Sample {
     /// Proves the delivery.
     #[must_use]
     pub fn verify(&self, delivery: Delivery) -> Verified {
-        clientele_model::verify(delivery, &self.scheme, &self.secrets, NOW, Duration::from_secs(300)).unwrap()
+        clientele_model::verify(delivery, &self.scheme, &self.secrets, NOW, Duration::from_mins(5)).unwrap()
     }
 
     /// The provider's translation.
