@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use clientele::commands::{cleanup, cost, customers, deliver, fault, local, quarantine, secret, smoke};
+use clientele::commands::{bench, cleanup, cost, customers, deliver, fault, local, quarantine, secret, smoke};
 
 /// One current, correct record of every customer in DynamoDB, fed by webhooks.
 ///
@@ -30,6 +30,7 @@ enum Command {
     Fault(fault::Fault),
     Secret(secret::Secret),
     Cost(cost::Cost),
+    Bench(bench::Bench),
     Smoke(smoke::Smoke),
 }
 
@@ -56,6 +57,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Fault(fault)) => tokio::task::spawn_blocking(move || fault::fault(&fault)).await?,
         Some(Command::Secret(secret)) => secret::secret(secret).await,
         Some(Command::Cost(cost)) => cost::cost(cost).await,
+        Some(Command::Bench(bench)) => bench::bench(bench).await,
         Some(Command::Smoke(smoke)) => smoke::smoke(smoke).await,
     }
 }

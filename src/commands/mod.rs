@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub mod bench;
 pub mod cleanup;
 pub mod cost;
 pub mod customers;

@@ -27,6 +27,11 @@ macro_rules! function_tests {
         }
 
         #[test]
+        fn connects_while_it_starts() {
+            runtime::connects_while_it_starts(BINARY, $secret);
+        }
+
+        #[test]
         fn answers_as_lambda_asks() {
             runtime::answers_as_lambda_asks(BINARY, $provider, $secret, &$cases);
         }
@@ -65,17 +70,43 @@ pub(crate) fn refuses_to_start_without_settings(binary: &str, own: &[&str]) {
 
 /// A function that asks the Runtime API, with its local secret and no table.
 fn start(binary: &str, secret: &str) -> Api {
+    let listener = listener();
+    let function = spawn(binary, secret, &listener, "http://127.0.0.1:1");
+    Api { listener, function }
+}
+
+fn listener() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
+fn spawn(binary: &str, secret: &str, api: &TcpListener, aws: &str) -> Child {
     let mut command = function(binary);
-    command.env("AWS_LAMBDA_RUNTIME_API", listener.local_addr().unwrap().to_string());
+    command.env("AWS_LAMBDA_RUNTIME_API", api.local_addr().unwrap().to_string());
     for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "INBOX_QUEUE_URL", "QUARANTINE_QUEUE_URL"] {
         command.env(name, "http://127.0.0.1:1");
     }
-    command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    command.env("AWS_ENDPOINT_URL", aws);
     // The files were signed once and for all.
     command.env("WEBHOOK_SECRETS", secret).env("SIGNATURE_TOLERANCE_SECONDS", "4000000000");
-    listener.set_nonblocking(true).unwrap();
-    Api { listener, function: command.spawn().unwrap() }
+    command.spawn().unwrap()
+}
+
+/// While it starts, a function opens its connection to the table, by a write that changes nothing.
+pub(crate) fn connects_while_it_starts(binary: &str, secret: &str) {
+    let (api, table) = (listener(), listener());
+    let function = spawn(binary, secret, &api, &format!("http://{}", table.local_addr().unwrap()));
+    let mut all = Api { listener: table, function };
+    let refused = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}"#;
+    let (asked, body) = all.serve("400 Bad Request", refused);
+    assert_eq!(asked, "POST / HTTP/1.1\r\n");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["Key"]["pk"]["S"], "-", "no customer has that key");
+    assert_eq!(body["ConditionExpression"], "#rank = :rank");
+    all.listener = api;
+    let (asked, _) = all.serve("200 OK", "{}");
+    assert!(asked.starts_with("GET /2018-06-01/runtime/invocation/next"), "{asked}");
 }
 
 /// What the function answers to an event.

@@ -314,3 +314,20 @@ fn prices_and_shares_are_arguments() {
     let (_, shown, _) = run(&["cost", "--prices"]);
     assert!(shown.contains("https://aws.amazon.com/dynamodb/pricing/on-demand/"), "{shown}");
 }
+
+/// Each customer is written twice: new, with its keys in two indexes, and changed.
+#[test]
+fn bench_measures_each_provider() {
+    let (code, shown, errors) = run(&["bench", "--customers", "3", "--concurrency", "2"]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+    for name in ["metrifox", "smarterpay", "plain", "flexprice"] {
+        let row = shown.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {shown}"));
+        let cells: Vec<_> = row.split_whitespace().filter(|cell| cell.parse::<f64>().is_ok()).collect();
+        assert_eq!((cells.len(), cells[0]), (7, "6"), "{row}");
+        let (units, usd): (f64, f64) = (cells[5].parse().unwrap(), cells[6].parse().unwrap());
+        assert!((1.0..=8.0).contains(&units) && (usd / units - 0.625).abs() < 0.01, "{row}");
+    }
+    let (code, shown, _) = run(&["bench", "--customers", "3", "--provider", "plain"]);
+    assert!(code == 0 && shown.contains("plain") && !shown.contains("flexprice"), "{shown}");
+    assert_eq!(run(&["bench", "--customers", "0"]).0, 2);
+}
