@@ -34,6 +34,7 @@ fn rooms() {
     let mut known = BTreeSet::from([
         "clientele",
         "clientele-aws",
+        "clientele-bench",
         "clientele-flow",
         "clientele-fuzz",
         "clientele-model",
