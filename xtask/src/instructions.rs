@@ -18,12 +18,13 @@ type Counts = BTreeMap<String, u64>;
 pub(crate) fn check() -> Result<(), Failure> {
     let counted = count()?;
     let path = root().join(FILE);
-    let path_text = path.display().to_string();
     if std::env::var_os("UPDATE").is_some() {
         let lines: Vec<_> = counted.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        return std::fs::write(&path, format!("{HEAD}{}\n", lines.join("\n"))).map_err(|_| Failure::Failed(path_text));
+        return std::fs::write(&path, format!("{HEAD}{}\n", lines.join("\n")))
+            .map_err(|_| Failure::Failed(format!("write {}", path.display())));
     }
-    let written = std::fs::read_to_string(&path).map_err(|_| Failure::Failed(path_text))?;
+    // Without the file, nothing is written down yet.
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
     let written = written.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
         let (name, count) = line.split_once(' ')?;
         Some((name.to_owned(), count.parse().ok()?))
