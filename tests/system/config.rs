@@ -24,6 +24,13 @@ fn complete() -> BTreeMap<&'static str, &'static str> {
     ])
 }
 
+/// With what Lambda itself sets.
+fn complete_on_lambda() -> BTreeMap<&'static str, &'static str> {
+    let mut variables = complete();
+    variables.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_REGION", "eu-west-1")]);
+    variables
+}
+
 /// Reads the environment of Flexprice's function.
 fn read(variables: &BTreeMap<&str, &str>) -> Result<Config, ConfigError> {
     let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
@@ -111,8 +118,7 @@ fn what_lambda_sets_is_read_as_well() {
     let missing = missing.map(|name| format!("{name} is not set")).to_vec();
     assert_eq!(on_lambda(&variables).unwrap_err(), ConfigError(missing));
 
-    variables = complete();
-    variables.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_REGION", "eu-west-1")]);
+    variables = complete_on_lambda();
     // As template.yaml has them where SAM does not set them.
     variables.extend([("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ENDPOINT_URL_SQS", "http://sqs")]);
     let (_, surroundings) = on_lambda(&variables).unwrap();
@@ -137,8 +143,7 @@ fn a_bundle_of_certificates_is_read() {
     std::fs::write(&bundle, AMAZON_ROOTS).unwrap();
     std::fs::write(&other, "text").unwrap();
     let with = |path: &str| {
-        let mut variables = complete();
-        variables.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key"), ("AWS_REGION", "eu-west-1")]);
+        let variables = complete_on_lambda();
         let variable = |name: &str| match name {
             "AWS_CA_BUNDLE" => Some(path.to_owned()),
             _ => variables.get(name).map(|value| (*value).to_owned()),
@@ -175,8 +180,7 @@ fn amazons_roots_are_amazons() {
 /// Nobody listens there, but before that is known the certificates are read.
 #[tokio::test]
 async fn functions_can_use_amazons_roots() {
-    let mut variables = complete();
-    variables.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key"), ("AWS_REGION", "eu-west-1")]);
+    let mut variables = complete_on_lambda();
     variables.insert("AWS_ENDPOINT_URL", "https://127.0.0.1:1");
     let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
     let (_, surroundings) = Config::read_on_lambda(known("flexprice").unwrap().provider, variable).unwrap();

@@ -36,7 +36,7 @@ pub(crate) fn check() -> Result<(), Failure> {
 /// Runs the benchmarks.
 fn count() -> Result<Counts, Failure> {
     let arguments = ["bench", "--package", "clientele-bench", "--bench", "instructions", "--", "--output-format=json"];
-    eprintln!("cargo {}", arguments.join(" "));
+    eprintln!("$ cargo {}", arguments.join(" "));
     let output = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|_| Failure::NoSuchTool("cargo".to_owned()))?;
     let samples = samples();

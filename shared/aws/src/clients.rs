@@ -113,8 +113,8 @@ impl Clients {
                 Budget::Function => 1,
                 Budget::Operator => 20,
             };
-            // All attempts together are bounded by who waits for them: another timeout would be another timer for every
-            // call, and a system call for every timer.
+            // What all attempts together may take is the flow's to say, which has the time of the whole delivery or
+            // sweep: a timeout here would be one more timer for every call, and a system call for every timer.
             let timeouts = TimeoutConfig::builder()
                 .connect_timeout(Duration::from_millis(500 * factor))
                 .operation_attempt_timeout(Duration::from_millis(attempt_ms * factor));

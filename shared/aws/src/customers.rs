@@ -41,7 +41,7 @@ impl Customers {
 
     /// Opens the connection before the first delivery needs it, by a write that the role may make and that does
     /// nothing: it is for a customer that cannot be. One write unit a start. Whether it goes well does not matter.
-    pub async fn connect(&self) {
+    pub(crate) async fn connect(&self) {
         drop(timeout(CONNECT_WITHIN, self.clear_cleanup("-", "-")).await);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Flow;
 use crate::apply::Forwarded;
@@ -18,6 +18,8 @@ const CONCURRENT_SENDS: usize = 8;
 pub struct SweepLimits {
     /// Nothing is begun after that time.
     pub begin_by: Instant,
+    /// What is not done by then is given up, and counts as failed.
+    pub end_by: Instant,
     /// The most tombstones that are looked at.
     pub tombstones_max: usize,
     /// How long a message waits before it is swept: whoever wrote the tombstone is still at it.
@@ -45,10 +47,14 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         let mut looked_at = 0;
         let mut after = None;
         loop {
-            let page = match self.table.due(after).await {
-                Ok(page) => page,
-                Err(error) => {
+            let page = match timeout_at(limits.end_by, self.table.due(after)).await {
+                Ok(Ok(page)) => page,
+                Ok(Err(error)) => {
                     swept.fail(&error.to_string());
+                    return swept;
+                }
+                Err(_) => {
+                    swept.fail("the table did not answer in time");
                     return swept;
                 }
             };
@@ -57,7 +63,11 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             swept.is_cut_short |= due.len() > left;
             looked_at += due.len().min(left);
             let sweep_one = async |waiting: Waiting| {
-                if Instant::now() >= limits.begin_by { One::NotBegun } else { self.sweep_one(&waiting.pk).await }
+                if Instant::now() >= limits.begin_by {
+                    return One::NotBegun;
+                }
+                let one = timeout_at(limits.end_by, self.sweep_one(&waiting.pk)).await;
+                one.unwrap_or_else(|_| One::Failed("no time left".to_owned()))
             };
             let due = due.into_iter().take(left);
             let mut ones = futures_util::stream::iter(due).map(sweep_one).buffer_unordered(CONCURRENT_SENDS);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clientele_flow::{Queue, SweepLimits, Swept};
 use jiff::SignedDuration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::actors::run;
 use crate::faulty::{Fault, Faulty, Port};
@@ -27,8 +27,11 @@ async fn marked(history: &History) -> World<'_> {
 
 fn limits(tombstones_max: usize, begin_within_ms: u64) -> SweepLimits {
     let begin_by = Instant::now() + Duration::from_millis(begin_within_ms);
-    SweepLimits { begin_by, tombstones_max, grace: Duration::from_mins(1) }
+    SweepLimits { begin_by, end_by: begin_by + TO_END, tombstones_max, grace: Duration::from_mins(1) }
 }
+
+/// What is begun has so long.
+const TO_END: Duration = Duration::from_secs(3);
 
 fn swept(sent: usize, is_cut_short: bool) -> Swept {
     Swept { sent, is_cut_short, ..Swept::default() }
@@ -105,6 +108,24 @@ fn a_failure_holds_up_nobody() {
             assert!(some.error.unwrap().contains("down"));
             let rest = flow(&world.prompt()).sweep(later(), limits(10, 5_000)).await;
             assert_eq!((rest.sent, rest.failed), (1, 0), "{failing:?}");
+            world.assert_converged();
+        });
+    }
+}
+
+/// Whatever hangs, a sweep tells what it did before its function is ended; the next one does the rest.
+#[test]
+fn a_sweep_ends_in_time() {
+    let history = ten_deletes();
+    for (hangs, failed) in [(Port::Due, 1), (Port::Standing, 10), (Port::Send(Queue::Cleanup), 10), (Port::Clear, 10)] {
+        run(async {
+            let world = marked(&history).await;
+            let ports = Faulty::new(&world.memory, move |_, port| (port == hangs).then_some(Fault::HangsBefore));
+            let flow = flow(&ports);
+            let sweep = flow.sweep(later(), limits(10, 5_000));
+            let none = timeout(Duration::from_millis(5_001) + TO_END, sweep).await.expect("in time");
+            assert!((1..=failed).contains(&none.failed) && none.sent == 0, "{hangs:?} {none:?}");
+            world.settle_down().await;
             world.assert_converged();
         });
     }
