@@ -5,7 +5,7 @@
 //!
 //! ```sh
 //! sam build
-//! cargo test --test sam -- --ignored --nocapture --test-threads 1 docker
+//! cargo test --workspace --test sam -- --ignored --nocapture --test-threads 1 docker
 //! ```
 //!
 //! Where there is no Docker, `emulator` instead of `docker` runs the same binaries under the runtime interface emulator

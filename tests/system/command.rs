@@ -269,7 +269,7 @@ fn errors_say_what_to_do() {
     assert_eq!((code, errors.contains("choose another port with --dynamodb-port")), (1, true), "{errors}");
 }
 
-/// docs/cost.md shows what the command computes. `UPDATE=1 cargo test --test system cost_page` writes it anew.
+/// docs/cost.md shows what the command computes. `UPDATE=1 cargo test --workspace --test system cost_page` writes it anew.
 #[test]
 fn the_cost_page_is_computed() {
     let (code, shown, errors) = run(&["cost"]);

@@ -1,7 +1,7 @@
 //! The local stack with `--data-dir`, killed with SIGKILL again and again under load and faults: nothing that was answered
 //! 2xx is lost.
 //!
-//! `CLIENTELE_KILLS=100 cargo test --test system nothing_answered_is_lost_by_a_kill -- --nocapture`
+//! `CLIENTELE_KILLS=100 cargo test --workspace --test system nothing_answered_is_lost_by_a_kill -- --nocapture`
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

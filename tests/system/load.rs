@@ -1,6 +1,6 @@
 //! Deliveries by the thousand, over HTTP: no 5xx, the exact final state, and memory that does not grow.
 //!
-//! `CLIENTELE_DELIVERIES=100000 cargo test --test system deliveries_by_the_thousand -- --nocapture`
+//! `CLIENTELE_DELIVERIES=100000 cargo test --workspace --test system deliveries_by_the_thousand -- --nocapture`
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};

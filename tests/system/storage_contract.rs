@@ -6,7 +6,7 @@
 //! pip install ministack==1.5.33
 //! BIND_HOST=127.0.0.1 ministack &
 //! export CLIENTELE_DYNAMODB_URL=http://127.0.0.1:4566 CLIENTELE_SQS_URL=http://127.0.0.1:4566
-//! cargo test --test system storage_contract -- --ignored
+//! cargo test --workspace --test system storage_contract -- --ignored
 //! ```
 
 use std::collections::BTreeSet;

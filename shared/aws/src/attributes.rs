@@ -261,6 +261,7 @@ mod tests {
         assert_eq!(to_attributes(&Value::from(1)), Err(NoItem));
         assert_eq!(to_attributes(&[1_u8]), Err(NoItem));
         assert_eq!(to_attributes(&HashMap::from([("a", 1.5_f64)])), Err(NoItem));
+        assert_eq!(NoItem.to_string(), "not a struct or map of what JSON has");
     }
 
     #[test]

@@ -150,3 +150,64 @@ fn refused(error: SdkError<PutItemError>) -> Result<Put, TableError> {
         _ => Err(TableError::Unavailable(told)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_types::body::SdkBody;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clients::{Budget, Clients};
+
+    #[derive(Clone, Debug)]
+    struct Answers(u16, String);
+
+    impl HttpConnector for Answers {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let Self(status, body) = self.clone();
+            let status = http::StatusCode::from_u16(status).unwrap();
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status.into(), SdkBody::from(body))))
+        }
+    }
+
+    /// A table whose service always answers that.
+    fn answers(status: u16, body: &serde_json::Value) -> Customers {
+        let connector = SharedHttpConnector::new(Answers(status, body.to_string()));
+        let http = http_client_fn(move |_, _| connector.clone());
+        let clients = Clients::local_through(http, "http://127.0.0.1:9", "http://127.0.0.1:9", Budget::Function);
+        Customers::new(clients.dynamodb, "customers".to_owned())
+    }
+
+    fn refuses(error: &str) -> Customers {
+        answers(400, &json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{error}") }))
+    }
+
+    fn unavailable<T>(answer: Result<T, TableError>, with: &str) {
+        assert!(
+            matches!(&answer, Err(TableError::Unavailable(why)) if why.contains(with)),
+            "not {with}: {:?}",
+            answer.err()
+        );
+    }
+
+    #[tokio::test]
+    async fn whatever_is_not_a_mark_of_another_is_told() {
+        let capacity = json!({ "ConsumedCapacity": { "CapacityUnits": 1.5 } });
+        assert_eq!(answers(200, &capacity).clear_cleanup("a", "1").await, Ok(Some(1.5)));
+        assert_eq!(refuses("ConditionalCheckFailedException").clear_cleanup("a", "1").await, Ok(None));
+        for error in ["ResourceNotFoundException", "ThrottlingException"] {
+            unavailable(refuses(error).clear_cleanup("a", "1").await, error);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_told() {
+        let error = "ResourceNotFoundException";
+        unavailable(refuses(error).due(None).await, error);
+        unavailable(refuses(error).standing("a").await, error);
+    }
+}
