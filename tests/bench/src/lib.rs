@@ -29,6 +29,7 @@ const BODY_BYTES_MAX: usize = 262_144;
 /// A delivery, and what is needed to receive it.
 pub struct Sample {
     provider: &'static Provider,
+    function_id: &'static str,
     secret: String,
     scheme: Scheme,
     secrets: Secrets,
@@ -40,14 +41,14 @@ impl Sample {
     /// One of [`NAMES`].
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let (provider, file) = match name.split_once('-').map_or(name, |(provider, _)| provider) {
+        let (provider, function_id) = match name.split_once('-').map_or(name, |(provider, _)| provider) {
             "plain" => (&clientele_plain::PROVIDER, "PlainFunction"),
             "metrifox" => (&clientele_metrifox::PROVIDER, "MetrifoxFunction"),
             "flexprice" => (&clientele_flexprice::PROVIDER, "FlexpriceFunction"),
             "smarterpay" => (&clientele_smarterpay::PROVIDER, "SmarterPayFunction"),
             other => panic!("no provider {other}"),
         };
-        let secret = read("env.json")[file]["WEBHOOK_SECRETS"].as_str().unwrap().to_owned();
+        let secret = read("env.json")[function_id]["WEBHOOK_SECRETS"].as_str().unwrap().to_owned();
         let case = if name == "plain-delete" { "customer-deleted" } else { "customer-updated" };
         let mut event = read(&format!("{}/{case}.json", provider.name));
         match name {
@@ -58,7 +59,25 @@ impl Sample {
         }
         let scheme = (provider.scheme)(None).unwrap();
         let secrets = Secrets::parse(&secret, &scheme).unwrap();
-        Self { provider, secret, scheme, secrets, event: event.to_string() }
+        Self { provider, function_id, secret, scheme, secrets, event: event.to_string() }
+    }
+
+    /// The logical id of the function in template.yaml.
+    #[must_use]
+    pub fn function_id(&self) -> &'static str {
+        self.function_id
+    }
+
+    /// The gateway's event.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// What it is signed with.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.secret
     }
 
     /// As it comes from the gateway.
