@@ -56,7 +56,8 @@ fn samples() -> Vec<String> {
 fn counted(line: &str, samples: &[String]) -> Option<(String, u64)> {
     let after = |mark: &str| line.split_once(mark).map(|(_, rest)| rest);
     let text = |mark| after(mark)?.split('"').next();
-    let number = after(r#""Ir":{"values":{"new":"#)?;
+    // Where it was measured before, what changed comes first.
+    let number = after(r#""Ir":{"#)?.split_once(r#""values":{"new":"#)?.1;
     let number = number.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()?;
     let sample = samples.get(text(r#""id":""#)?.strip_prefix("of_")?.parse::<usize>().ok()?)?;
     Some((format!("{}/{sample}", text(r#""function_name":""#)?), number))
@@ -89,8 +90,11 @@ mod tests {
     fn a_report_is_read() {
         let line =
             r#"{"function_name":"verify","id":"of_0","profiles":[{"metrics":{"Ir":{"values":{"new":117273}}}}]}"#;
+        let again = line.replace(r#""Ir":{"#, r#""Ir":{"change":{"diff_pct":"0","factor":"1"},"#);
         assert_eq!(samples()[0], "plain");
-        assert_eq!(counted(line, &samples()), Some(("verify/plain".to_owned(), 117_273)));
+        for line in [line, &again] {
+            assert_eq!(counted(line, &samples()), Some(("verify/plain".to_owned(), 117_273)));
+        }
         assert_eq!(counted("Running benches", &samples()), None);
     }
 
