@@ -1,6 +1,6 @@
-//! The pictures in docs/pictures are drawn from template.yaml.
+//! The pictures in docs/pictures are drawn from template.yaml, and that of docs/performance.md from its table.
 //!
-//! `UPDATE=1 cargo test --test system pictures` draws them anew.
+//! `UPDATE=1 cargo test --workspace --test system pictures` draws them anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -155,9 +155,56 @@ fn shown(properties: &Value) -> Vec<String> {
     lines
 }
 
+/// The first table of docs/performance.md: each row's name, and its figures below their headings.
+fn side_by_side() -> (Vec<String>, Vec<Vec<String>>) {
+    let text = std::fs::read_to_string(root("docs/performance.md")).unwrap();
+    let lines = text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells =
+        |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().replace(['*', '`'], "")).collect();
+    let mut rows: Vec<Vec<String>> = lines.map(cells).collect();
+    let headings = rows.remove(0);
+    rows.remove(0);
+    (headings, rows)
+}
+
+/// Bars for some columns of that table, each column in its own scale, which is logarithmic: from half of the least.
+fn performance() -> String {
+    const LEFT: i32 = 330;
+    const PANEL: i32 = 250;
+    const BAR: i32 = 150;
+    const ROW: i32 = 24;
+    let (headings, rows) = side_by_side();
+    let drawn = ["first answer ms", "CPU us an event", "RSS MB"];
+    let mut svg = String::new();
+    for (row, cells) in (0..).zip(&rows) {
+        let (y, class) = (62 + row * ROW, if row == 0 { "title" } else { "small" });
+        writeln!(svg, "<text class=\"{class}\" x=\"12\" y=\"{y}\">{}</text>", escaped(&cells[0])).unwrap();
+    }
+    for (panel, heading) in (0..).zip(drawn) {
+        let x = LEFT + panel * PANEL;
+        writeln!(svg, "<text class=\"title\" x=\"{x}\" y=\"30\">{heading}</text>").unwrap();
+        let column = headings.iter().position(|other| other == heading).unwrap();
+        let figures: Vec<f64> = rows.iter().map(|row| row[column].replace(',', "").parse().unwrap()).collect();
+        let least = figures.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
+        let greatest = figures.iter().copied().fold(0.0, f64::max);
+        for (row, figure) in (0..).zip(&figures) {
+            let (y, width) = (48 + row * ROW, (figure / least).ln() / (greatest / least).ln() * f64::from(BAR));
+            let class = if row == 0 { "compute" } else { "data" };
+            let shown = &rows[usize::try_from(row).unwrap()][column];
+            writeln!(svg, "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width:.0}\" height=\"18\"/>").unwrap();
+            let (x, y) = (f64::from(x) + width + 6.0, y + 14);
+            writeln!(svg, "<text class=\"small\" x=\"{x:.0}\" y=\"{y}\">{shown}</text>").unwrap();
+        }
+    }
+    let height = 60 + ROW * i32::try_from(rows.len()).unwrap();
+    picture(LEFT + 3 * PANEL, height, "Receivers side by side, on logarithmic scales; less is better", &svg)
+}
+
 #[test]
-fn pictures_are_drawn_from_the_template() {
-    for (name, svg) in [("architecture", architecture()), ("dashboard", dashboard_layout())] {
+fn pictures_are_as_what_they_show() {
+    let pictures =
+        [("architecture", architecture()), ("dashboard", dashboard_layout()), ("performance", performance())];
+    for (name, svg) in pictures {
         let path = root(&format!("docs/pictures/{name}.svg"));
         if std::env::var_os("UPDATE").is_some() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,9 +1,9 @@
 //! Compares the instructions that callgrind counts with those that are written down.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::{Failure, root};
+use crate::{Failure, command, root};
 
 /// A change of more than that many percent must be looked at, in either direction.
 const PERCENT_MAX: u64 = 5;
@@ -37,7 +37,7 @@ pub(crate) fn check() -> Result<(), Failure> {
 fn count() -> Result<Counts, Failure> {
     let arguments = ["bench", "--package", "clientele-bench", "--bench", "instructions", "--", "--output-format=json"];
     eprintln!("$ cargo {}", arguments.join(" "));
-    let output = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
+    let output = command("cargo").args(arguments).stderr(Stdio::inherit()).output();
     let output = output.map_err(|_| Failure::NoSuchTool("cargo".to_owned()))?;
     let samples = samples();
     let report = String::from_utf8_lossy(&output.stdout);

@@ -95,6 +95,18 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A command that does not see what Cargo tells this program of itself: build scripts would take it for a change.
+fn command(tool: &str) -> Command {
+    let mut command = Command::new(tool);
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of_this| name.to_string_lossy().starts_with(of_this)) {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(root());
+    command
+}
+
 fn run(tool: &str, arguments: &[&str]) -> Result<(), Failure> {
     run_with(tool, arguments, &[])
 }
@@ -104,7 +116,7 @@ fn run_with(tool: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Res
     let words = settings.chain([tool.to_owned()]).chain(arguments.iter().map(|word| (*word).to_owned()));
     let shown = words.collect::<Vec<_>>().join(" ");
     eprintln!("$ {shown}");
-    let status = Command::new(tool).args(arguments).envs(environment.iter().copied()).current_dir(root()).status();
+    let status = command(tool).args(arguments).envs(environment.iter().copied()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(Failure::Failed(shown)),
