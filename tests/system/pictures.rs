@@ -201,7 +201,7 @@ fn performance() -> String {
 }
 
 #[test]
-fn pictures_are_as_what_they_show() {
+fn pictures_are_up_to_date() {
     let pictures =
         [("architecture", architecture()), ("dashboard", dashboard_layout()), ("performance", performance())];
     for (name, svg) in pictures {

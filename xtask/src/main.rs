@@ -15,7 +15,7 @@ cargo xtask CHORE: each prints the commands that it runs
   test                all tests
   flaws [NAME]        put well-known mistakes into a copy of the project, one at a time: a named test must catch each
                       (minutes; builds in target/flaws-target, or where CARGO_TARGET_DIR says)
-  instructions        the instructions that callgrind counts, beside those that are written down: more than 5 % away
+  instructions        the instructions that callgrind counts, beside those written down: more than 5 % and 500 away
                       must be looked at (needs valgrind and gungraun-runner; UPDATE=1 writes them down)
   build               the functions, as they are deployed
   invoke [EVENT]      an event file through a function in a container, as in plain/customer-updated

@@ -113,8 +113,8 @@ impl Clients {
                 Budget::Function => 1,
                 Budget::Operator => 20,
             };
-            // What all attempts together may take is the flow's to say, which has the time of the whole delivery or
-            // sweep: a timeout here would be one more timer for every call, and a system call for every timer.
+            // All attempts together are bounded by the flow, which knows what is left of the time of the delivery or
+            // sweep; secrets.rs bounds its own.
             let timeouts = TimeoutConfig::builder()
                 .connect_timeout(Duration::from_millis(500 * factor))
                 .operation_attempt_timeout(Duration::from_millis(attempt_ms * factor));

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_is_not_a_mark_of_another_is_told() {
+    async fn a_mark_that_cannot_be_cleared_is_told() {
         let capacity = json!({ "ConsumedCapacity": { "CapacityUnits": 1.5 } });
         assert_eq!(answers(200, &capacity).clear_cleanup("a", "1").await, Ok(Some(1.5)));
         assert_eq!(refuses("ConditionalCheckFailedException").clear_cleanup("a", "1").await, Ok(None));

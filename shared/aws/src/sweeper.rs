@@ -1,7 +1,5 @@
 //! The function on a schedule: cleanup messages that still wait in their tombstones are sent.
 
-use std::time::Duration;
-
 use clientele_flow::{Flow, SweepLimits, Swept};
 use tokio::time::Instant;
 
@@ -11,14 +9,6 @@ use crate::customers::Customers;
 use crate::gateway::Invocation;
 use crate::queues::SqsQueues;
 use crate::telemetry::{Lines, Telemetry};
-
-/// The function has 10 s, and what is begun last has 3 of them: a read, a message sent, a mark cleared.
-const BEGIN_WITHIN: Duration = Duration::from_secs(6);
-const END_WITHIN: Duration = Duration::from_secs(9);
-/// The most tombstones that one sweep looks at.
-const TOMBSTONES_MAX: usize = 10_000;
-/// Whoever wrote the tombstone is at it for 4 s, or parked the delete and replays it.
-const GRACE: Duration = Duration::from_mins(1);
 
 /// Sweeps.
 #[derive(Debug)]
@@ -37,13 +27,7 @@ impl Sweeper {
     /// One sweep.
     pub async fn handle(&self, invocation: &Invocation) -> Swept {
         let started = Instant::now();
-        let limits = SweepLimits {
-            begin_by: started + BEGIN_WITHIN,
-            end_by: started + END_WITHIN,
-            tombstones_max: TOMBSTONES_MAX,
-            grace: GRACE,
-        };
-        let swept = self.flow.sweep(invocation.received_at, limits).await;
+        let swept = self.flow.sweep(invocation.received_at, SweepLimits::of_function(started)).await;
         self.telemetry.swept(invocation, &swept, started.elapsed());
         swept
     }

@@ -12,6 +12,13 @@ use crate::ports::{Queues, Standing, Table, Waiting};
 
 /// How many messages are sent at a time.
 const CONCURRENT_SENDS: usize = 8;
+/// The function has 10 s, and what is begun last has 3 of them: a read, a message sent, a mark cleared.
+const BEGIN_WITHIN: Duration = Duration::from_secs(6);
+const END_WITHIN: Duration = Duration::from_secs(9);
+/// The most tombstones that one sweep looks at.
+const TOMBSTONES_MAX: usize = 10_000;
+/// Whoever wrote the tombstone is at it for 4 s, or parked the delete and replays it.
+const GRACE: Duration = Duration::from_mins(1);
 
 /// How far a sweep goes. What is left waits for the next one.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +31,19 @@ pub struct SweepLimits {
     pub tombstones_max: usize,
     /// How long a message waits before it is swept: whoever wrote the tombstone is still at it.
     pub grace: Duration,
+}
+
+impl SweepLimits {
+    /// Those of the function.
+    #[must_use]
+    pub fn of_function(started: Instant) -> Self {
+        Self {
+            begin_by: started + BEGIN_WITHIN,
+            end_by: started + END_WITHIN,
+            tombstones_max: TOMBSTONES_MAX,
+            grace: GRACE,
+        }
+    }
 }
 
 /// What a sweep did.
@@ -80,6 +100,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
                 }
             }
             after = page.next;
+            swept.is_cut_short |= after.is_some() && Instant::now() >= limits.begin_by;
             if after.is_none() || swept.is_cut_short {
                 return swept;
             }

@@ -5,7 +5,10 @@ use serde_json::Value;
 /// Reads JSON. Half of a surrogate pair alone, which JSON allows and no text can hold, becomes the replacement
 /// character: that is what senders make of an emoji that they cut in two.
 pub(crate) fn parse(json: &[u8]) -> Option<Value> {
-    serde_json::from_slice(json).ok().or_else(|| serde_json::from_slice(&without_lone_surrogates(json)?).ok())
+    // Looked at once as a whole: the parser would look at each text in it.
+    let json = std::str::from_utf8(json).ok()?;
+    let mended = || serde_json::from_slice(&without_lone_surrogates(json.as_bytes())?).ok();
+    serde_json::from_str(json).ok().or_else(mended)
 }
 
 /// The same JSON with lone surrogates replaced; nothing if there is none.

@@ -1,4 +1,4 @@
-//! Instructions, by callgrind: the same every time, so that a change of a few percent is one of the code.
+//! Instructions, by callgrind: nearly the same every time, so that a change of a few percent is one of the code.
 //! `cargo xtask instructions` compares them with `instructions.txt`.
 //!
 //! What is measured is done for every sample. What was made is given back, so that it is not dropped while it is counted.

@@ -77,6 +77,18 @@ fn nothing_is_begun_when_time_is_up() {
     });
 }
 
+/// Nor is a page, even when nothing on it is due: each takes a second, and there are four.
+#[test]
+fn pages_are_not_read_when_time_is_up() {
+    let history = ten_deletes();
+    run(async {
+        let world = marked(&history).await;
+        let slow = Faulty::always(&world.memory, Fault::Late(Duration::from_secs(1)), |port| port == Port::Due);
+        assert_eq!(flow(&slow).sweep(ARRIVED, limits(10, 2_500)).await, swept(0, true));
+        assert_eq!(flow(&slow).sweep(ARRIVED, limits(10, 4_500)).await, swept(0, false));
+    });
+}
+
 /// Who wrote a tombstone is still at it: its mark is left alone for a minute.
 #[test]
 fn young_marks_are_left() {
@@ -117,18 +129,46 @@ fn a_failure_holds_up_nobody() {
 #[test]
 fn a_sweep_ends_in_time() {
     let history = ten_deletes();
-    for (hangs, failed) in [(Port::Due, 1), (Port::Standing, 10), (Port::Send(Queue::Cleanup), 10), (Port::Clear, 10)] {
+    let failed = |failed, is_cut_short, error: &str| {
+        let error = Some(error.to_owned());
+        Swept { failed, is_cut_short, error, sent: 0 }
+    };
+    // Three are on a page. A mark that is not cleared is given up before the sweep is.
+    for (hangs, expected) in [
+        (Port::Due, failed(1, false, "the table did not answer in time")),
+        (Port::Standing, failed(3, true, "no time left")),
+        (Port::Send(Queue::Cleanup), failed(3, true, "no time left")),
+        (Port::Clear, failed(10, false, "the table did not answer in time")),
+    ] {
         run(async {
             let world = marked(&history).await;
             let ports = Faulty::new(&world.memory, move |_, port| (port == hangs).then_some(Fault::HangsBefore));
             let flow = flow(&ports);
             let sweep = flow.sweep(later(), limits(10, 5_000));
-            let none = timeout(Duration::from_millis(5_001) + TO_END, sweep).await.expect("in time");
-            assert!((1..=failed).contains(&none.failed) && none.sent == 0, "{hangs:?} {none:?}");
+            let told = timeout(Duration::from_millis(5_001) + TO_END, sweep).await.expect("in time");
+            assert_eq!(told, expected, "{hangs:?}");
             world.settle_down().await;
             world.assert_converged();
         });
     }
+}
+
+/// One message that hangs: what was sent beside it is told.
+#[test]
+fn what_was_done_beside_a_hang_is_told() {
+    let history = ten_deletes();
+    run(async {
+        let world = marked(&history).await;
+        let mut calls = 0;
+        let ports = Faulty::new(&world.memory, move |_, port| {
+            calls += usize::from(port == Port::Standing);
+            (port == Port::Standing && calls == 3).then_some(Fault::HangsBefore)
+        });
+        let expected = Swept { sent: 2, failed: 1, is_cut_short: true, error: Some("no time left".to_owned()) };
+        assert_eq!(flow(&ports).sweep(later(), limits(10, 5_000)).await, expected);
+        world.settle_down().await;
+        world.assert_converged();
+    });
 }
 
 /// When the table cannot be searched that is told, and nothing else happens.

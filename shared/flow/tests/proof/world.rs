@@ -104,8 +104,7 @@ impl<'h> World<'h> {
     /// A sweep that spares no mark, and ends in time.
     pub(crate) async fn sweep(&self, ports: &Faulty) -> Swept {
         let started = Instant::now();
-        let (begin_by, end_by) = (started + Duration::from_secs(6), started + Duration::from_secs(9));
-        let limits = SweepLimits { begin_by, end_by, tombstones_max: 10_000, grace: Duration::ZERO };
+        let limits = SweepLimits { grace: Duration::ZERO, ..SweepLimits::of_function(started) };
         let swept = flow(ports).sweep(later(), limits).await;
         assert!(started.elapsed() < FUNCTION_TIMEOUT, "swept after {:?}", started.elapsed());
         swept
