@@ -2,18 +2,19 @@
 //!
 //! ```sh
 //! sam build
-//! taskset -c 1 cargo bench --package clientele-bench --bench functions -- [service-ms=N] [BOOTSTRAP …]
+//! taskset -c 1 cargo bench --package clientele-bench --bench functions -- [service-ms=N] [rounds=N] [BOOTSTRAP …]
 //! ```
 //!
 //! Each runs as Lambda runs it, one event after the other, under a stand-in for the Lambda Runtime API in this process.
 //! That takes the place of DynamoDB and SQS as well, and answers after that many milliseconds, or at once. So the times
 //! are the function's own and those of this machine's loopback: no microVM, no download, no TLS, no emulator. Other
-//! bootstraps are measured beside Plain's, with its event. Rounds are interleaved, and of each figure the median is told.
+//! bootstraps are measured beside Plain's, with its event. Rounds, five unless told, are interleaved, and of each figure
+//! the median is told. `replay` gets two messages, one of which cannot be read; `sweep` finds nothing to do.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a command")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,21 +24,21 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
-use clientele_bench::{NAMES, Sample};
+use clientele_bench::{NAMES, Sample, answer_to};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
-/// How often each row is measured, and its function started in each round.
-const ROUNDS: usize = 5;
+/// How often a row's function is started in each round.
 const STARTS: usize = 5;
-/// Events before those that are measured.
-const WARM_UP: usize = 100;
+/// How long it gets events before those that are measured.
+const WARM_UP: Duration = Duration::from_millis(200);
 /// How long events are measured in a round. The system counts processor time in hundredths of a second.
 const MEASURED: Duration = Duration::from_secs(1);
 
-/// A function that has not started by then does not.
-const TO_START: Duration = Duration::from_secs(20);
+/// A function that has not started or answered by then does not.
+const TO_ANSWER: Duration = Duration::from_secs(20);
 
 /// What is measured.
 struct Row {
@@ -53,24 +54,28 @@ struct Row {
 const FIGURES: [&str; 6] = ["init", "first answer", "p50", "p99", "CPU us", "RSS MB"];
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    // `cargo bench` adds an argument of its own.
-    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let delay = arguments.iter().find_map(|argument| argument.strip_prefix("service-ms=")?.parse().ok());
-    let others = arguments.iter().filter(|argument| !argument.starts_with("service-ms="));
+async fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut rows = rows(&root);
-    for other in others {
-        let (event, secret) = (rows[0].event.clone(), rows[0].secret.clone());
-        rows.push(Row { name: other.clone(), bootstrap: other.into(), event, secret, rounds: vec![] });
+    let (mut service_ms, mut rounds) = (0, 5);
+    // `cargo bench` adds an argument of its own.
+    for argument in std::env::args().skip(1).filter(|argument| argument != "--bench") {
+        match argument.split_once('=') {
+            Some(("service-ms", number)) => service_ms = natural(number),
+            Some(("rounds", number)) => rounds = natural(number).max(1),
+            _ => {
+                let (event, secret) = (rows[0].event.clone(), rows[0].secret.clone());
+                // As seen from the root, where `cargo bench` is called.
+                rows.push(Row { bootstrap: root.join(&argument), name: argument, event, secret, rounds: vec![] });
+            }
+        }
     }
     if let Some(missing) = rows.iter().find(|row| !row.bootstrap.exists()) {
-        eprintln!("there is no {}: `sam build` makes the functions", missing.bootstrap.display());
-        return ExitCode::FAILURE;
+        give_up(&format!("there is no {}: `sam build` makes the functions", missing.bootstrap.display()));
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for row in &mut rows {
-            let figures = measure(row, Duration::from_millis(delay.unwrap_or(0))).await;
+            let figures = measure(row, Duration::from_millis(service_ms)).await;
             row.rounds.push(figures);
         }
     }
@@ -82,7 +87,10 @@ async fn main() -> ExitCode {
         });
         println!("| {} | {} |", row.name, figures.collect::<Vec<_>>().join(" | "));
     }
-    ExitCode::SUCCESS
+}
+
+fn natural(number: &str) -> u64 {
+    number.parse().unwrap_or_else(|_| give_up(&format!("not a whole number: {number}")))
 }
 
 /// Every sample, and the functions that no webhook calls.
@@ -109,20 +117,19 @@ async fn measure(row: &Row, delay: Duration) -> [f64; FIGURES.len()] {
     let (mut inits, mut firsts, mut took) = (vec![], vec![], vec![]);
     for _ in 0..STARTS {
         let mut function = Function::start(row, delay).await;
-        let asked = timeout(TO_START, function.asked.recv()).await.unwrap_or_else(|_| give_up("it does not start"));
-        let asked = asked.unwrap();
-        function.events.send(row.event.clone()).unwrap();
-        let answered = function.answered.recv().await.unwrap();
+        let [asked, _, answered] = function.invoke(&row.event).await;
         inits.push(milliseconds(asked - function.started));
         firsts.push(milliseconds(answered - function.started));
     }
     let mut function = Function::start(row, delay).await;
-    for _ in 0..WARM_UP {
+    let begun = Instant::now();
+    while begun.elapsed() < WARM_UP {
         function.invoke(&row.event).await;
     }
     let (before, begun) = (function.processor_time(), Instant::now());
     while begun.elapsed() < MEASURED {
-        took.push(milliseconds(function.invoke(&row.event).await));
+        let [_, handed, answered] = function.invoke(&row.event).await;
+        took.push(milliseconds(answered - handed));
     }
     let used = function.processor_time().saturating_sub(before);
     let processor = milliseconds(used) * 1e3 / f64::from(u32::try_from(took.len()).unwrap());
@@ -187,7 +194,7 @@ impl Function {
             ("AWS_ENDPOINT_URL", &url),
             ("CUSTOMERS_TABLE", "customers"),
             ("WEBHOOK_SECRETS", &row.secret),
-            // As the plain receivers have it that ours can be compared with.
+            // What the bootstraps that ours is compared with may call it.
             ("TABLE_NAME", "customers"),
             // The events were signed once and for all.
             ("SIGNATURE_TOLERANCE_SECONDS", "4000000000"),
@@ -198,11 +205,12 @@ impl Function {
         Self { process, started, events, asked, answered, services }
     }
 
-    async fn invoke(&mut self, event: &Arc<str>) -> Duration {
-        self.asked.recv().await.unwrap();
+    /// When it asked for the event, got it, and answered.
+    async fn invoke(&mut self, event: &Arc<str>) -> [Instant; 3] {
+        let asked = next(&mut self.asked).await;
         let handed = Instant::now();
         self.events.send(event.clone()).unwrap();
-        self.answered.recv().await.unwrap() - handed
+        [asked, handed, next(&mut self.answered).await]
     }
 
     /// User and system time so far; nothing where there is no /proc.
@@ -220,6 +228,11 @@ impl Function {
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
         peak.and_then(|kb| kb.parse::<f64>().ok()).unwrap_or_default() / 1024.0
     }
+}
+
+async fn next(instants: &mut mpsc::UnboundedReceiver<Instant>) -> Instant {
+    let instant = timeout(TO_ANSWER, instants.recv()).await;
+    instant.unwrap_or_else(|_| give_up("a function does not start, or does not answer")).unwrap()
 }
 
 struct Services {
@@ -244,28 +257,25 @@ async fn next_event(State(services): State<Arc<Services>>) -> Response {
 
 async fn response(State(services): State<Arc<Services>>, answer: String) -> StatusCode {
     services.answers.send(Instant::now()).ok();
-    // What is measured is the way of what is accepted.
-    if answer.contains(r#""statusCode":4"#) || answer.contains(r#""statusCode":5"#) {
-        give_up(&answer);
+    // What is measured is the way of what is settled: not refused, and not parked.
+    let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| give_up(&answer));
+    if answer.get("statusCode").is_some_and(|status| *status != 200) {
+        give_up(&answer.to_string());
+    }
+    if answer.get("batchItemFailures").is_some_and(|failures| failures.as_array().map(Vec::len) != Some(1)) {
+        give_up(&answer.to_string());
     }
     StatusCode::ACCEPTED
 }
 
-/// What DynamoDB, SQS or the Runtime API says to anything else.
+/// What DynamoDB or SQS says.
 async fn taken(State(services): State<Arc<Services>>, headers: HeaderMap) -> (StatusCode, &'static str) {
     if !services.delay.is_zero() {
         tokio::time::sleep(services.delay).await;
     }
-    match headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
-        Some("DynamoDB_20120810.PutItem" | "DynamoDB_20120810.UpdateItem") => {
-            (StatusCode::OK, r#"{"ConsumedCapacity":{"TableName":"customers","CapacityUnits":1.0}}"#)
-        }
-        Some("DynamoDB_20120810.Scan") => (StatusCode::OK, r#"{"Items":[],"Count":0,"ScannedCount":0}"#),
-        Some("AmazonSQS.SendMessage") => (StatusCode::OK, r#"{"MessageId":"a-message"}"#),
-        Some("DynamoDB_20120810.GetItem") => (StatusCode::OK, "{}"),
-        // A function that waits for its answer would never end.
-        target => give_up(&format!("asked for {target:?}")),
-    }
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let answer = target.and_then(answer_to).unwrap_or_else(|| give_up(&format!("asked for {target:?}")));
+    (StatusCode::OK, answer)
 }
 
 fn give_up(why: &str) -> ! {
