@@ -37,7 +37,8 @@ pub(crate) fn check() -> Result<(), Failure> {
 
 /// Runs the benchmarks.
 fn count() -> Result<Counts, Failure> {
-    let arguments = ["bench", "--package", "clientele-bench", "--bench", "instructions", "--", "--output-format=json"];
+    let bench = ["bench", "--package", "clientele-bench", "--features", "tools", "--bench", "instructions"];
+    let arguments = [&bench[..], &["--", "--output-format=json"]].concat();
     eprintln!("$ cargo {}", arguments.join(" "));
     let output = command("cargo").args(arguments).stderr(Stdio::inherit()).output();
     let output = output.map_err(|_| Failure::NoSuchTool("cargo".to_owned()))?;

@@ -126,7 +126,7 @@ fn run_with(tool: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Res
 
 fn check() -> Result<(), Failure> {
     run("cargo", &["fmt", "--all", "--check"])?;
-    run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"])?;
     let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
     run_with("cargo", &doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
     // One asks cfn-lint, the other SAM itself. Both want some region.

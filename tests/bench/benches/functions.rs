@@ -2,7 +2,8 @@
 //!
 //! ```sh
 //! sam build
-//! taskset -c 1 cargo bench --package clientele-bench --bench functions -- [service-ms=N] [rounds=N] [BOOTSTRAP …]
+//! taskset -c 1 cargo bench --package clientele-bench --features tools --bench functions -- \
+//!   [service-ms=N] [rounds=N] [BOOTSTRAP …]
 //! ```
 //!
 //! Each runs as Lambda runs it, one event after the other, under a stand-in for the Lambda Runtime API in this process.

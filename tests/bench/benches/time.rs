@@ -1,4 +1,4 @@
-//! Time by the clock: `cargo bench --bench time [FILTER]`.
+//! Time by the clock: `cargo bench --package clientele-bench -- [FILTER]`.
 
 use clientele_bench::{NAMES, Sample};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
