@@ -124,9 +124,10 @@ pub(crate) fn nothing_of_a_broken_event_is_printed(binary: &str, secret: &str) {
     api.serve("200 OK", r#"{"headers":"canary","body":["canary"],"Records":"canary"}"#);
     let (answered, _) = api.serve("202 Accepted", "");
     assert!(answered.starts_with("POST /2018-06-01/runtime/invocation/request-1/error"), "{answered}");
-    // It asks for the next one, so that all is written.
-    api.accept();
+    // It asks for the next one, so that all is written. If that is taken from it, it ends, and says so.
+    let next = api.accept();
     api.function.kill().unwrap();
+    drop(next);
     let mut printed = String::new();
     api.function.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     api.function.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
