@@ -260,10 +260,9 @@ async fn response(State(services): State<Arc<Services>>, answer: String) -> Stat
     services.answers.send(Instant::now()).ok();
     // What is measured is the way of what is settled: not refused, and not parked.
     let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| give_up(&answer));
-    if answer.get("statusCode").is_some_and(|status| *status != 200) {
-        give_up(&answer.to_string());
-    }
-    if answer.get("batchItemFailures").is_some_and(|failures| failures.as_array().map(Vec::len) != Some(1)) {
+    let is_settled = answer.get("statusCode").is_none_or(|status| *status == 200);
+    let failures = answer.get("batchItemFailures");
+    if !is_settled || failures.is_some_and(|failures| failures.as_array().map(Vec::len) != Some(1)) {
         give_up(&answer.to_string());
     }
     StatusCode::ACCEPTED

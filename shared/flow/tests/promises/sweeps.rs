@@ -25,6 +25,15 @@ async fn marked(history: &History) -> World<'_> {
     world
 }
 
+/// Ports of which the third call of one has a fault.
+fn with_third(fault: Fault, of: Port, world: &World<'_>) -> Faulty {
+    let mut calls = 0;
+    Faulty::new(&world.memory, move |_, port| {
+        calls += usize::from(port == of);
+        (port == of && calls == 3).then_some(fault)
+    })
+}
+
 fn limits(tombstones_max: usize, begin_within_ms: u64) -> SweepLimits {
     let begin_by = Instant::now() + Duration::from_millis(begin_within_ms);
     SweepLimits { begin_by, end_by: begin_by + TO_END, tombstones_max, grace: Duration::from_mins(1) }
@@ -110,11 +119,7 @@ fn a_failure_holds_up_nobody() {
     for failing in [Port::Send(Queue::Cleanup), Port::Standing, Port::Clear] {
         run(async {
             let world = marked(&history).await;
-            let mut calls = 0;
-            let ports = Faulty::new(&world.memory, move |_, port| {
-                calls += usize::from(port == failing);
-                (port == failing && calls == 3).then_some(Fault::FailsBefore)
-            });
+            let ports = with_third(Fault::FailsBefore, failing, &world);
             let some = flow(&ports).sweep(later(), limits(10, 5_000)).await;
             assert_eq!((some.sent, some.failed, some.is_cut_short), (9, 1, false), "{failing:?}");
             assert!(some.error.unwrap().contains("down"));
@@ -159,11 +164,7 @@ fn what_was_done_beside_a_hang_is_told() {
     let history = ten_deletes();
     run(async {
         let world = marked(&history).await;
-        let mut calls = 0;
-        let ports = Faulty::new(&world.memory, move |_, port| {
-            calls += usize::from(port == Port::Standing);
-            (port == Port::Standing && calls == 3).then_some(Fault::HangsBefore)
-        });
+        let ports = with_third(Fault::HangsBefore, Port::Standing, &world);
         let expected = Swept { sent: 2, failed: 1, is_cut_short: true, error: Some("no time left".to_owned()) };
         assert_eq!(flow(&ports).sweep(later(), limits(10, 5_000)).await, expected);
         world.settle_down().await;
