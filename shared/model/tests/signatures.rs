@@ -364,3 +364,22 @@ fn known_answer_of_svix() {
     };
     assert!(judge(attempt, &Scheme::Svix, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_ok());
 }
+
+/// Recorded from Svix's own libraries: `svix` 2.9.1 for Python and 1.99.1 for JavaScript both make this signature.
+#[test]
+fn known_answer_of_the_svix_libraries() {
+    let signature = "v1,wnvmB3fPfEPkY0/sMzKDdcpe8fCxXRp7cqOB9DODjPg=".to_owned();
+    let body = concat!(
+        r#"{"event_type":"customer.updated","customer":{"id":"cust_01K","name":"Zoë 5\" \u2028 Ω","#,
+        r#""environment_id":"env_7"}}"#,
+    );
+    for family in [SVIX, WEBHOOK] {
+        let attempt = Attempt {
+            headers: svix_headers(family, "msg_2kXbQm4TjYc", "1795176000", signature.clone()),
+            body,
+            now: Timestamp::from_second(1_795_176_000).unwrap(),
+            ..Attempt::default()
+        };
+        assert!(judge(attempt, &Scheme::Svix, "whsec_Q2xpZW50ZWxlIHJlY29yZGVkIHZlY3Rvcjo6AAECAwQ=").is_ok());
+    }
+}
