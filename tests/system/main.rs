@@ -1,34 +1,51 @@
 //! Whole-system tests: the handlers that Lambda runs, called with real API Gateway events, against the embedded
-//! DynamoDB and SQS through the real SDK. The tests of invariants have their names.
+//! DynamoDB and SQS through the real SDK.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
 
-mod command;
-mod config;
-mod converges;
-mod deployed;
-mod door;
-mod erasure;
-mod event_files;
-mod faults;
-mod gateway;
-mod generate;
-mod kills;
-mod leaves;
-mod lines;
-mod load;
-mod operations;
-mod outages;
-mod pictures;
-mod privacy;
-mod quarantine;
-mod refusals;
-mod roles;
-mod rooms;
-mod schemas;
-mod schemes;
-mod secrets;
-mod signers;
-mod storage_contract;
+/// The rules of docs/contract.md: deliveries, items, messages, answers, log lines.
+mod contract {
+    mod convergence;
+    mod deletion;
+    mod event_files;
+    mod function_environment;
+    mod http_routes;
+    mod independent_signers;
+    mod json_schemas;
+    mod log_lines;
+    mod payload_coverage;
+    mod privacy;
+    mod refusals;
+    mod secret_rotation;
+    mod signature_schemes;
+    mod translations;
+}
+
+/// The table and the queues: what they must offer, and what happens when they fail, crash or are under load.
+mod storage {
+    mod crash_recovery;
+    mod load;
+    mod outages;
+    mod storage_contract;
+}
+
+/// The `clientele` command.
+mod command {
+    mod cli;
+    mod deployed;
+    mod faults;
+    mod quarantine;
+}
+
+/// template.yaml: the resources, their permissions and alarms, and what is generated from them.
+mod template {
+    mod local_stack;
+    mod operations;
+    mod pictures;
+    mod roles;
+}
+
+/// Dependencies between crates, and what the documentation says about the code.
+mod architecture;
+
+/// What the tests share.
 mod support;
-mod the_template;
-mod translations;
