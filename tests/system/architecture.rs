@@ -28,7 +28,7 @@ fn packages() -> BTreeMap<String, Package> {
 const PROVIDERS: [&str; 4] = ["clientele-metrifox", "clientele-smarterpay", "clientele-plain", "clientele-flexprice"];
 
 #[test]
-fn rooms() {
+fn crates_depend_as_the_architecture_says() {
     let packages = packages();
     let names: BTreeSet<_> = packages.keys().map(String::as_str).collect();
     let mut known = BTreeSet::from([
@@ -49,7 +49,11 @@ fn rooms() {
     assert_eq!(listed, clientele::providers::names(), "the list above");
     let replayed: Vec<_> = clientele_replay::PROVIDERS.iter().map(|provider| provider.name).collect();
     assert_eq!(replayed, clientele::providers::names(), "the list in functions/replay");
-    assert_eq!(crate::generate::PROVIDERS.to_vec(), clientele::providers::names(), "the list in generate.rs");
+    assert_eq!(
+        crate::support::deliveries::PROVIDERS.to_vec(),
+        clientele::providers::names(),
+        "the list in deliveries.rs"
+    );
 
     let ours = |name: &str| {
         let normal = packages[name].normal.iter().filter(|dependency| dependency.starts_with("clientele"));
@@ -128,8 +132,8 @@ fn providers_are_pure_but_for_main() {
 }
 
 #[test]
-fn the_map_names_every_member() {
-    let map = std::fs::read_to_string(root("ARCHITECTURE.md")).unwrap();
+fn the_architecture_names_every_crate() {
+    let architecture = std::fs::read_to_string(root("ARCHITECTURE.md")).unwrap();
     for folder in [
         "shared/model",
         "shared/aws",
@@ -144,7 +148,7 @@ fn the_map_names_every_member() {
         "tests/fuzz",
         "xtask",
     ] {
-        assert!(map.contains(folder), "ARCHITECTURE.md does not name {folder}");
+        assert!(architecture.contains(folder), "ARCHITECTURE.md does not name {folder}");
     }
 }
 

@@ -1,29 +1,9 @@
 //! The command as a stranger runs it.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use serde_json::Value;
 
+use crate::support::cli::{ANY_PORTS, Running, clientele, run};
 use crate::support::{case, drain, root};
-
-fn clientele(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
-    command.args(arguments).current_dir(root(""));
-    for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "WEBHOOK_SECRET"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Exit code, standard output, standard error.
-pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
-    let output = clientele(arguments).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-const ANY_PORTS: [&str; 8] = ["--port", "0", "--dynamodb-port", "0", "--sqs-port", "0", "--admin-port", "0"];
 
 #[test]
 fn once_shows_every_event_and_ends_well() {
@@ -89,35 +69,6 @@ fn once_fails_when_something_is_not_as_expected() {
     assert_eq!(code, 1);
     assert!(errors.contains(r#"name is "Ada Byron", should be "Eve""#), "{errors}");
     assert!(errors.contains("error: 1 of 1 deliveries were not as expected"), "{errors}");
-}
-
-/// A local stack in another process. Its output is kept open, so that it can go on writing.
-pub(crate) struct Running(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
-
-impl Running {
-    /// The ports of the gateway, DynamoDB, SQS and the admin.
-    pub(crate) fn start(arguments: &[&str]) -> (Self, [u16; 4]) {
-        let mut child = clientele(&[arguments, &ANY_PORTS].concat()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut ports = [0; 4];
-        for (port, name) in ports.iter_mut().zip(["Webhooks", "DynamoDB", "SQS", "Admin"]) {
-            let mut line = String::new();
-            while !line.starts_with(name) {
-                line.clear();
-                assert!(lines.read_line(&mut line).unwrap() > 0, "no line {name}");
-            }
-            let address = line.split_whitespace().nth(1).unwrap();
-            *port = address.rsplit(':').next().unwrap().parse().unwrap();
-        }
-        (Self(child, lines), ports)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
 }
 
 #[test]

@@ -16,8 +16,8 @@ use clientele::stack::{Options, Stack};
 use clientele::synthetic::Synthetic;
 use serde_json::{Value, json};
 
+use crate::support::template::yaml;
 use crate::support::{all_items, case, cases, drain, options, root};
-use crate::the_template::yaml;
 
 /// A deployed stack named `test`, and what an operator's environment needs to reach it.
 struct Deployed {

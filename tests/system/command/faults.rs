@@ -7,8 +7,8 @@ use clientele::stack::Stack;
 use clientele::stack::faults::{Fault, Mode, Service};
 use rstest::rstest;
 
-use crate::command::{Running, run};
-use crate::generate::{Said, What, deliver};
+use crate::support::cli::{Running, run};
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
 use crate::support::{drain, handle, stack};
 
 fn fault(mode: Mode) -> Fault {
@@ -16,8 +16,13 @@ fn fault(mode: Mode) -> Fault {
 }
 
 async fn deliver_one(stack: &Stack, event: u32) -> (u16, String) {
-    let said = Said { customer: "c".into(), version: i64::from(event), event, what: What::Updated };
-    let event = deliver("plain", &[said], signed_at());
+    let change = CustomerChange {
+        customer: "c".into(),
+        version: i64::from(event),
+        event_number: event,
+        kind: ChangeKind::Updated,
+    };
+    let event = deliver("plain", &[change], signed_at());
     let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
     (answer.status_code, answer.body.unwrap())
 }
@@ -47,8 +52,8 @@ async fn secrets_outlive_an_outage_of_secrets_manager() {
     let stack = stack().await;
     stack.faults.set(Service::Secrets, fault(Mode::Error)).unwrap();
     let later = signed_at() + jiff::SignedDuration::from_mins(10);
-    let said = Said { customer: "c".into(), version: 1, event: 1, what: What::Updated };
-    let event = deliver("plain", &[said], later);
+    let change = CustomerChange { customer: "c".into(), version: 1, event_number: 1, kind: ChangeKind::Updated };
+    let event = deliver("plain", &[change], later);
     assert_eq!(handle(&stack.receivers["plain"], &event, later).await.status_code, 200);
 }
 

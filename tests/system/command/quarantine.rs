@@ -4,13 +4,13 @@ use clientele::events::signed_at;
 use clientele_model::{Kept, Part, Scheme, TokenPlace};
 use serde_json::{Value, json};
 
-use crate::command::run;
-use crate::generate::{Said, What, deliver};
+use crate::support::cli::run;
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
+use crate::support::translation::verified;
 use crate::support::{drain, handle, item, stack};
-use crate::translations::verified;
 
-fn said(version: i64, event: u32, what: What) -> Said {
-    Said { customer: "ada".into(), version, event, what }
+fn change(version: i64, event_number: u32, kind: ChangeKind) -> CustomerChange {
+    CustomerChange { customer: "ada".into(), version, event_number, kind }
 }
 
 /// A message as a release without understanding would have left it.
@@ -20,8 +20,8 @@ fn kept(provider: &str, body: &str) -> String {
     Kept::new(provider, &verified, "a partial snapshot: fullName is absent", Part::Whole).message()
 }
 
-fn body(said: Said) -> String {
-    deliver("plain", &[said], signed_at())["body"].as_str().unwrap().to_owned()
+fn body(change: CustomerChange) -> String {
+    deliver("plain", &[change], signed_at())["body"].as_str().unwrap().to_owned()
 }
 
 /// Runs a subcommand while the stack goes on.
@@ -41,10 +41,10 @@ async fn send(stack: &clientele::stack::Stack, message: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_quarantined_can_be_redriven() {
     let stack = stack().await;
-    let current = deliver("plain", &[said(2_000, 2, What::Updated)], signed_at());
+    let current = deliver("plain", &[change(2_000, 2, ChangeKind::Updated)], signed_at());
     handle(&stack.receivers["plain"], &current, signed_at()).await;
-    let newer = send(&stack, &kept("plain", &body(said(3_000, 3, What::Updated)))).await;
-    send(&stack, &kept("plain", &body(said(1_000, 1, What::Created)))).await;
+    let newer = send(&stack, &kept("plain", &body(change(3_000, 3, ChangeKind::Updated)))).await;
+    send(&stack, &kept("plain", &body(change(1_000, 1, ChangeKind::Created)))).await;
     send(&stack, &kept("plain", current["body"].as_str().unwrap())).await;
     let unreadable = send(&stack, &kept("plain", r#"{"type":"customer.customer_updated","id":"e"}"#)).await;
     let poison = send(&stack, "none of ours").await;
@@ -95,8 +95,8 @@ async fn what_is_quarantined_can_be_redriven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redrive_never_goes_backwards() {
     let stack = stack().await;
-    let delete = send(&stack, &kept("plain", &body(said(1_000, 1, What::Deleted)))).await;
-    let update = send(&stack, &kept("plain", &body(said(9_000, 2, What::Updated)))).await;
+    let delete = send(&stack, &kept("plain", &body(change(1_000, 1, ChangeKind::Deleted)))).await;
+    let update = send(&stack, &kept("plain", &body(change(9_000, 2, ChangeKind::Updated)))).await;
     let (code, told, errors) = quarantine(&stack, &["redrive", &delete]).await;
     assert_eq!((code, errors.as_str()), (0, ""), "{told}");
     assert!(told.contains("erased") && told.contains("Settled: 1 applied"), "{told}");

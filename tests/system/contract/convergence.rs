@@ -11,21 +11,25 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::generate::{PROVIDERS, Said, What, deliver};
+use crate::support::deliveries::{ChangeKind, CustomerChange, PROVIDERS, deliver};
 use crate::support::{all_items, drain, handle, stack, timeless};
 
 /// Two customers, ties in the version, a delete that is not the newest, and updates after it.
-fn history(run: usize) -> Vec<Said> {
-    let said =
-        |customer: &str, version, event, what| Said { customer: format!("{customer}-{run}"), version, event, what };
+fn history(run: usize) -> Vec<CustomerChange> {
+    let change = |customer: &str, version, event_number, kind| CustomerChange {
+        customer: format!("{customer}-{run}"),
+        version,
+        event_number,
+        kind,
+    };
     vec![
-        said("ada", 0, 1, What::Created),
-        said("ada", 0, 2, What::Updated),
-        said("ada", 7_000, 3, What::Updated),
-        said("ada", 7_000, 4, What::Updated),
-        said("bob", 0, 5, What::Created),
-        said("bob", 3_000, 6, What::Deleted),
-        said("bob", 9_000, 7, What::Updated),
+        change("ada", 0, 1, ChangeKind::Created),
+        change("ada", 0, 2, ChangeKind::Updated),
+        change("ada", 7_000, 3, ChangeKind::Updated),
+        change("ada", 7_000, 4, ChangeKind::Updated),
+        change("bob", 0, 5, ChangeKind::Created),
+        change("bob", 3_000, 6, ChangeKind::Deleted),
+        change("bob", 9_000, 7, ChangeKind::Updated),
     ]
 }
 
@@ -46,8 +50,8 @@ fn assert_final(items: &[Value], provider: &str, run: usize) {
     }
 }
 
-async fn deliver_to(stack: &Stack, provider: &str, said: &Said) {
-    let event = deliver(provider, std::slice::from_ref(said), signed_at());
+async fn deliver_to(stack: &Stack, provider: &str, change: &CustomerChange) {
+    let event = deliver(provider, std::slice::from_ref(change), signed_at());
     let answer = handle(&stack.receivers[provider], &event, signed_at()).await;
     assert_eq!(answer.status_code, 200, "{answer:?}");
 }
@@ -142,8 +146,8 @@ async fn converges_concurrently() {
 async fn converges_after_a_crash_at_any_await() {
     let stack = stack().await;
     for polls in 0..60 {
-        for said in &history(polls) {
-            let event = deliver("plain", std::slice::from_ref(said), signed_at());
+        for change in &history(polls) {
+            let event = deliver("plain", std::slice::from_ref(change), signed_at());
             // The process is gone, but what it has sent may still arrive.
             die_after(polls, handle(&stack.receivers["plain"], &event, signed_at())).await;
         }
@@ -152,8 +156,8 @@ async fn converges_after_a_crash_at_any_await() {
     let deleted = all_items(&stack).await.iter().filter(|item| item["status"] == "deleted").count();
     assert!((1..60).contains(&deleted), "{deleted} deleted");
     for polls in 0..60 {
-        for said in &history(polls) {
-            deliver_to(&stack, "plain", said).await;
+        for change in &history(polls) {
+            deliver_to(&stack, "plain", change).await;
         }
     }
     let items = all_items(&stack).await;

@@ -6,12 +6,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::events::{Case, signed_at};
 use serde_json::json;
 
-use crate::door::Door;
-use crate::generate::{Said, What, deliver};
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
+use crate::support::proxy::EmulatorProxy;
 use crate::support::{all_items, cases, drain, handle, item, scheme, stack};
 
-fn said(version: i64, event: u32, what: What) -> Said {
-    Said { customer: "zelda-canary".into(), version, event, what }
+fn change(version: i64, event_number: u32, kind: ChangeKind) -> CustomerChange {
+    CustomerChange { customer: "zelda-canary".into(), version, event_number, kind }
 }
 
 /// No event before or after a delete brings personal data back, whatever its time.
@@ -19,20 +19,20 @@ fn said(version: i64, event: u32, what: What) -> Said {
 async fn delete_is_final() {
     let stack = stack().await;
     let others = [
-        said(-86_000_000, 1, What::Created),
-        said(5_000, 2, What::Updated),
-        said(80_000_000, 3, What::Updated),
-        said(80_000_000, 4, What::Created),
+        change(-86_000_000, 1, ChangeKind::Created),
+        change(5_000, 2, ChangeKind::Updated),
+        change(80_000_000, 3, ChangeKind::Updated),
+        change(80_000_000, 4, ChangeKind::Created),
     ];
     let pk = |provider: &str, account: &str| format!("{provider}#{account}#zelda-canary");
     for (provider, account) in [("plain", "w_1"), ("metrifox", "t_1"), ("flexprice", "env_1")] {
-        let send = async |said: &Said| {
-            let event = deliver(provider, std::slice::from_ref(said), signed_at());
+        let send = async |change: &CustomerChange| {
+            let event = deliver(provider, std::slice::from_ref(change), signed_at());
             handle(&stack.receivers[provider], &event, signed_at()).await.body.unwrap()
         };
         send(&others[1]).await;
         assert!(item(&stack, &pk(provider, account)).await.unwrap().to_string().contains("zelda-canary@example.com"));
-        assert_eq!(send(&said(4_000, 9, What::Deleted)).await, r#"{"outcome":"applied"}"#);
+        assert_eq!(send(&change(4_000, 9, ChangeKind::Deleted)).await, r#"{"outcome":"applied"}"#);
         for other in &others {
             assert_eq!(send(other).await, r#"{"outcome":"stale"}"#);
         }
@@ -57,8 +57,10 @@ async fn delete_is_final() {
 #[tokio::test]
 async fn delete_may_come_first() {
     let stack = stack().await;
-    for (said, outcome) in [(said(0, 2, What::Deleted), "applied"), (said(9_000, 1, What::Created), "stale")] {
-        let event = deliver("plain", &[said], signed_at());
+    for (change, outcome) in
+        [(change(0, 2, ChangeKind::Deleted), "applied"), (change(9_000, 1, ChangeKind::Created), "stale")]
+    {
+        let event = deliver("plain", &[change], signed_at());
         let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
         assert_eq!(answer.body.unwrap(), format!(r#"{{"outcome":"{outcome}"}}"#));
     }
@@ -69,7 +71,7 @@ async fn delete_may_come_first() {
 #[tokio::test]
 async fn a_redelivered_delete_sends_the_message_that_waits() {
     let stack = stack().await;
-    let delete = deliver("plain", &[said(0, 2, What::Deleted)], signed_at());
+    let delete = deliver("plain", &[change(0, 2, ChangeKind::Deleted)], signed_at());
     handle(&stack.receivers["plain"], &delete, signed_at()).await;
     let [sent] = &drain(&stack, "cleanup").await[..] else { panic!("one message") };
     let mark = |name: &str, value: String| {
@@ -83,7 +85,7 @@ async fn a_redelivered_delete_sends_the_message_that_waits() {
     mark("cleanup", sent.to_string()).send().await.unwrap();
     mark("cleanup_due", "2026-11-20T12:00:00Z".into()).send().await.unwrap();
 
-    let update = deliver("plain", &[said(9_000, 3, What::Updated)], signed_at());
+    let update = deliver("plain", &[change(9_000, 3, ChangeKind::Updated)], signed_at());
     handle(&stack.receivers["plain"], &update, signed_at()).await;
     assert_eq!(drain(&stack, "cleanup").await.len(), 0);
 
@@ -101,10 +103,10 @@ async fn a_redelivered_delete_sends_the_message_that_waits() {
 #[tokio::test]
 async fn one_write_per_event() {
     let stack = stack().await;
-    let (door, receivers) = Door::before(&stack).await;
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
     let mut units = BTreeMap::new();
     for case in cases() {
-        door.forget();
+        proxy.forget();
         let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
         handle(&receivers[case.known.provider.name], &fresh.event, signed_at()).await;
         let mut expected = vec!["DynamoDB_20120810.PutItem"; customer_events(&case)];
@@ -114,8 +116,8 @@ async fn one_write_per_event() {
         if !case.expected.cleanup.is_empty() {
             expected.extend(["AmazonSQS.SendMessage", "DynamoDB_20120810.UpdateItem"]);
         }
-        assert_eq!(door.calls(), expected, "{}", case.title());
-        units.insert(case.title(), door.write_units());
+        assert_eq!(proxy.calls(), expected, "{}", case.title());
+        units.insert(case.title(), proxy.write_units());
     }
     // Items under 1 KB: one unit where no index key changes, one more for each that does.
     assert_eq!(units["plain/unmarked-as-spam"], [1.0]);

@@ -12,7 +12,7 @@ use clientele_model::Scheme;
 use rstest::rstest;
 use sha2::{Digest, Sha256};
 
-const AMAZON_ROOTS: &str = include_str!("../../shared/aws/src/amazon-trust-services.pem");
+const AMAZON_ROOTS: &str = include_str!("../../../shared/aws/src/amazon-trust-services.pem");
 
 fn complete() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([

@@ -1,54 +1,13 @@
 //! Over HTTP: routes, repeated headers, odd bytes.
 
 use axum::http::Request;
-use bytes::Bytes;
-use clientele::stack::Stack;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
-use serde_json::Value;
 
+use crate::support::http::{Http, headers, post, send_to};
 use crate::support::{case, scheme, stack};
-
-pub(crate) type Http = Client<HttpConnector, Full<Bytes>>;
-
-async fn send(
-    http: &Http,
-    stack: &Stack,
-    path: &str,
-    headers: &[(String, String)],
-    body: impl Into<Bytes>,
-) -> (u16, String) {
-    try_send(http, &stack.url(), path, headers, body).await.unwrap()
-}
-
-/// Nothing, if there is no answer.
-pub(crate) async fn try_send(
-    http: &Http,
-    url: &str,
-    path: &str,
-    headers: &[(String, String)],
-    body: impl Into<Bytes>,
-) -> Option<(u16, String)> {
-    let mut request = Request::post(format!("{url}{path}"));
-    for (name, value) in headers {
-        request = request.header(name, value);
-    }
-    let answer = http.request(request.body(Full::new(body.into())).unwrap()).await.ok()?;
-    let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await.ok()?.to_bytes();
-    Some((status, String::from_utf8(body.to_vec()).ok()?))
-}
-
-pub(crate) async fn post(stack: &Stack, path: &str, headers: &[(String, String)], body: &str) -> (u16, String) {
-    send(&Client::builder(TokioExecutor::new()).build_http(), stack, path, headers, body.to_owned()).await
-}
-
-pub(crate) fn headers(event: &Value) -> Vec<(String, String)> {
-    clientele::events::headers(event).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
 
 #[tokio::test]
 async fn routes() {
@@ -97,12 +56,12 @@ async fn odd_bytes_are_no_fault_of_ours() {
     let deep = vec![b'['; 100_000];
     for bytes in [&b"\xff\xfe\0"[..], b"", b"{", &deep] {
         for (path, status) in [("/webhooks/plain", 401), ("/webhooks/smarterpay", 498), ("/webhooks/flexprice", 401)] {
-            assert_eq!(send(&http, &stack, path, &[], bytes.to_vec()).await.0, status);
+            assert_eq!(send_to(&http, &stack, path, &[], bytes.to_vec()).await.0, status);
         }
         // Proved, and still not understood: ours to keep, nobody's to crash.
         let path = "/webhooks/metrifox/metrifox-local-secret";
         assert_eq!(
-            send(&http, &stack, path, &[], bytes.to_vec()).await,
+            send_to(&http, &stack, path, &[], bytes.to_vec()).await,
             (202, r#"{"outcome":"quarantined"}"#.to_owned())
         );
     }

@@ -6,7 +6,7 @@ use clientele::stack::{Options, Stack};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::gateway::post;
+use crate::support::http::post;
 use crate::support::{all_items, options};
 
 const SECRETS: [&str; 2] = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"];

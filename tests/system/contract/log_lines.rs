@@ -1,15 +1,13 @@
 //! The line of an event: Powertools' keys, and metrics in the embedded metric format.
 
-use std::collections::BTreeMap;
-
 use clientele::events::signed_at;
 use clientele::stack::Captured;
 use clientele_aws::{Config, Receiver};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::door::Door;
-use crate::support::{case, handle, json_lines, scheme, stack};
+use crate::support::proxy::EmulatorProxy;
+use crate::support::{case, handle, json_lines, metrics, scheme, stack};
 
 /// A receiver whose function has this log level, and its lines.
 async fn receiver(provider: &str, level: &str) -> (clientele::stack::Stack, Receiver, Captured) {
@@ -21,27 +19,6 @@ async fn receiver(provider: &str, level: &str) -> (clientele::stack::Stack, Rece
     let receiver = Receiver::start(known.provider, config, &stack.clients, written.lines(), signed_at());
     let receiver = receiver.await.unwrap();
     (stack, receiver, written)
-}
-
-/// What CloudWatch makes of a line: each metric with its value, under the values of its dimensions.
-pub(crate) fn metrics(line: &Value) -> BTreeMap<String, u64> {
-    let mut metrics = BTreeMap::new();
-    for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
-        assert_eq!(directive["Namespace"], "clientele", "the name of the stack");
-        for set in directive["Dimensions"].as_array().unwrap() {
-            let values: Option<Vec<_>> =
-                set.as_array().unwrap().iter().map(|name| line[name.as_str().unwrap()].as_str()).collect();
-            for metric in directive["Metrics"].as_array().unwrap() {
-                let name = metric["Name"].as_str().unwrap();
-                let unit = if name == "Age" { "Milliseconds" } else { "Count" };
-                assert_eq!(metric["Unit"], unit, "{name}");
-                if let (Some(values), Some(value)) = (&values, line[name].as_u64()) {
-                    metrics.insert(format!("{name} {}", values.join(" ")), value);
-                }
-            }
-        }
-    }
-    metrics
 }
 
 #[tokio::test]
@@ -153,13 +130,13 @@ async fn the_level_decides_what_is_described() {
         let mut stack = stack;
         let environment = stack.environments.get_mut("metrifox").unwrap();
         environment.insert("POWERTOOLS_LOG_LEVEL".into(), level.into());
-        let (door, receivers) = Door::before_writing(&stack, &written).await;
+        let (proxy, receivers) = EmulatorProxy::before_writing(&stack, &written).await;
         let case = case("metrifox/customer-created");
         handle(&receivers["metrifox"], &case.event, signed_at()).await;
         let mut forged = case.event.clone();
         forged["pathParameters"]["token"] = "guess".into();
         handle(&receivers["metrifox"], &forged, signed_at()).await;
-        door.fail_all(&["PutItem", "SendMessage"]);
+        proxy.fail_all(&["PutItem", "SendMessage"]);
         handle(&receivers["metrifox"], &case.event, signed_at()).await;
         let lines = json_lines(&written);
         assert_eq!(lines.len(), 3);

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::cases;
-use crate::translations::{translate, verified};
+use crate::support::translation::{translate, verified};
 
 /// The JSON pointer of every leaf.
 fn leaves(pointer: &str, value: &Value, into: &mut Vec<String>) {

@@ -5,8 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use clientele::events::signed_at;
 use clientele::stack::Captured;
 
-use crate::door::Door;
-use crate::generate::{Said, What, deliver};
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
+use crate::support::proxy::EmulatorProxy;
 use crate::support::{all_items, cases, drain, handle, scheme, stack};
 
 /// Values of the event files' credentials, and of the local secrets.
@@ -41,7 +41,7 @@ async fn no_secret_leaves() {
     let lines = Captured::default();
     let run = async {
         let stack = stack().await;
-        let (door, receivers) = Door::before_writing(&stack, &lines).await;
+        let (proxy, receivers) = EmulatorProxy::before_writing(&stack, &lines).await;
         let (mut answers, mut proofs) = (vec![], vec![]);
         for case in cases() {
             let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
@@ -52,24 +52,26 @@ async fn no_secret_leaves() {
             let later = signed_at() + jiff::SignedDuration::from_hours(1);
             answers.push(handle(&receivers[case.known.provider.name], &fresh.event, later).await);
         }
-        let said = Said { customer: "canary".into(), version: 0, event: 1, what: What::Deleted };
-        let event = deliver("metrifox", &[said], signed_at());
+        let change =
+            CustomerChange { customer: "canary".into(), version: 0, event_number: 1, kind: ChangeKind::Deleted };
+        let event = deliver("metrifox", &[change], signed_at());
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
-        let written = format!("{:?}", door.requests());
+        let written = format!("{:?}", proxy.requests());
         // An outage of each service, so that failures are logged as well.
         let outages = [&["PutItem"][..], &["UpdateItem"], &["SendMessage"], &["PutItem", "SendMessage"]];
         for (number, operations) in outages.into_iter().enumerate() {
-            door.fail_all(operations);
-            for (event, what) in [(2, What::Updated), (3, What::Deleted)] {
-                let said = Said { customer: format!("Ada {number}"), version: 9, event, what };
-                let event = deliver("metrifox", &[said], signed_at());
+            proxy.fail_all(operations);
+            for (event, kind) in [(2, ChangeKind::Updated), (3, ChangeKind::Deleted)] {
+                let change =
+                    CustomerChange { customer: format!("Ada {number}"), version: 9, event_number: event, kind };
+                let event = deliver("metrifox", &[change], signed_at());
                 answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
             }
         }
-        door.fail(None);
+        proxy.fail(None);
         let mut event = deliver(
             "metrifox",
-            &[Said { customer: "Ada".into(), version: 9, event: 9, what: What::Updated }],
+            &[CustomerChange { customer: "Ada".into(), version: 9, event_number: 9, kind: ChangeKind::Updated }],
             signed_at(),
         );
         let broken = event["body"].as_str().unwrap().replace("\"data\":", "\"data\"::");

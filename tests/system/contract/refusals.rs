@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::generate::signed;
+use crate::support::deliveries::signed;
 use crate::support::{all_items, case, cases, handle, options, receiver, scheme, stack};
 
 /// A provider whose code must not run.
@@ -207,7 +207,7 @@ proptest! {
             }
         }
         for body in [body.to_string().into_bytes(), bytes] {
-            for translation in crate::translations::translate(case.known.provider.name, &body) {
+            for translation in crate::support::translation::translate(case.known.provider.name, &body) {
                 if let Ok(clientele_model::Translated::Event(event)) = translation {
                     serde_json::to_string(&event.item(signed_at())).unwrap();
                 }

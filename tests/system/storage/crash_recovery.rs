@@ -12,12 +12,13 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-use crate::command::Running;
-use crate::gateway::{Http, try_send};
-use crate::generate::Said;
-use crate::load::{customer_events, events, number, send};
+use crate::support::cli::Running;
+use crate::support::deliveries::CustomerChange;
+use crate::support::http::send;
+use crate::support::http::{Http, try_send};
+use crate::support::random_deliveries::{customer_events, events, number};
 
-type Delivered = (&'static str, Vec<Said>);
+type Delivered = (&'static str, Vec<CustomerChange>);
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stderr, reason = "figures")]

@@ -4,77 +4,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clientele::events::signed_at;
-use clientele::providers::known;
 use clientele::stack::Stack;
-use clientele_aws::{HttpEvent, Invocation};
-use clientele_model::{CustomerEvent, Delivery, Secrets, Translated, verify};
+use clientele_aws::Invocation;
+use clientele_model::CustomerEvent;
 use futures_util::StreamExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use jiff::{SignedDuration, Timestamp};
-use proptest::strategy::{Strategy, ValueTree};
 use serde_json::Value;
 
-use crate::gateway::{Http, headers, try_send};
-use crate::generate::{PROVIDERS, Said, What, deliver};
+use crate::support::deliveries::CustomerChange;
+use crate::support::http::{Http, send};
+use crate::support::random_deliveries::{customer_events, events, number};
 use crate::support::{all_items, drain, stack, timeless};
 
-/// Random events of each provider: customers, versions and kinds collide often.
-pub(crate) fn events(number: u32) -> Vec<(&'static str, Vec<Said>)> {
-    let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
-    let mut runner = proptest::test_runner::TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
-    let any = (0..4usize, 0..60u32, 0..40i64, 0..20u32, 1..4usize);
-    let one = |event: u32| {
-        let (provider, customer, version, what, batch) = any.new_tree(&mut runner).unwrap().current();
-        let provider = PROVIDERS[provider];
-        let batch = if provider == "smarterpay" { u32::try_from(batch).unwrap() } else { 1 };
-        let said = (0..batch).map(|place| Said {
-            customer: format!("{provider}-{}", (customer + place) % 60),
-            version: version * 400,
-            event: event * 4 + place,
-            // One in twenty deletes: enough to meet everything else, few enough to leave customers.
-            what: [What::Created, What::Deleted].get(what as usize).copied().unwrap_or(What::Updated),
-        });
-        (provider, said.collect())
-    };
-    (0..number).map(one).collect()
-}
-
-/// Sends one, and gives the status; nothing if there is no answer.
-pub(crate) async fn send(http: &Http, url: &str, provider: &str, said: &[Said]) -> Option<u16> {
-    let event = deliver(provider, said, Timestamp::now());
-    let body = event["body"].as_str().unwrap().to_owned();
-    let answer = try_send(http, url, event["rawPath"].as_str().unwrap(), &headers(&event), body).await;
-    answer.map(|(status, _)| status)
-}
-
-/// Of each customer's events, in the order of their ranks, the last: without a table.
-pub(crate) fn customer_events(deliveries: &[(&'static str, Vec<Said>)]) -> BTreeMap<String, Box<CustomerEvent>> {
-    let mut last = BTreeMap::<String, Box<CustomerEvent>>::new();
-    for (provider, said) in deliveries {
-        let event = deliver(provider, said, signed_at());
-        let request = serde_json::from_value::<HttpEvent>(event).unwrap().into();
-        let delivery = Delivery::accept(request, usize::MAX).unwrap();
-        let known = known(provider).unwrap();
-        let scheme = (known.provider.scheme)(None).unwrap();
-        let secrets = Secrets::parse(known.local_secret, &scheme).unwrap();
-        let verified = verify(delivery, &scheme, &secrets, signed_at(), Duration::ZERO).unwrap();
-        for translation in (known.provider.translate)(&verified) {
-            let Ok(Translated::Event(event)) = translation else { panic!("an event") };
-            let key = event.key().to_string();
-            if last.get(&key).is_none_or(|last| last.rank() < event.rank()) {
-                last.insert(key, event);
-            }
-        }
-    }
-    last
-}
-
 /// The state of the sorted order.
-fn sorted_state(deliveries: &[(&'static str, Vec<Said>)]) -> Vec<Value> {
+fn sorted_state(deliveries: &[(&'static str, Vec<CustomerChange>)]) -> Vec<Value> {
     let item = |event: &CustomerEvent| {
         let mut item = serde_json::to_value(event.item(signed_at())).unwrap();
         // Cleanups are sent by now.
@@ -89,11 +37,6 @@ fn memory_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or_default() / 1_024
-}
-
-/// The number that an environment variable says.
-pub(crate) fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).map_or(default, |number| number.parse().unwrap())
 }
 
 /// What was parked is replayed, and what was not told is swept.
@@ -124,7 +67,9 @@ async fn deliveries_by_the_thousand() {
     let url = stack.url();
     let http: Http = Client::builder(TokioExecutor::new()).build_http();
     let (mut statuses, mut memory, started) = (BTreeMap::new(), vec![], Instant::now());
-    let one = async |(provider, said): &(&'static str, Vec<Said>)| send(&http, &url, provider, said).await.unwrap();
+    let one = async |(provider, change): &(&'static str, Vec<CustomerChange>)| {
+        send(&http, &url, provider, change).await.unwrap()
+    };
     let one = async |delivery| (delivery, one(delivery).await);
     let mut answers = futures_util::stream::iter(&deliveries).map(one).buffer_unordered(64);
     let mut again = vec![];
@@ -143,8 +88,8 @@ async fn deliveries_by_the_thousand() {
     // Beside all other tests, on a busy machine, the emulators may be too slow now and then.
     let unavailable_max = if std::env::var_os("CLIENTELE_DELIVERIES").is_some() { 0 } else { number / 100 };
     assert!(again.len() <= unavailable_max && statuses.keys().all(|status| [200, 202, 503].contains(status)));
-    for (provider, said) in again {
-        assert!(send(&http, &url, provider, said).await.unwrap() < 300);
+    for (provider, change) in again {
+        assert!(send(&http, &url, provider, change).await.unwrap() < 300);
     }
     settle(&stack).await;
     let (third, last) = (memory[memory.len() / 3], memory[memory.len() - 1]);

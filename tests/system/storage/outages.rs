@@ -9,12 +9,12 @@ use clientele_aws::HttpAnswer;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::door::Door;
-use crate::generate::{Said, What, deliver};
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
+use crate::support::proxy::EmulatorProxy;
 use crate::support::{all_items, drain, handle, item, stack, timeless};
 
-fn said(what: What) -> Said {
-    Said { customer: "c".into(), version: 0, event: 1, what }
+fn change(kind: ChangeKind) -> CustomerChange {
+    CustomerChange { customer: "c".into(), version: 0, event_number: 1, kind }
 }
 
 fn assert_outcome(answer: &HttpAnswer, status: u16, outcome: &str) {
@@ -28,21 +28,21 @@ fn assert_outcome(answer: &HttpAnswer, status: u16, outcome: &str) {
 #[tokio::test]
 async fn an_outage_of_the_table_parks() {
     let (stack, healthy) = (stack().await, stack().await);
-    let (door, receivers) = Door::before(&stack).await;
-    for (provider, what) in [
-        ("plain", What::Updated),
-        ("plain", What::Deleted),
-        ("metrifox", What::Created),
-        ("smarterpay", What::Updated),
-        ("flexprice", What::Deleted),
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    for (provider, kind) in [
+        ("plain", ChangeKind::Updated),
+        ("plain", ChangeKind::Deleted),
+        ("metrifox", ChangeKind::Created),
+        ("smarterpay", ChangeKind::Updated),
+        ("flexprice", ChangeKind::Deleted),
     ] {
-        let said = Said { customer: format!("{provider}-{what:?}"), ..said(what) };
-        let event = deliver(provider, &[said], signed_at());
-        door.fail(Some("PutItem"));
+        let change = CustomerChange { customer: format!("{provider}-{kind:?}"), ..change(kind) };
+        let event = deliver(provider, &[change], signed_at());
+        proxy.fail(Some("PutItem"));
         let answer = handle(&receivers[provider], &event, signed_at()).await;
         assert_eq!(answer.status_code, 202, "{provider}");
         assert!(answer.body.unwrap().contains("parked"));
-        door.fail(None);
+        proxy.fail(None);
         assert_eq!(handle(&healthy.receivers[provider], &event, signed_at()).await.status_code, 200);
     }
     assert_eq!(all_items(&stack).await, [] as [Value; 0]);
@@ -60,14 +60,14 @@ async fn an_outage_of_the_table_parks() {
 #[tokio::test]
 async fn without_table_and_queue_it_is_unavailable() {
     let stack = stack().await;
-    let (door, receivers) = Door::before(&stack).await;
-    door.fail_all(&["PutItem", "SendMessage"]);
-    let delete = deliver("plain", &[said(What::Deleted)], signed_at());
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    proxy.fail_all(&["PutItem", "SendMessage"]);
+    let delete = deliver("plain", &[change(ChangeKind::Deleted)], signed_at());
     assert_outcome(&handle(&receivers["plain"], &delete, signed_at()).await, 503, "unavailable");
-    let mut unreadable = deliver("metrifox", &[said(What::Updated)], signed_at());
+    let mut unreadable = deliver("metrifox", &[change(ChangeKind::Updated)], signed_at());
     unreadable["body"] = "{".into();
     assert_outcome(&handle(&receivers["metrifox"], &unreadable, signed_at()).await, 503, "unavailable");
-    door.fail(None);
+    proxy.fail(None);
     assert_outcome(&handle(&receivers["plain"], &delete, signed_at()).await, 200, "applied");
     assert_eq!(drain(&stack, "cleanup").await.len(), 1);
 }
@@ -76,14 +76,14 @@ async fn without_table_and_queue_it_is_unavailable() {
 #[tokio::test]
 async fn a_delete_whose_message_cannot_be_sent_is_left_to_the_sweep() {
     let stack = stack().await;
-    let (door, receivers) = Door::before(&stack).await;
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
     for sweeps in [true, false] {
-        let said = Said { customer: format!("sweeps-{sweeps}"), ..said(What::Deleted) };
-        let pk = format!("plain#w_1#{}", said.customer);
-        let delete = deliver("plain", &[said], signed_at());
-        door.fail(Some("SendMessage"));
+        let change = CustomerChange { customer: format!("sweeps-{sweeps}"), ..change(ChangeKind::Deleted) };
+        let pk = format!("plain#w_1#{}", change.customer);
+        let delete = deliver("plain", &[change], signed_at());
+        proxy.fail(Some("SendMessage"));
         assert_outcome(&handle(&receivers["plain"], &delete, signed_at()).await, 200, "applied");
-        door.fail(None);
+        proxy.fail(None);
         assert_eq!(drain(&stack, "cleanup").await, [] as [Value; 0]);
         let message = item(&stack, &pk).await.unwrap()["cleanup"].as_str().unwrap().to_owned();
         if sweeps {
@@ -109,9 +109,9 @@ fn invocation(now: Timestamp) -> clientele_aws::Invocation {
 #[tokio::test]
 async fn a_mark_that_stays_is_no_failure() {
     let stack = stack().await;
-    let (door, receivers) = Door::before(&stack).await;
-    door.fail(Some("UpdateItem"));
-    let delete = deliver("plain", &[said(What::Deleted)], signed_at());
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    proxy.fail(Some("UpdateItem"));
+    let delete = deliver("plain", &[change(ChangeKind::Deleted)], signed_at());
     assert_eq!(handle(&receivers["plain"], &delete, signed_at()).await.status_code, 200);
     assert_eq!(drain(&stack, "cleanup").await.len(), 1);
     assert!(item(&stack, "plain#w_1#c").await.unwrap()["cleanup"].is_string());
@@ -123,26 +123,27 @@ async fn a_mark_that_stays_is_no_failure() {
 async fn whatever_hangs_the_answer_comes_in_time() {
     let stack = stack().await;
     for operation in ["PutItem", "SendMessage", "UpdateItem"] {
-        let (door, receivers) = Door::before(&stack).await;
-        door.hang(Some(operation));
-        let said = Said { customer: operation.into(), ..said(What::Deleted) };
-        let delete = deliver("plain", &[said], signed_at());
+        let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+        proxy.hang(Some(operation));
+        let change = CustomerChange { customer: operation.into(), ..change(ChangeKind::Deleted) };
+        let delete = deliver("plain", &[change], signed_at());
         let started = Instant::now();
         let answer = handle(&receivers["plain"], &delete, signed_at()).await;
         let took = started.elapsed();
         assert!(took < Duration::from_secs(5), "{operation}: {took:?}");
         assert_eq!(answer.status_code, if operation == "PutItem" { 202 } else { 200 }, "{operation}");
     }
-    let (door, receivers) = Door::before(&stack).await;
-    door.hang(Some(""));
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    proxy.hang(Some(""));
     let started = Instant::now();
-    let answer = handle(&receivers["plain"], &deliver("plain", &[said(What::Created)], signed_at()), signed_at()).await;
+    let answer =
+        handle(&receivers["plain"], &deliver("plain", &[change(ChangeKind::Created)], signed_at()), signed_at()).await;
     let took = started.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert_outcome(&answer, 503, "unavailable");
     // A large batch as well, every event of which hangs.
-    let (door, receivers) = Door::before(&stack).await;
-    door.hang(Some("PutItem"));
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    proxy.hang(Some("PutItem"));
     let started = Instant::now();
     let answer = handle(&receivers["smarterpay"], &batch(200), signed_at()).await;
     let took = started.elapsed();
@@ -151,27 +152,32 @@ async fn whatever_hangs_the_answer_comes_in_time() {
 }
 
 fn batch(events: u32) -> Value {
-    let said = |event| Said { customer: format!("c{event}"), version: 0, event, what: What::Updated };
-    deliver("smarterpay", &(0..events).map(said).collect::<Vec<_>>(), signed_at())
+    let change = |event| CustomerChange {
+        customer: format!("c{event}"),
+        version: 0,
+        event_number: event,
+        kind: ChangeKind::Updated,
+    };
+    deliver("smarterpay", &(0..events).map(change).collect::<Vec<_>>(), signed_at())
 }
 
 /// The events of a batch are written several at a time, but not all at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_written_side_by_side_and_bounded() {
     let stack = stack().await;
-    let (door, receivers) = Door::before(&stack).await;
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
     // Few enough for a busy machine and a debug build.
     let answer = handle(&receivers["smarterpay"], &batch(50), signed_at()).await;
     assert_eq!(answer.body.as_deref(), Some(r#"{"outcomes":{"applied":50}}"#));
     assert_eq!(all_items(&stack).await.len(), 50);
-    assert!((2..=8).contains(&door.at_once_max()), "{}", door.at_once_max());
+    assert!((2..=8).contains(&proxy.at_once_max()), "{}", proxy.at_once_max());
 }
 
 /// Proved, but not understood; and understood, but more than an item can hold.
 #[tokio::test]
 async fn what_cannot_be_translated_is_quarantined() {
     let stack = stack().await;
-    let mut event = deliver("metrifox", &[said(What::Updated)], signed_at());
+    let mut event = deliver("metrifox", &[change(ChangeKind::Updated)], signed_at());
     for (body, reason) in [
         ("{", "the body is not JSON"),
         ("[]", "the body is not of the expected type"),
@@ -183,9 +189,10 @@ async fn what_cannot_be_translated_is_quarantined() {
         assert_eq!(kept["reason"], reason);
     }
     // The event's id is in the item twice.
-    let mut body: Value =
-        serde_json::from_str(deliver("metrifox", &[said(What::Updated)], signed_at())["body"].as_str().unwrap())
-            .unwrap();
+    let mut body: Value = serde_json::from_str(
+        deliver("metrifox", &[change(ChangeKind::Updated)], signed_at())["body"].as_str().unwrap(),
+    )
+    .unwrap();
     body["id"] = "i".repeat(220_000).into();
     event["body"] = body.to_string().into();
     assert_outcome(&handle(&stack.receivers["metrifox"], &event, signed_at()).await, 202, "quarantined");
@@ -203,7 +210,7 @@ async fn a_batch_with_a_bad_event_is_applied_but_for_that() {
     let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
     body["events"][1].as_object_mut().unwrap().remove("status");
     let unsigned = clientele::signing::Unsigned { body: body.to_string(), message_id: String::new() };
-    let event = crate::generate::signed(case.known, &unsigned, signed_at());
+    let event = crate::support::deliveries::signed(case.known, &unsigned, signed_at());
     let answer = handle(&stack.receivers["smarterpay"], &event, signed_at()).await;
     let outcomes = r#"{"outcomes":{"applied":1,"ignored":2,"quarantined":1}}"#;
     assert_eq!((answer.status_code, answer.body.as_deref()), (202, Some(outcomes)));
@@ -218,14 +225,19 @@ async fn a_batch_with_a_bad_event_is_applied_but_for_that() {
 #[tokio::test]
 async fn of_a_batch_only_what_failed_is_parked() {
     let (stack, healthy) = (stack().await, stack().await);
-    let (door, receivers) = Door::before(&stack).await;
-    let said: Vec<_> = ["a", "b", "a", "c", "b"]
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    let change: Vec<_> = ["a", "b", "a", "c", "b"]
         .into_iter()
         .zip(1..)
-        .map(|(customer, event)| Said { customer: customer.into(), version: 0, event, what: What::Updated })
+        .map(|(customer, event)| CustomerChange {
+            customer: customer.into(),
+            version: 0,
+            event_number: event,
+            kind: ChangeKind::Updated,
+        })
         .collect();
-    let event = deliver("smarterpay", &said, signed_at());
-    door.fail_only("PutItem", "#b");
+    let event = deliver("smarterpay", &change, signed_at());
+    proxy.fail_only("PutItem", "#b");
     let answer = handle(&receivers["smarterpay"], &event, signed_at()).await;
     assert_eq!((answer.status_code, answer.body.as_deref()), (202, Some(r#"{"outcomes":{"applied":3,"parked":2}}"#)));
     let request = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls["inbox"]).visibility_timeout(0);
@@ -235,7 +247,7 @@ async fn of_a_batch_only_what_failed_is_parked() {
     let kept: Value = serde_json::from_str(kept["body"].as_str().unwrap()).unwrap();
     let places: Vec<_> = kept["events"].as_array().unwrap().iter().map(|event| !event.is_null()).collect();
     assert_eq!(places, [false, true, false, false, true]);
-    door.fail(None);
+    proxy.fail(None);
     assert_eq!(stack.mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 1);
     handle(&healthy.receivers["smarterpay"], &event, signed_at()).await;
     assert_eq!(all_items(&stack).await, all_items(&healthy).await);
@@ -262,11 +274,11 @@ async fn one_poison_record_never_touches_its_neighbours() {
         "no JSON",
         r#"{"schema":1,"provider":"acme","reason":"","received_at":"2026-11-20T12:00:00Z","delivery_id":null,"sent_at":null,"encoding":"json","body":"{}"}"#,
     ];
-    let (door, receivers) = Door::before(&stack).await;
-    door.fail(Some("PutItem"));
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    proxy.fail(Some("PutItem"));
     for (customer, poison) in poison.into_iter().enumerate() {
-        let said = Said { customer: format!("c{customer}"), ..said(What::Updated) };
-        handle(&receivers["plain"], &deliver("plain", &[said], signed_at()), signed_at()).await;
+        let change = CustomerChange { customer: format!("c{customer}"), ..change(ChangeKind::Updated) };
+        handle(&receivers["plain"], &deliver("plain", &[change], signed_at()), signed_at()).await;
         send(poison).await;
     }
     assert_eq!(stack.mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 3);
@@ -284,16 +296,16 @@ async fn one_poison_record_never_touches_its_neighbours() {
 #[tokio::test]
 async fn a_parked_copy_of_a_deleted_customer_does_no_harm() {
     let stack = stack().await;
-    let (door, receivers) = Door::before(&stack).await;
-    door.fail(Some("PutItem"));
-    let newer = Said { version: 9_000, event: 7, ..said(What::Updated) };
+    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    proxy.fail(Some("PutItem"));
+    let newer = CustomerChange { version: 9_000, event_number: 7, ..change(ChangeKind::Updated) };
     assert_outcome(
         &handle(&receivers["plain"], &deliver("plain", &[newer], signed_at()), signed_at()).await,
         202,
         "parked",
     );
-    door.fail(None);
-    let delete = Said { event: 5, ..said(What::Deleted) };
+    proxy.fail(None);
+    let delete = CustomerChange { event_number: 5, ..change(ChangeKind::Deleted) };
     assert_outcome(
         &handle(&receivers["plain"], &deliver("plain", &[delete], signed_at()), signed_at()).await,
         200,

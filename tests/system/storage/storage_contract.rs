@@ -20,15 +20,15 @@ use clientele_flow::{Flow, Put, Queue, Queues, Standing, Table, TableError, Wait
 use clientele_model::{CustomerEvent, Item, Scheme, TokenPlace, Translated};
 use futures_util::future::join_all;
 
-use crate::generate::{Said, What, deliver};
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
 use crate::support::root;
-use crate::translations::verified;
+use crate::support::translation::verified;
 
 type OfSqs = Flow<Customers, SqsQueues>;
 
-fn event(customer: &str, version: i64, event: u32, what: What) -> Box<CustomerEvent> {
-    let said = Said { customer: customer.to_owned(), version, event, what };
-    let delivery = deliver("plain", &[said], signed_at());
+fn event(customer: &str, version: i64, event: u32, kind: ChangeKind) -> Box<CustomerEvent> {
+    let change = CustomerChange { customer: customer.to_owned(), version, event_number: event, kind };
+    let delivery = deliver("plain", &[change], signed_at());
     let verified =
         verified(delivery["body"].as_str().unwrap().as_bytes(), &Scheme::Token(TokenPlace::Path), signed_at());
     let Ok(Translated::Event(event)) = (clientele_plain::PROVIDER.translate)(&verified).remove(0) else {
@@ -37,8 +37,8 @@ fn event(customer: &str, version: i64, event: u32, what: What) -> Box<CustomerEv
     event
 }
 
-fn item(customer: &str, version: i64, number: u32, what: What) -> Item {
-    event(customer, version, number, what).item(signed_at())
+fn item(customer: &str, version: i64, number: u32, kind: ChangeKind) -> Item {
+    event(customer, version, number, kind).item(signed_at())
 }
 
 fn standing(item: &Item) -> Standing {
@@ -56,7 +56,7 @@ fn unique(name: &str) -> String {
 
 async fn the_greater_stays(table: &impl Table) {
     let id = unique("greater");
-    let [small, middle, great] = [1, 2, 3].map(|version| item(&id, version, 9, What::Updated));
+    let [small, middle, great] = [1, 2, 3].map(|version| item(&id, version, 9, ChangeKind::Updated));
     assert!(matches!(table.put(&middle).await.unwrap(), Put::Written(_)));
     for other in [&middle, &small] {
         assert_eq!(table.put(other).await.unwrap(), Put::Refused(standing(&middle)));
@@ -66,14 +66,15 @@ async fn the_greater_stays(table: &impl Table) {
     assert_eq!(table.standing(&pk).await.unwrap(), Some(standing(&great)));
     assert_eq!(table.standing(&format!("{pk}-not")).await.unwrap(), None);
     // Ranks that differ in their last part only, as strings do.
-    let [a, b] = [7, 8].map(|number| item(&id, 4, number, What::Updated));
+    let [a, b] = [7, 8].map(|number| item(&id, 4, number, ChangeKind::Updated));
     assert!(matches!(table.put(&b).await.unwrap(), Put::Written(_)));
     assert_eq!(table.put(&a).await.unwrap(), Put::Refused(standing(&b)));
 }
 
 async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
     let id = unique("many");
-    let items: Vec<_> = (0..32).map(|number| item(&id, i64::from(number * 7 % 32), number, What::Updated)).collect();
+    let items: Vec<_> =
+        (0..32).map(|number| item(&id, i64::from(number * 7 % 32), number, ChangeKind::Updated)).collect();
     let puts = join_all(items.iter().map(|item| table.put(item))).await;
     assert!(puts.iter().all(Result::is_ok));
     let greatest = items.iter().max_by_key(|item| item.rank().to_owned()).unwrap();
@@ -83,10 +84,10 @@ async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
 async fn a_mark_stays_until_it_is_cleared(table: &impl Table) {
     let id = unique("mark");
     let pk = format!("plain#w_1#{id}");
-    let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, What::Deleted));
+    let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, ChangeKind::Deleted));
     assert!(matches!(table.put(&tombstone).await.unwrap(), Put::Written(_)));
     assert!(standing(&tombstone).cleanup.is_some());
-    assert_eq!(table.put(&item(&id, 9, 2, What::Updated)).await.unwrap(), Put::Refused(standing(&tombstone)));
+    assert_eq!(table.put(&item(&id, 9, 2, ChangeKind::Updated)).await.unwrap(), Put::Refused(standing(&tombstone)));
     assert!(due(table).await.contains(&pk));
     assert!(matches!(table.put(&greater).await.unwrap(), Put::Written(_)));
     // Of another tombstone by now: left alone.
@@ -123,7 +124,7 @@ async fn all_pages_are_found(table: &impl Table) {
     let id = unique("page");
     let mut pks = BTreeSet::new();
     for number in 0..230 {
-        table.put(&item(&format!("{id}-{number}"), 1, 1, What::Deleted)).await.unwrap();
+        table.put(&item(&format!("{id}-{number}"), 1, 1, ChangeKind::Deleted)).await.unwrap();
         pks.insert(format!("plain#w_1#{id}-{number}"));
     }
     let found: BTreeSet<_> = due(table).await.into_iter().filter(|pk| pk.contains(&id)).collect();
@@ -171,7 +172,7 @@ async fn of_services(clients: &Clients) {
 
 async fn what_is_too_large_is_told(flow: &OfSqs) {
     let id = unique("large");
-    let Item::Customer(mut customer) = item(&id, 1, 1, What::Updated) else { panic!("a customer") };
+    let Item::Customer(mut customer) = item(&id, 1, 1, ChangeKind::Updated) else { panic!("a customer") };
     customer.extra.insert("more".to_owned(), "x".repeat(400 * 1024).into());
     let error = flow.table.put(&Item::Customer(customer)).await.unwrap_err();
     assert!(matches!(error, TableError::Unstorable(_)), "{error}");

@@ -1,5 +1,15 @@
 //! What the tests share.
 
+pub(crate) mod aws;
+pub(crate) mod cli;
+pub(crate) mod deliveries;
+pub(crate) mod http;
+pub(crate) mod proxy;
+pub(crate) mod random_deliveries;
+pub(crate) mod template;
+pub(crate) mod translation;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -88,4 +98,25 @@ pub(crate) async fn item(stack: &Stack, pk: &str) -> Option<Value> {
 /// Lines that a function wrote, as JSON.
 pub(crate) fn json_lines(captured: &Captured) -> Vec<Value> {
     captured.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What CloudWatch makes of a line: each metric with its value, under the values of its dimensions.
+pub(crate) fn metrics(line: &Value) -> BTreeMap<String, u64> {
+    let mut metrics = BTreeMap::new();
+    for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
+        assert_eq!(directive["Namespace"], "clientele", "the name of the stack");
+        for set in directive["Dimensions"].as_array().unwrap() {
+            let values: Option<Vec<_>> =
+                set.as_array().unwrap().iter().map(|name| line[name.as_str().unwrap()].as_str()).collect();
+            for metric in directive["Metrics"].as_array().unwrap() {
+                let name = metric["Name"].as_str().unwrap();
+                let unit = if name == "Age" { "Milliseconds" } else { "Count" };
+                assert_eq!(metric["Unit"], unit, "{name}");
+                if let (Some(values), Some(value)) = (&values, line[name].as_u64()) {
+                    metrics.insert(format!("{name} {}", values.join(" ")), value);
+                }
+            }
+        }
+    }
+    metrics
 }

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 #[derive(Clone, Default)]
-pub(crate) struct Door(Arc<Mutex<Seen>>);
+pub(crate) struct EmulatorProxy(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
@@ -31,7 +31,7 @@ struct Seen {
     at_once_max: usize,
 }
 
-impl Door {
+impl EmulatorProxy {
     /// Functions as the stack has them, but with a door before its emulators.
     pub(crate) async fn before(stack: &Stack) -> (Self, BTreeMap<&'static str, Receiver>) {
         Self::before_writing(stack, &Captured::default()).await
@@ -39,8 +39,8 @@ impl Door {
 
     /// The same, with the lines of the functions.
     pub(crate) async fn before_writing(stack: &Stack, written: &Captured) -> (Self, BTreeMap<&'static str, Receiver>) {
-        let door = Self::default();
-        let clients = door.clients(stack);
+        let proxy = Self::default();
+        let clients = proxy.clients(stack);
         let mut receivers = BTreeMap::new();
         for known in &providers::PROVIDERS {
             let environment = &stack.environments[known.provider.name];
@@ -49,7 +49,7 @@ impl Door {
             let receiver = receiver.await.unwrap();
             receivers.insert(known.provider.name, receiver);
         }
-        (door, receivers)
+        (proxy, receivers)
     }
 
     /// Clients that go through the door.
@@ -117,7 +117,7 @@ impl Door {
 }
 
 /// A call, until it is answered or given up.
-struct UnderWay(Door);
+struct UnderWay(EmulatorProxy);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -125,12 +125,12 @@ impl Drop for UnderWay {
     }
 }
 
-type Emulator = (Door, SocketAddr, Client<HttpConnector, Full<Bytes>>);
+type Emulator = (EmulatorProxy, SocketAddr, Client<HttpConnector, Full<Bytes>>);
 
-async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn pass(State((proxy, before, client)): State<Emulator>, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let operation = headers["x-amz-target"].to_str().unwrap().to_owned();
     let (failing, hanging) = {
-        let mut seen = door.0.lock().unwrap();
+        let mut seen = proxy.0.lock().unwrap();
         seen.calls.push((operation.clone(), serde_json::from_slice(&body).unwrap()));
         seen.at_once += 1;
         seen.at_once_max = seen.at_once_max.max(seen.at_once);
@@ -138,7 +138,7 @@ async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap
         let fails = |(ending, part): &(&str, &str)| operation.ends_with(ending) && text.contains(part);
         (seen.failing.iter().any(fails), seen.hanging.is_some_and(|ending| operation.ends_with(ending)))
     };
-    let _under_way = UnderWay(door.clone());
+    let _under_way = UnderWay(proxy.clone());
     if hanging {
         std::future::pending::<()>().await;
     }
@@ -152,7 +152,7 @@ async fn pass(State((door, before, client)): State<Emulator>, headers: HeaderMap
     let answer = client.request(request.body(Full::new(body)).unwrap()).await.unwrap();
     let status = answer.status();
     let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-    door.0.lock().unwrap().answers.push(serde_json::from_slice(&bytes).unwrap_or_default());
+    proxy.0.lock().unwrap().answers.push(serde_json::from_slice(&bytes).unwrap_or_default());
     Response::builder()
         .status(status)
         .header("content-type", "application/x-amz-json-1.0")

@@ -1,59 +1,12 @@
 //! Invariant 9: table, indexes, queues, routes and environment of the local stack are those of template.yaml.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use clientele::template::Template;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::support::template::{resources, template};
 use crate::support::{root, stack};
-
-/// The template with its tags.
-pub(crate) fn yaml() -> serde_yaml_ng::Value {
-    serde_yaml_ng::from_str(&std::fs::read_to_string(root("template.yaml")).unwrap()).unwrap()
-}
-
-/// The template without its tags: `!Ref X` is `"X"`. Read without the code under test.
-pub(crate) fn template() -> Value {
-    plain(yaml())
-}
-
-fn plain(value: serde_yaml_ng::Value) -> Value {
-    use serde_yaml_ng::Value as Yaml;
-    match value {
-        Yaml::Tagged(tagged) => plain(tagged.value),
-        Yaml::Sequence(elements) => elements.into_iter().map(plain).collect(),
-        Yaml::Mapping(fields) => {
-            let fields = fields.into_iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), plain(value)));
-            Value::Object(fields.collect::<Map<_, _>>())
-        }
-        other => serde_json::to_value(other).unwrap(),
-    }
-}
-
-/// The properties of the resources of a type.
-pub(crate) fn resources(kind: &str) -> BTreeMap<String, Value> {
-    let template = template();
-    let of_kind = template["Resources"].as_object().unwrap().iter().filter(|(_, resource)| resource["Type"] == kind);
-    of_kind.map(|(name, resource)| (name.clone(), resource["Properties"].clone())).collect()
-}
-
-/// The body of the dashboard, with names for what CloudFormation puts in; alarms that may not be there are not.
-pub(crate) fn dashboard() -> Value {
-    let (_, dashboard) = resources("AWS::CloudWatch::Dashboard").pop_first().unwrap();
-    let [body, optional] = &dashboard["DashboardBody"].as_array().unwrap()[..] else { panic!("a text and a map") };
-    let mut body = body.as_str().unwrap().to_owned();
-    for name in optional.as_object().unwrap().keys() {
-        body = body.replace(&format!("${{{name}}}"), "");
-    }
-    let mut pieces = body.split("${");
-    let mut plain = pieces.next().unwrap().to_owned();
-    for piece in pieces {
-        let (name, after) = piece.split_once('}').unwrap();
-        plain += name;
-        plain += after;
-    }
-    serde_json::from_str(&plain).unwrap()
-}
 
 #[tokio::test]
 async fn the_template_is_the_truth() {
@@ -162,9 +115,9 @@ async fn another_template_is_another_stack() {
     let table = stack.clients.dynamodb.describe_table().table_name("customers").send().await.unwrap().table.unwrap();
     assert!(table.global_secondary_indexes().iter().any(|index| index.index_name() == Some("by-letter")));
     assert!(stack.environments["plain"]["INBOX_QUEUE_URL"].ends_with("/letter-box"));
-    let (status, _) = crate::gateway::post(&stack, "/letters/plain", &[], "").await;
+    let (status, _) = crate::support::http::post(&stack, "/letters/plain", &[], "").await;
     assert_eq!(status, 401);
-    let (status, _) = crate::gateway::post(&stack, "/webhooks/plain", &[], "").await;
+    let (status, _) = crate::support::http::post(&stack, "/webhooks/plain", &[], "").await;
     assert_eq!(status, 404);
 }
 

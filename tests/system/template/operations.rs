@@ -9,11 +9,11 @@ use clientele::stack::{Captured, Stack};
 use clientele_aws::{Invocation, Replayer, Sweeper, WorkerConfig};
 use serde_json::{Value, json};
 
-use crate::door::Door;
-use crate::generate::{Said, What, deliver, signed};
-use crate::lines::metrics;
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver, signed};
+use crate::support::metrics;
+use crate::support::proxy::EmulatorProxy;
+use crate::support::template::{dashboard, resources, template};
 use crate::support::{cases, drain, handle, json_lines, root, scheme, stack};
-use crate::the_template::{dashboard, resources, template};
 
 fn text<'a>(value: &'a Value, what: &str) -> &'a str {
     value.as_str().unwrap_or_else(|| panic!("{what}: {value}"))
@@ -185,19 +185,20 @@ fn every_alarm_is_explained() {
 async fn metrics_that_are_read_are_written() {
     let captured = Captured::default();
     let stack = stack().await;
-    let (door, receivers) = Door::before_writing(&stack, &captured).await;
+    let (proxy, receivers) = EmulatorProxy::before_writing(&stack, &captured).await;
     for outage in [&[][..], &["PutItem"], &["PutItem", "SendMessage"]] {
-        door.fail_all(outage);
+        proxy.fail_all(outage);
         for case in cases() {
             let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
             handle(&receivers[case.known.provider.name], &fresh.event, signed_at()).await;
         }
     }
     // Not understood, of each provider.
-    door.fail(None);
+    proxy.fail(None);
     for known in &PROVIDERS {
-        let said = Said { customer: "c".to_owned(), version: 0, event: 1, what: What::Updated };
-        let event = deliver(known.provider.name, &[said], signed_at());
+        let change =
+            CustomerChange { customer: "c".to_owned(), version: 0, event_number: 1, kind: ChangeKind::Updated };
+        let event = deliver(known.provider.name, &[change], signed_at());
         let body = event["body"].as_str().unwrap();
         let body = body.replace("email", "mail").replace("fullName", "full_name").replace("\"name\"", "\"called\"");
         let unsigned = Unsigned { body, message_id: "msg_1".to_owned() };

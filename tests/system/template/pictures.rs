@@ -7,9 +7,9 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::roles::allowed;
 use crate::support::root;
-use crate::the_template::{dashboard, resources};
+use crate::support::template::allowed;
+use crate::support::template::{dashboard, resources};
 
 const STYLE: &str = "<style>text{font:13px system-ui,sans-serif;fill:#1c2733}.small{font-size:11px;fill:#52606d}\
                      .title{font-weight:600}rect{fill:#f7f9fb;stroke:#9fb3c8;rx:6}.compute{fill:#fff4e5;stroke:#e0a458}\

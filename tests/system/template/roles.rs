@@ -13,64 +13,14 @@ use clientele::template::Function;
 use clientele_aws::{Clients, Config, Invocation, Receiver, Replayer, Sweeper, WorkerConfig};
 use clientele_model::{Kept, Part, Scheme, TokenPlace};
 use jiff::SignedDuration;
-use serde_json::{Value as Json, json};
-use serde_yaml_ng::Value;
+use serde_json::{Value, json};
 
-use crate::door::Door;
-use crate::generate::{Said, What, deliver, signed};
-use crate::secrets::Manager;
+use crate::support::aws::Manager;
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver, signed};
+use crate::support::proxy::EmulatorProxy;
+use crate::support::template::{Calls, allowed, logical_id, yaml};
+use crate::support::translation::verified;
 use crate::support::{case, cases, drain, handle, root, scheme, stack};
-use crate::the_template::yaml;
-use crate::translations::verified;
-
-/// What may be called on what: `dynamodb:PutItem CustomersTable`.
-pub(crate) type Calls = BTreeSet<String>;
-
-/// The logical id that an expression names.
-fn logical_id(expression: &Value) -> String {
-    match expression {
-        Value::Tagged(tagged) => {
-            let name = tagged.value.as_str().unwrap();
-            name.strip_suffix(".Arn").unwrap_or(name).to_owned()
-        }
-        other => other.as_str().unwrap().to_owned(),
-    }
-}
-
-fn list(value: &Value) -> Vec<String> {
-    match value {
-        Value::Sequence(actions) => actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
-        action => vec![action.as_str().unwrap().to_owned()],
-    }
-}
-
-/// What the role of a function allows, without an own key and with one.
-pub(crate) fn allowed(function: &str) -> (Calls, Calls) {
-    let yaml = yaml();
-    let properties = &yaml["Resources"][function]["Properties"];
-    assert!(properties["Policies"].is_null(), "{function}: its permissions are in its role");
-    let role = logical_id(&properties["Role"]);
-    let role = &yaml["Resources"][role.as_str()]["Properties"];
-    assert!(role["ManagedPolicyArns"].is_null(), "managed policies allow more");
-    let [policy] = &role["Policies"].as_sequence().unwrap()[..] else { panic!("one policy") };
-    let (mut always, mut with_own_key) = (Calls::new(), Calls::new());
-    for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
-        let (statement, calls) = match statement {
-            Value::Tagged(tagged) => {
-                let condition = &tagged.value;
-                assert_eq!((tagged.tag.to_string().as_str(), &condition[0]), ("!If", &Value::from("HasOwnKey")));
-                assert_eq!(logical_id(&condition[2]), "AWS::NoValue");
-                (&condition[1], &mut with_own_key)
-            }
-            statement => (statement, &mut always),
-        };
-        assert_eq!(statement["Effect"], "Allow");
-        assert!(statement["Condition"].is_null() && statement["NotAction"].is_null());
-        let on = logical_id(&statement["Resource"]);
-        calls.extend(list(&statement["Action"]).iter().map(|action| format!("{action} {on}")));
-    }
-    (always, with_own_key)
-}
 
 /// What each function calls, by the name of its folder: a receiver when every event file is delivered to it, the table
 /// and what a delivery says being in order or not; `replay` and `sweep` with what is left by an outage.
@@ -79,10 +29,10 @@ async fn called() -> BTreeMap<&'static str, Calls> {
     let mut called = BTreeMap::new();
     for known in &PROVIDERS {
         let name = known.provider.name;
-        let (door, manager) = (Door::default(), Manager::default());
+        let (proxy, manager) = (EmulatorProxy::default(), Manager::default());
         manager.set(Some(known.local_secret));
         let clients =
-            Clients { secrets_manager: manager.clients(&stack).await.secrets_manager, ..door.clients(&stack) };
+            Clients { secrets_manager: manager.clients(&stack).await.secrets_manager, ..proxy.clients(&stack) };
         let environment = |variable: &str| match variable {
             "WEBHOOK_SECRETS" => None,
             variable => stack.environments[name].get(variable).cloned(),
@@ -102,12 +52,12 @@ async fn called() -> BTreeMap<&'static str, Calls> {
             signed(known, &unreadable, signed_at())
         };
         handle(&receiver, &unreadable, signed_at()).await;
-        door.fail(Some("PutItem"));
-        for (event, what) in [(1, What::Updated), (2, What::Deleted)] {
-            let said = Said { customer: name.to_owned(), version: 9, event, what };
-            handle(&receiver, &deliver(name, &[said], signed_at()), signed_at()).await;
+        proxy.fail(Some("PutItem"));
+        for (event, kind) in [(1, ChangeKind::Updated), (2, ChangeKind::Deleted)] {
+            let change = CustomerChange { customer: name.to_owned(), version: 9, event_number: event, kind };
+            handle(&receiver, &deliver(name, &[change], signed_at()), signed_at()).await;
         }
-        let mut calls = calls_through(&door, &stack);
+        let mut calls = calls_through(&proxy, &stack);
         for secret in manager.asked_for() {
             calls.insert(format!("secretsmanager:GetSecretValue {}", secret.strip_prefix("local:").unwrap()));
         }
@@ -120,35 +70,36 @@ async fn called() -> BTreeMap<&'static str, Calls> {
 
 /// What is parked by now is replayed during the outage and after it, with a delivery that is not understood.
 async fn called_by_replay(stack: &Stack) -> Calls {
-    let door = Door::default();
+    let proxy = EmulatorProxy::default();
     let environment = &stack.environments["replay"];
     let config = WorkerConfig::read("replay", |name| environment.get(name).cloned()).unwrap();
     let lines = Captured::default().lines();
-    let replayer = Replayer::new(&clientele_replay::PROVIDERS, config, &door.clients(stack), lines);
+    let replayer = Replayer::new(&clientele_replay::PROVIDERS, config, &proxy.clients(stack), lines);
     let verified = verified(b"{", &Scheme::Token(TokenPlace::Path), signed_at());
     let bodies = drain(stack, "inbox").await.into_iter().map(|body| body.to_string());
     let unreadable = Kept::new(PROVIDERS[0].provider, &verified, "", Part::Whole).message();
     let bodies: Vec<_> = bodies.chain([unreadable]).collect();
     for outage in [Some("PutItem"), None] {
-        door.fail(outage);
+        proxy.fail(outage);
         let record = |body: &String| json!({ "messageId": "m", "receiptHandle": "r", "body": body });
         let event = json!({ "Records": bodies.iter().map(record).collect::<Vec<_>>() });
         replayer.handle(serde_json::from_value(event).unwrap(), &invocation()).await;
     }
-    calls_through(&door, stack)
+    calls_through(&proxy, stack)
 }
 
 async fn called_by_sweep(stack: &Stack) -> Calls {
-    let (before, receivers) = Door::before(stack).await;
+    let (before, receivers) = EmulatorProxy::before(stack).await;
     before.fail(Some("SendMessage"));
-    let said = Said { customer: "swept".to_owned(), version: 9, event: 1, what: What::Deleted };
-    handle(&receivers["plain"], &deliver("plain", &[said], signed_at()), signed_at()).await;
-    let door = Door::default();
+    let change =
+        CustomerChange { customer: "swept".to_owned(), version: 9, event_number: 1, kind: ChangeKind::Deleted };
+    handle(&receivers["plain"], &deliver("plain", &[change], signed_at()), signed_at()).await;
+    let proxy = EmulatorProxy::default();
     let environment = &stack.environments["sweep"];
     let config = WorkerConfig::read("sweep", |name| environment.get(name).cloned()).unwrap();
-    let sweeper = Sweeper::new(config, &door.clients(stack), Captured::default().lines());
+    let sweeper = Sweeper::new(config, &proxy.clients(stack), Captured::default().lines());
     assert_eq!(sweeper.handle(&invocation()).await.sent, 1);
-    calls_through(&door, stack)
+    calls_through(&proxy, stack)
 }
 
 /// Some minutes later.
@@ -157,8 +108,8 @@ fn invocation() -> Invocation {
     Invocation { request_id: "test".to_owned(), trace_id: None, received_at }
 }
 
-fn calls_through(door: &Door, stack: &Stack) -> Calls {
-    let call = |(operation, request): (&String, Json)| {
+fn calls_through(proxy: &EmulatorProxy, stack: &Stack) -> Calls {
+    let call = |(operation, request): (&String, Value)| {
         let (service, operation) = operation.split_once('.').unwrap();
         match service {
             "DynamoDB_20120810" => {
@@ -177,7 +128,7 @@ fn calls_through(door: &Door, stack: &Stack) -> Calls {
             service => panic!("{service} is called"),
         }
     };
-    door.calls().iter().zip(door.requests()).map(call).collect()
+    proxy.calls().iter().zip(proxy.requests()).map(call).collect()
 }
 
 /// What Lambda itself does with a function's role.

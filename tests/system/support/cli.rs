@@ -1,0 +1,53 @@
+//! Runs the `clientele` command.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::support::root;
+
+/// Exit code, standard output, standard error.
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = clientele(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+pub(crate) const ANY_PORTS: [&str; 8] = ["--port", "0", "--dynamodb-port", "0", "--sqs-port", "0", "--admin-port", "0"];
+
+pub(crate) fn clientele(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
+    command.args(arguments).current_dir(root(""));
+    for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "WEBHOOK_SECRET"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A local stack in another process. Its output is kept open, so that it can go on writing.
+pub(crate) struct Running(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
+
+impl Running {
+    /// The ports of the gateway, DynamoDB, SQS and the admin.
+    pub(crate) fn start(arguments: &[&str]) -> (Self, [u16; 4]) {
+        let mut child = clientele(&[arguments, &ANY_PORTS].concat()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut ports = [0; 4];
+        for (port, name) in ports.iter_mut().zip(["Webhooks", "DynamoDB", "SQS", "Admin"]) {
+            let mut line = String::new();
+            while !line.starts_with(name) {
+                line.clear();
+                assert!(lines.read_line(&mut line).unwrap() > 0, "no line {name}");
+            }
+            let address = line.split_whitespace().nth(1).unwrap();
+            *port = address.rsplit(':').next().unwrap().parse().unwrap();
+        }
+        (Self(child, lines), ports)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}

@@ -1,0 +1,62 @@
+//! Random deliveries, and what they come to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clientele::events::signed_at;
+use clientele::providers::known;
+use clientele_aws::HttpEvent;
+use clientele_model::{CustomerEvent, Delivery, Secrets, Translated, verify};
+use proptest::strategy::{Strategy, ValueTree};
+
+use crate::support::deliveries::{ChangeKind, CustomerChange, PROVIDERS, deliver};
+
+/// Random events of each provider: customers, versions and kinds collide often.
+pub(crate) fn events(number: u32) -> Vec<(&'static str, Vec<CustomerChange>)> {
+    let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    let mut runner = proptest::test_runner::TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
+    let any = (0..4usize, 0..60u32, 0..40i64, 0..20u32, 1..4usize);
+    let one = |event: u32| {
+        let (provider, customer, version, kind, batch) = any.new_tree(&mut runner).unwrap().current();
+        let provider = PROVIDERS[provider];
+        let batch = if provider == "smarterpay" { u32::try_from(batch).unwrap() } else { 1 };
+        let changes = (0..batch).map(|place| CustomerChange {
+            customer: format!("{provider}-{}", (customer + place) % 60),
+            version: version * 400,
+            event_number: event * 4 + place,
+            // One in twenty deletes: enough to meet everything else, few enough to leave customers.
+            kind: [ChangeKind::Created, ChangeKind::Deleted].get(kind as usize).copied().unwrap_or(ChangeKind::Updated),
+        });
+        (provider, changes.collect())
+    };
+    (0..number).map(one).collect()
+}
+
+/// Of each customer's events, in the order of their ranks, the last: without a table.
+pub(crate) fn customer_events(
+    deliveries: &[(&'static str, Vec<CustomerChange>)],
+) -> BTreeMap<String, Box<CustomerEvent>> {
+    let mut last = BTreeMap::<String, Box<CustomerEvent>>::new();
+    for (provider, change) in deliveries {
+        let event = deliver(provider, change, signed_at());
+        let request = serde_json::from_value::<HttpEvent>(event).unwrap().into();
+        let delivery = Delivery::accept(request, usize::MAX).unwrap();
+        let known = known(provider).unwrap();
+        let scheme = (known.provider.scheme)(None).unwrap();
+        let secrets = Secrets::parse(known.local_secret, &scheme).unwrap();
+        let verified = verify(delivery, &scheme, &secrets, signed_at(), Duration::ZERO).unwrap();
+        for translation in (known.provider.translate)(&verified) {
+            let Ok(Translated::Event(event)) = translation else { panic!("an event") };
+            let key = event.key().to_string();
+            if last.get(&key).is_none_or(|last| last.rank() < event.rank()) {
+                last.insert(key, event);
+            }
+        }
+    }
+    last
+}
+
+/// The number that an environment variable says.
+pub(crate) fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).map_or(default, |number| number.parse().unwrap())
+}
