@@ -1,134 +1,36 @@
-//! The commands for a deployed stack, run as an operator runs them. The local stack stands for the deployed one;
-//! CloudFormation and Secrets Manager are stand-ins that answer with the template's own outputs and parameters.
+//! The commands for a deployed stack, run as an operator runs them. The local stack takes the place
+//! of the deployed one.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
 use clientele::events::{self, Case};
 use clientele::providers::PROVIDERS;
 use clientele::stack::{Options, Stack};
 use clientele::synthetic::Synthetic;
 use serde_json::{Value, json};
 
-use crate::support::template::yaml;
-use crate::support::{all_items, case, cases, drain, options, root};
+use crate::support::aws::AwsStandIn;
+use crate::support::cli::{clientele, run_with_input};
+use crate::support::{all_items, case, cases, drain, options};
 
-/// A deployed stack named `test`, and what an operator's environment needs to reach it.
+/// A deployed stack named `test`, and the AWS that an operator's environment leads to.
 struct Deployed {
     stack: Stack,
-    control: Arc<Control>,
-    url: String,
-}
-
-/// What stands for CloudFormation and Secrets Manager.
-struct Control {
-    description: String,
-    secrets: Mutex<BTreeMap<String, String>>,
+    aws: AwsStandIn,
 }
 
 async fn deploy(options: Options) -> Deployed {
     let stack = Stack::start(options).await.unwrap();
-    let secrets = PROVIDERS.iter().map(|known| {
-        let name = known.provider.name;
-        (format!("arn:{name}"), stack.environments[name]["WEBHOOK_SECRETS"].clone())
-    });
-    let secrets = Mutex::new(secrets.collect());
-    let control = Arc::new(Control { description: description(&stack), secrets });
-    let router = Router::new().fallback(answer).with_state(control.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Deployed { stack, control, url }
-}
-
-/// What CloudFormation says of the stack: the names are those of template.yaml.
-fn description(stack: &Stack) -> String {
-    let (yaml, mut outputs, mut parameters) = (yaml(), String::new(), String::new());
-    for (name, _) in yaml["Outputs"].as_mapping().unwrap() {
-        let name = name.as_str().unwrap();
-        let value = match name {
-            "ApiUrl" => stack.url(),
-            "CustomersTableName" => "customers".to_owned(),
-            "CleanupQueueUrl" => stack.queue_urls["cleanup"].clone(),
-            name => match name.strip_suffix("SecretArn") {
-                Some(provider) => format!("arn:{}", provider.to_lowercase()),
-                None => "of no interest".to_owned(),
-            },
-        };
-        write!(outputs, "<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>").unwrap();
-    }
-    for (name, value) in &stack.template.parameters {
-        write!(
-            parameters,
-            "<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
-        )
-        .unwrap();
-    }
-    format!(
-        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>test</StackName>\
-         <CreationTime>2026-11-20T12:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\
-         <Outputs>{outputs}</Outputs><Parameters>{parameters}</Parameters>\
-         </member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
-    )
-}
-
-async fn answer(State(control): State<Arc<Control>>, headers: HeaderMap, body: String) -> (StatusCode, String) {
-    let Some(target) = headers.get("x-amz-target") else {
-        if body.contains("StackName=test&") || body.ends_with("StackName=test") {
-            return (StatusCode::OK, control.description.clone());
-        }
-        let error = "<ErrorResponse><Error><Code>ValidationError</Code><Message>no</Message></Error></ErrorResponse>";
-        return (StatusCode::BAD_REQUEST, error.to_owned());
-    };
-    let request: Value = serde_json::from_str(&body).unwrap();
-    let (arn, mut secrets) = (request["SecretId"].as_str().unwrap().to_owned(), control.secrets.lock().unwrap());
-    match target.to_str().unwrap() {
-        "secretsmanager.GetSecretValue" => (StatusCode::OK, json!({ "SecretString": secrets[&arn] }).to_string()),
-        "secretsmanager.PutSecretValue" => {
-            secrets.insert(arn, request["SecretString"].as_str().unwrap().to_owned());
-            (StatusCode::OK, "{}".to_owned())
-        }
-        other => panic!("{other}"),
-    }
+    let aws = AwsStandIn::start(&stack).await;
+    Deployed { stack, aws }
 }
 
 impl Deployed {
     /// Exit code, standard output, standard error.
     async fn run(&self, arguments: &[&str], input: &str) -> (i32, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
-        command.args(arguments).current_dir(root(""));
-        for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "WEBHOOK_SECRET", "CLIENTELE_STACK", "AWS_PROFILE"] {
-            command.env_remove(name);
-        }
+        let mut command = clientele(arguments);
         command.env("AWS_REGION", "eu-west-1").env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "s");
-        command.env("AWS_ENDPOINT_URL", &self.url);
-        command.env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", self.stack.dynamodb));
-        command.env("AWS_ENDPOINT_URL_SQS", format!("http://{}", self.stack.sqs));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("AWS_ENDPOINT_URL", &self.aws.url);
         let input = input.to_owned();
-        let output = tokio::task::spawn_blocking(move || {
-            let mut child = command.spawn().unwrap();
-            // Not every command reads it.
-            drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-            child.wait_with_output().unwrap()
-        });
-        let output = output.await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    }
-
-    fn secret(&self, provider: &str) -> String {
-        self.control.secrets.lock().unwrap()[&format!("arn:{provider}")].clone()
-    }
-
-    fn set_secret(&self, provider: &str, text: &str) {
-        self.control.secrets.lock().unwrap().insert(format!("arn:{provider}"), text.to_owned());
+        tokio::task::spawn_blocking(move || run_with_input(&mut command, &input)).await.unwrap()
     }
 }
 
@@ -167,7 +69,7 @@ async fn a_message_that_is_not_seen_was_sent_still() {
 #[tokio::test(flavor = "multi_thread")]
 async fn smoke_fails_when_a_delivery_is_not_taken() {
     let deployed = deploy(options()).await;
-    deployed.set_secret("plain", "not the function's");
+    deployed.aws.set_secret("plain", "not the function's");
     let (code, shown, errors) = deployed.run(&[&SMOKE[..], &["--wait", "0"]].concat(), "").await;
     assert_eq!((code, errors.as_str()), (1, "error: not as it should be: plain\n"), "{shown}");
     assert!(shown.contains("a customer is taken: the answer is 401"), "{shown}");
@@ -192,21 +94,21 @@ async fn smoke_of_a_new_stack() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_set_and_rotated() {
     let deployed = deploy(options()).await;
-    deployed.set_secret("plain", "[]");
+    deployed.aws.set_secret("plain", "[]");
     let add = ["secret", "add", "plain", "--stack", "test"];
     let (code, shown, errors) = deployed.run(&add, "first\n").await;
     assert_eq!((code, errors.as_str()), (0, ""));
     assert!(shown.starts_with("plain has its first secret."), "{shown}");
     let (_, shown, _) = deployed.run(&add, "second\n").await;
     assert!(shown.starts_with("plain has 2 secrets; the new one is at position 1"), "{shown}");
-    assert_eq!(deployed.secret("plain"), r#"["second","first"]"#);
+    assert_eq!(deployed.aws.secret("plain"), r#"["second","first"]"#);
     assert!(!shown.contains("first\n") && !shown.contains("second"), "a secret is shown: {shown}");
 
     let (code, shown, _) = deployed.run(&["secret", "list", "--stack", "test"], "").await;
     assert_eq!((code, shown.as_str()), (0, "metrifox   1\nsmarterpay 1\nplain      2\nflexprice  1\n"));
     let remove = |position| ["secret", "remove", "plain", position, "--stack", "test"];
     let (code, _, _) = deployed.run(&remove("2"), "").await;
-    assert_eq!((code, deployed.secret("plain").as_str()), (0, r#"["second"]"#));
+    assert_eq!((code, deployed.aws.secret("plain").as_str()), (0, r#"["second"]"#));
 
     let (code, _, errors) = deployed.run(&remove("1"), "").await;
     assert_eq!(code, 1);
@@ -214,7 +116,7 @@ async fn secrets_are_set_and_rotated() {
     let (code, _, errors) = deployed.run(&remove("2"), "").await;
     assert_eq!((code, errors.as_str()), (1, "error: plain has no secret at position 2; it has 1\n"));
     let (code, _, _) = deployed.run(&[&remove("1")[..], &["--last"]].concat(), "").await;
-    assert_eq!((code, deployed.secret("plain").as_str()), (0, "[]"));
+    assert_eq!((code, deployed.aws.secret("plain").as_str()), (0, "[]"));
     let (_, shown, _) = deployed.run(&["secret", "list", "--stack", "test"], "").await;
     assert!(shown.contains("plain      0: every delivery is refused\n"), "{shown}");
 }
@@ -225,7 +127,7 @@ async fn a_secret_is_shown_only_if_it_was_made() {
     let deployed = deploy(options()).await;
     let (code, shown, _) = deployed.run(&["secret", "add", "metrifox", "--generate", "--stack", "test"], "").await;
     assert_eq!(code, 0);
-    let secrets: Vec<String> = serde_json::from_str(&deployed.secret("metrifox")).unwrap();
+    let secrets: Vec<String> = serde_json::from_str(&deployed.aws.secret("metrifox")).unwrap();
     let [made, before] = &secrets[..] else { panic!("{secrets:?}") };
     assert_eq!((made.len(), before.as_str()), (40, "metrifox-local-secret"));
     assert!(shown.ends_with(&format!("{}/webhooks/metrifox/{made}\n", deployed.stack.url())), "{shown}");
@@ -237,7 +139,7 @@ async fn a_secret_is_shown_only_if_it_was_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_a_function_could_not_read_is_not_written() {
     let deployed = deploy(options()).await;
-    let before = deployed.secret("flexprice");
+    let before = deployed.aws.secret("flexprice");
     for (input, error) in [
         ("nonsense!", "nothing was changed: for flexprice: secret 1 is not `whsec_` followed by base64"),
         ("", "no secret came on standard input"),
@@ -248,7 +150,7 @@ async fn a_secret_that_a_function_could_not_read_is_not_written() {
         assert_eq!(code, 1, "{input}");
         assert!(errors.contains(error), "{errors}");
         assert!(input.len() < 3 || !errors.contains(input), "the secret is in the error");
-        assert_eq!(deployed.secret("flexprice"), before);
+        assert_eq!(deployed.aws.secret("flexprice"), before);
     }
 }
 
@@ -256,7 +158,7 @@ async fn a_secret_that_a_function_could_not_read_is_not_written() {
 async fn the_table_and_queue_of_a_deployed_stack() {
     let deployed = deploy(options()).await;
     let case = case("plain/customer-created");
-    let event = case.fresh(&crate::support::scheme(&case), case.known.local_secret, jiff::Timestamp::now()).unwrap();
+    let event = case.fresh(&crate::support::scheme(case), case.known.local_secret, jiff::Timestamp::now()).unwrap();
     crate::support::handle(&deployed.stack.receivers["plain"], &event.event, jiff::Timestamp::now()).await;
     let (code, shown, _) = deployed.run(&["list", "--stack", "test"], "").await;
     assert_eq!(code, 0);
@@ -276,11 +178,11 @@ async fn the_table_and_queue_of_a_deployed_stack() {
 #[test]
 fn a_synthetic_customer_is_nobody() {
     for name in ["customer-created", "customer-deleted"] {
-        for case in cases().into_iter().filter(|case| case.name == name) {
-            let synthetic = Synthetic::of(&[&case]).unwrap();
-            let body = events::body(&synthetic.apply(&case).unwrap().event).unwrap();
+        for case in cases().iter().filter(|case| case.name == name) {
+            let synthetic = Synthetic::of(&[case]).unwrap();
+            let body = events::body(&synthetic.apply(case).unwrap().event).unwrap();
             assert!(body.contains(&synthetic.id), "{}", case.title());
-            let Case { expected, .. } = &case;
+            let Case { expected, .. } = case;
             for message in &expected.cleanup {
                 let identifiers = &message["identifiers"];
                 let lists = [&identifiers["emails"], &identifiers["phones"]];
@@ -292,5 +194,5 @@ fn a_synthetic_customer_is_nobody() {
             }
         }
     }
-    assert!(Synthetic::of(&[&case("plain/unrelated-thread")]).is_err());
+    assert!(Synthetic::of(&[case("plain/unrelated-thread")]).is_err());
 }

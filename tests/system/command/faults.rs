@@ -8,7 +8,8 @@ use clientele::stack::faults::{Fault, Mode, Service};
 use rstest::rstest;
 
 use crate::support::cli::{Running, run};
-use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
+use crate::support::deliveries::ChangeKind::Updated;
+use crate::support::deliveries::{change, deliver};
 use crate::support::{drain, handle, stack};
 
 fn fault(mode: Mode) -> Fault {
@@ -16,13 +17,7 @@ fn fault(mode: Mode) -> Fault {
 }
 
 async fn deliver_one(stack: &Stack, event: u32) -> (u16, String) {
-    let change = CustomerChange {
-        customer: "c".into(),
-        version: i64::from(event),
-        event_number: event,
-        kind: ChangeKind::Updated,
-    };
-    let event = deliver("plain", &[change], signed_at());
+    let event = deliver("plain", &[change("c", i64::from(event), event, Updated)], signed_at());
     let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
     (answer.status_code, answer.body.unwrap())
 }
@@ -52,8 +47,7 @@ async fn secrets_outlive_an_outage_of_secrets_manager() {
     let stack = stack().await;
     stack.faults.set(Service::Secrets, fault(Mode::Error)).unwrap();
     let later = signed_at() + jiff::SignedDuration::from_mins(10);
-    let change = CustomerChange { customer: "c".into(), version: 1, event_number: 1, kind: ChangeKind::Updated };
-    let event = deliver("plain", &[change], later);
+    let event = deliver("plain", &[change("c", 1, 1, Updated)], later);
     assert_eq!(handle(&stack.receivers["plain"], &event, later).await.status_code, 200);
 }
 

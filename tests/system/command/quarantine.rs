@@ -1,27 +1,26 @@
 //! `clientele quarantine`: what waits for an operator, and settling it.
 
 use clientele::events::signed_at;
-use clientele_model::{Kept, Part, Scheme, TokenPlace};
+use clientele_model::{Kept, Part};
 use serde_json::{Value, json};
 
 use crate::support::cli::run;
-use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
+use crate::support::deliveries::ChangeKind::{self, Created, Deleted, Updated};
+use crate::support::deliveries::{change, deliver};
 use crate::support::translation::verified;
 use crate::support::{drain, handle, item, stack};
-
-fn change(version: i64, event_number: u32, kind: ChangeKind) -> CustomerChange {
-    CustomerChange { customer: "ada".into(), version, event_number, kind }
-}
 
 /// A message as a release without understanding would have left it.
 fn kept(provider: &str, body: &str) -> String {
     let provider = clientele::providers::known(provider).unwrap().provider;
-    let verified = verified(body.as_bytes(), &Scheme::Token(TokenPlace::Path), signed_at());
+    let verified = verified(body.as_bytes(), signed_at());
     Kept::new(provider, &verified, "a partial snapshot: fullName is absent", Part::Whole).message()
 }
 
-fn body(change: CustomerChange) -> String {
-    deliver("plain", &[change], signed_at())["body"].as_str().unwrap().to_owned()
+/// The body of a delivery of Plain about Ada.
+fn body(version: i64, event_number: u32, kind: ChangeKind) -> String {
+    let event = deliver("plain", &[change("ada", version, event_number, kind)], signed_at());
+    event["body"].as_str().unwrap().to_owned()
 }
 
 /// Runs a subcommand while the stack goes on.
@@ -41,10 +40,10 @@ async fn send(stack: &clientele::stack::Stack, message: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_quarantined_can_be_redriven() {
     let stack = stack().await;
-    let current = deliver("plain", &[change(2_000, 2, ChangeKind::Updated)], signed_at());
+    let current = deliver("plain", &[change("ada", 2_000, 2, Updated)], signed_at());
     handle(&stack.receivers["plain"], &current, signed_at()).await;
-    let newer = send(&stack, &kept("plain", &body(change(3_000, 3, ChangeKind::Updated)))).await;
-    send(&stack, &kept("plain", &body(change(1_000, 1, ChangeKind::Created)))).await;
+    let newer = send(&stack, &kept("plain", &body(3_000, 3, Updated))).await;
+    send(&stack, &kept("plain", &body(1_000, 1, Created))).await;
     send(&stack, &kept("plain", current["body"].as_str().unwrap())).await;
     let unreadable = send(&stack, &kept("plain", r#"{"type":"customer.customer_updated","id":"e"}"#)).await;
     let poison = send(&stack, "none of ours").await;
@@ -95,8 +94,8 @@ async fn what_is_quarantined_can_be_redriven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redrive_never_goes_backwards() {
     let stack = stack().await;
-    let delete = send(&stack, &kept("plain", &body(change(1_000, 1, ChangeKind::Deleted)))).await;
-    let update = send(&stack, &kept("plain", &body(change(9_000, 2, ChangeKind::Updated)))).await;
+    let delete = send(&stack, &kept("plain", &body(1_000, 1, Deleted))).await;
+    let update = send(&stack, &kept("plain", &body(9_000, 2, Updated))).await;
     let (code, told, errors) = quarantine(&stack, &["redrive", &delete]).await;
     assert_eq!((code, errors.as_str()), (0, ""), "{told}");
     assert!(told.contains("erased") && told.contains("Settled: 1 applied"), "{told}");

@@ -11,25 +11,21 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::support::deliveries::{ChangeKind, CustomerChange, PROVIDERS, deliver};
+use crate::support::deliveries::ChangeKind::{Created, Deleted, Updated};
+use crate::support::deliveries::{CustomerChange, PROVIDERS, change, deliver};
 use crate::support::{all_items, drain, handle, stack, timeless};
 
 /// Two customers, ties in the version, a delete that is not the newest, and updates after it.
 fn history(run: usize) -> Vec<CustomerChange> {
-    let change = |customer: &str, version, event_number, kind| CustomerChange {
-        customer: format!("{customer}-{run}"),
-        version,
-        event_number,
-        kind,
-    };
+    let change = |customer: &str, version, number, kind| change(&format!("{customer}-{run}"), version, number, kind);
     vec![
-        change("ada", 0, 1, ChangeKind::Created),
-        change("ada", 0, 2, ChangeKind::Updated),
-        change("ada", 7_000, 3, ChangeKind::Updated),
-        change("ada", 7_000, 4, ChangeKind::Updated),
-        change("bob", 0, 5, ChangeKind::Created),
-        change("bob", 3_000, 6, ChangeKind::Deleted),
-        change("bob", 9_000, 7, ChangeKind::Updated),
+        change("ada", 0, 1, Created),
+        change("ada", 0, 2, Updated),
+        change("ada", 7_000, 3, Updated),
+        change("ada", 7_000, 4, Updated),
+        change("bob", 0, 5, Created),
+        change("bob", 3_000, 6, Deleted),
+        change("bob", 9_000, 7, Updated),
     ]
 }
 

@@ -6,23 +6,22 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::events::{Case, signed_at};
 use serde_json::json;
 
-use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
-use crate::support::proxy::EmulatorProxy;
+use crate::support::aws::{AwsStandIn, Call};
+use crate::support::deliveries::ChangeKind::{Created, Deleted, Updated};
+use crate::support::deliveries::{CustomerChange, change, deliver};
 use crate::support::{all_items, cases, drain, handle, item, scheme, stack};
 
-fn change(version: i64, event_number: u32, kind: ChangeKind) -> CustomerChange {
-    CustomerChange { customer: "zelda-canary".into(), version, event_number, kind }
-}
+const ZELDA: &str = "zelda-canary";
 
 /// No event before or after a delete brings personal data back, whatever its time.
 #[tokio::test]
 async fn delete_is_final() {
     let stack = stack().await;
     let others = [
-        change(-86_000_000, 1, ChangeKind::Created),
-        change(5_000, 2, ChangeKind::Updated),
-        change(80_000_000, 3, ChangeKind::Updated),
-        change(80_000_000, 4, ChangeKind::Created),
+        change(ZELDA, -86_000_000, 1, Created),
+        change(ZELDA, 5_000, 2, Updated),
+        change(ZELDA, 80_000_000, 3, Updated),
+        change(ZELDA, 80_000_000, 4, Created),
     ];
     let pk = |provider: &str, account: &str| format!("{provider}#{account}#zelda-canary");
     for (provider, account) in [("plain", "w_1"), ("metrifox", "t_1"), ("flexprice", "env_1")] {
@@ -32,7 +31,7 @@ async fn delete_is_final() {
         };
         send(&others[1]).await;
         assert!(item(&stack, &pk(provider, account)).await.unwrap().to_string().contains("zelda-canary@example.com"));
-        assert_eq!(send(&change(4_000, 9, ChangeKind::Deleted)).await, r#"{"outcome":"applied"}"#);
+        assert_eq!(send(&change(ZELDA, 4_000, 9, Deleted)).await, r#"{"outcome":"applied"}"#);
         for other in &others {
             assert_eq!(send(other).await, r#"{"outcome":"stale"}"#);
         }
@@ -57,9 +56,7 @@ async fn delete_is_final() {
 #[tokio::test]
 async fn delete_may_come_first() {
     let stack = stack().await;
-    for (change, outcome) in
-        [(change(0, 2, ChangeKind::Deleted), "applied"), (change(9_000, 1, ChangeKind::Created), "stale")]
-    {
+    for (change, outcome) in [(change(ZELDA, 0, 2, Deleted), "applied"), (change(ZELDA, 9_000, 1, Created), "stale")] {
         let event = deliver("plain", &[change], signed_at());
         let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
         assert_eq!(answer.body.unwrap(), format!(r#"{{"outcome":"{outcome}"}}"#));
@@ -71,7 +68,7 @@ async fn delete_may_come_first() {
 #[tokio::test]
 async fn a_redelivered_delete_sends_the_message_that_waits() {
     let stack = stack().await;
-    let delete = deliver("plain", &[change(0, 2, ChangeKind::Deleted)], signed_at());
+    let delete = deliver("plain", &[change(ZELDA, 0, 2, Deleted)], signed_at());
     handle(&stack.receivers["plain"], &delete, signed_at()).await;
     let [sent] = &drain(&stack, "cleanup").await[..] else { panic!("one message") };
     let mark = |name: &str, value: String| {
@@ -85,7 +82,7 @@ async fn a_redelivered_delete_sends_the_message_that_waits() {
     mark("cleanup", sent.to_string()).send().await.unwrap();
     mark("cleanup_due", "2026-11-20T12:00:00Z".into()).send().await.unwrap();
 
-    let update = deliver("plain", &[change(9_000, 3, ChangeKind::Updated)], signed_at());
+    let update = deliver("plain", &[change(ZELDA, 9_000, 3, Updated)], signed_at());
     handle(&stack.receivers["plain"], &update, signed_at()).await;
     assert_eq!(drain(&stack, "cleanup").await.len(), 0);
 
@@ -103,21 +100,22 @@ async fn a_redelivered_delete_sends_the_message_that_waits() {
 #[tokio::test]
 async fn one_write_per_event() {
     let stack = stack().await;
-    let (proxy, receivers) = EmulatorProxy::before(&stack).await;
+    let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     let mut units = BTreeMap::new();
     for case in cases() {
-        proxy.forget();
-        let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
+        let fresh = case.fresh(&scheme(case), case.known.local_secret, signed_at()).unwrap();
         handle(&receivers[case.known.provider.name], &fresh.event, signed_at()).await;
-        let mut expected = vec!["DynamoDB_20120810.PutItem"; customer_events(&case)];
+        let mut expected = vec!["DynamoDB_20120810.PutItem"; customer_events(case)];
         if case.expected.answer.as_ref().is_some_and(|answer| answer.to_string().contains("quarantined")) {
             expected.push("AmazonSQS.SendMessage");
         }
         if !case.expected.cleanup.is_empty() {
             expected.extend(["AmazonSQS.SendMessage", "DynamoDB_20120810.UpdateItem"]);
         }
-        assert_eq!(proxy.calls(), expected, "{}", case.title());
-        units.insert(case.title(), proxy.write_units());
+        let calls = aws.take_calls();
+        let operations: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
+        assert_eq!(operations, expected, "{}", case.title());
+        units.insert(case.title(), calls.iter().filter_map(Call::write_units).collect::<Vec<_>>());
     }
     // Items under 1 KB: one unit where no index key changes, one more for each that does.
     assert_eq!(units["plain/unmarked-as-spam"], [1.0]);

@@ -26,19 +26,19 @@ async fn event_files_are_understood_as_expected() {
     let stack = stack().await;
     let mut known = BTreeMap::new();
     for case in cases() {
-        let fresh = case.fresh(&scheme(&case), case.known.local_secret, events::signed_at()).unwrap();
-        let answer = handle(&receiver(&stack, &case), &fresh.event, events::signed_at()).await;
+        let fresh = case.fresh(&scheme(case), case.known.local_secret, events::signed_at()).unwrap();
+        let answer = handle(&receiver(&stack, case), &fresh.event, events::signed_at()).await;
         let expected = Expected {
             after: case.expected.after.clone(),
             forged: case.expected.forged,
             status: answer.status_code,
             answer: answer.body.map(|body| serde_json::from_str(&body).unwrap()),
-            items: items_of(&case, &stack, &mut known).await,
+            items: items_of(case, &stack, &mut known).await,
             cleanup: drain(&stack, "cleanup").await,
         };
         if updating() {
-            write(&case, ".json", &fresh.event);
-            write(&case, ".expected.json", &expected);
+            write(case, ".json", &fresh.event);
+            write(case, ".expected.json", &expected);
         } else {
             assert_eq!(fresh.event, case.event, "{}", case.title());
             let [is, should] = [&expected, &case.expected].map(|it| serde_json::to_string_pretty(it).unwrap());

@@ -37,7 +37,7 @@ async fn a_proof_given_twice_is_refused() {
         ("flexprice/customer-created", "Svix-Signature"),
     ] {
         let case = case(title);
-        let event = case.fresh(&scheme(&case), case.known.local_secret, Timestamp::now()).unwrap().event;
+        let event = case.fresh(&scheme(case), case.known.local_secret, Timestamp::now()).unwrap().event;
         let (path, body) = (event["rawPath"].as_str().unwrap(), event["body"].as_str().unwrap());
         let mut headers = headers(&event);
         let twice = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).unwrap().clone();

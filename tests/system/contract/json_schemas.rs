@@ -3,7 +3,7 @@
 //! `UPDATE=1 cargo test schemas` writes the files.
 
 use clientele::events::signed_at;
-use clientele_model::{Kept, Part, Scheme, TokenPlace, schema};
+use clientele_model::{Kept, Part, schema};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -64,11 +64,7 @@ fn what_is_not_written_is_not_valid() {
 fn kept_messages_are_valid() {
     let validator = jsonschema::validator_for(&checked_in("kept-message")).unwrap();
     for case in cases() {
-        let verified = crate::support::translation::verified(
-            case.body().unwrap().as_bytes(),
-            &Scheme::Token(TokenPlace::Path),
-            signed_at(),
-        );
+        let verified = crate::support::translation::verified(case.body().unwrap().as_bytes(), signed_at());
         let kept = Kept::new(case.known.provider, &verified, "the table cannot be used", Part::Whole);
         let message = serde_json::to_value(&kept).unwrap();
         assert_valid(&validator, &message);
@@ -76,8 +72,7 @@ fn kept_messages_are_valid() {
         assert!(!body.to_string().contains("\"otp"), "{}", case.title());
         assert!(!body.to_string().contains("\"edit_token"), "{}", case.title());
     }
-    let verified =
-        crate::support::translation::verified(b"\xff no json", &Scheme::Token(TokenPlace::Path), signed_at());
+    let verified = crate::support::translation::verified(b"\xff no json", signed_at());
     let kept = Kept::new(cases()[0].known.provider, &verified, "the body is not JSON", Part::Whole);
     let message = serde_json::to_value(&kept).unwrap();
     assert_valid(&validator, &message);

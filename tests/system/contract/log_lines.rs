@@ -1,32 +1,33 @@
-//! The line of an event: Powertools' keys, and metrics in the embedded metric format.
+//! The log line of an event: the keys of Powertools, and metrics in the embedded metric format.
 
 use clientele::events::signed_at;
-use clientele::stack::Captured;
-use clientele_aws::{Config, Receiver};
+use clientele::stack::{Captured, Stack};
+use clientele_aws::Receiver;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::support::proxy::EmulatorProxy;
-use crate::support::{case, handle, json_lines, metrics, scheme, stack};
+use crate::support::aws::AwsStandIn;
+use crate::support::{case, handle, json_lines, metrics, scheme, stack, start_receiver};
 
-/// A receiver whose function has this log level, and its lines.
-async fn receiver(provider: &str, level: &str) -> (clientele::stack::Stack, Receiver, Captured) {
-    let (stack, written) = (stack().await, Captured::default());
-    let mut environment = stack.environments[provider].clone();
-    environment.insert("POWERTOOLS_LOG_LEVEL".into(), level.into());
+/// The function of a provider at log level INFO, and its log.
+async fn receiver(provider: &str) -> (Stack, Receiver, Captured) {
+    let (mut stack, log) = (stack().await, Captured::default());
+    set_level(&mut stack, provider, "INFO");
     let known = clientele::providers::known(provider).unwrap();
-    let config = Config::read(known.provider, |name| environment.get(name).cloned()).unwrap();
-    let receiver = Receiver::start(known.provider, config, &stack.clients, written.lines(), signed_at());
-    let receiver = receiver.await.unwrap();
-    (stack, receiver, written)
+    let receiver = start_receiver(known.provider, &stack.environments[provider], &stack.clients, &log).await.unwrap();
+    (stack, receiver, log)
+}
+
+fn set_level(stack: &mut Stack, provider: &str, level: &str) {
+    stack.environments.get_mut(provider).unwrap().insert("POWERTOOLS_LOG_LEVEL".to_owned(), level.to_owned());
 }
 
 #[tokio::test]
-async fn a_line_says_what_happened() {
-    let (_stack, receiver, written) = receiver("plain", "INFO").await;
+async fn a_log_line_describes_the_event() {
+    let (_stack, receiver, log) = receiver("plain").await;
     let case = case("plain/customer-created");
     handle(&receiver, &case.event, signed_at()).await;
-    let lines = json_lines(&written);
+    let lines = json_lines(&log);
     let [line] = &lines[..] else { panic!("one line: {lines:?}") };
     let expected = json!({
         "timestamp": "2026-11-20T12:00:00.000Z",
@@ -69,14 +70,14 @@ async fn a_line_says_what_happened() {
     assert_eq!(metrics, once.map(|name| (name.to_owned(), 1)).into());
 }
 
-/// A start is cold once; what a refusal says is why, and nothing of what was sent.
+/// The line of a refusal has the reason and nothing that was sent. Only the first line of a function is a cold start.
 #[tokio::test]
-async fn a_refusal_is_a_line_of_its_own() {
-    let (_stack, receiver, written) = receiver("plain", "INFO").await;
+async fn a_refusal_is_logged_without_the_delivery() {
+    let (_stack, receiver, log) = receiver("plain").await;
     let case = case("plain/customer-created");
     handle(&receiver, &case.event, signed_at()).await;
     handle(&receiver, &case.event, signed_at() + SignedDuration::from_secs(301)).await;
-    let lines = json_lines(&written);
+    let lines = json_lines(&log);
     let line = &lines[1];
     for (name, value) in [("level", "WARNING"), ("outcome", "rejected"), ("reason", "too_old"), ("cold_start", "false")]
     {
@@ -89,17 +90,17 @@ async fn a_refusal_is_a_line_of_its_own() {
     assert_eq!(metrics(line), once.map(|name| (name.to_owned(), 1)).into());
 }
 
-/// A line for each event of a batch; the delivery itself is counted once. A delivery without events has a line, too.
+/// Each event of a batch has a line; the delivery is counted once. A delivery without events has a line too.
 #[tokio::test]
 async fn a_batch_is_counted_once_as_a_delivery() {
-    let (_stack, receiver, written) = receiver("smarterpay", "INFO").await;
+    let (_stack, receiver, log) = receiver("smarterpay").await;
     let case = case("smarterpay/batch-of-many-kinds");
-    let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
+    let fresh = case.fresh(&scheme(case), case.known.local_secret, signed_at()).unwrap();
     handle(&receiver, &fresh.event, signed_at()).await;
-    let lines = json_lines(&written);
+    let lines = json_lines(&log);
     let total =
         |lines: &[Value], name: &str| lines.iter().filter_map(|line| metrics(line).get(name).copied()).sum::<u64>();
-    let outcomes = case.expected.answer.unwrap()["outcomes"].clone();
+    let outcomes = &case.expected.answer.as_ref().unwrap()["outcomes"];
     let events: u64 = outcomes.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     assert!(events > 2);
     assert_eq!(total(&lines, "Events clientele-smarterpay smarterpay"), events);
@@ -109,10 +110,10 @@ async fn a_batch_is_counted_once_as_a_delivery() {
 
     let mut empty = case.event.clone();
     empty["body"] = r#"{"events":[]}"#.into();
-    let empty = clientele::events::Case { event: empty, ..crate::support::case("smarterpay/batch-of-many-kinds") };
+    let empty = clientele::events::Case { event: empty, ..case.clone() };
     let fresh = empty.fresh(&scheme(&empty), empty.known.local_secret, signed_at()).unwrap();
     assert_eq!(handle(&receiver, &fresh.event, signed_at()).await.status_code, 204);
-    let lines = json_lines(&written);
+    let lines = json_lines(&log);
     let [line] = &lines[..] else { panic!("one line: {lines:?}") };
     assert_eq!(line["message"], "nothing in the delivery");
     assert_eq!(
@@ -121,24 +122,22 @@ async fn a_batch_is_counted_once_as_a_delivery() {
     );
 }
 
-/// Below the level a line has its metrics still, and nothing else.
+/// A line below the log level has only its metrics.
 #[tokio::test]
-async fn the_level_decides_what_is_described() {
+async fn lines_below_the_level_have_only_metrics() {
+    let mut stack = stack().await;
     for (level, described) in [("INFO", 3), ("WARNING", 2), ("ERROR", 1), ("CRITICAL", 1)] {
-        let (stack, _, _) = receiver("metrifox", level).await;
-        let written = Captured::default();
-        let mut stack = stack;
-        let environment = stack.environments.get_mut("metrifox").unwrap();
-        environment.insert("POWERTOOLS_LOG_LEVEL".into(), level.into());
-        let (proxy, receivers) = EmulatorProxy::before_writing(&stack, &written).await;
+        let log = Captured::default();
+        set_level(&mut stack, "metrifox", level);
+        let (aws, receivers) = AwsStandIn::with_logging_receivers(&stack, &log).await;
         let case = case("metrifox/customer-created");
         handle(&receivers["metrifox"], &case.event, signed_at()).await;
         let mut forged = case.event.clone();
         forged["pathParameters"]["token"] = "guess".into();
         handle(&receivers["metrifox"], &forged, signed_at()).await;
-        proxy.fail_all(&["PutItem", "SendMessage"]);
+        aws.fail(&["PutItem", "SendMessage"]);
         handle(&receivers["metrifox"], &case.event, signed_at()).await;
-        let lines = json_lines(&written);
+        let lines = json_lines(&log);
         assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| line["Events"] == 1), "{level}");
         assert_eq!(lines.iter().filter(|line| line["level"].is_string()).count(), described, "{level}");

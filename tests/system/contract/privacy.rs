@@ -5,8 +5,9 @@ use base64::prelude::BASE64_STANDARD;
 use clientele::events::signed_at;
 use clientele::stack::Captured;
 
-use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
-use crate::support::proxy::EmulatorProxy;
+use crate::support::aws::AwsStandIn;
+use crate::support::deliveries::ChangeKind::{Deleted, Updated};
+use crate::support::deliveries::{change, deliver};
 use crate::support::{all_items, cases, drain, handle, scheme, stack};
 
 /// Values of the event files' credentials, and of the local secrets.
@@ -41,10 +42,10 @@ async fn no_secret_leaves() {
     let lines = Captured::default();
     let run = async {
         let stack = stack().await;
-        let (proxy, receivers) = EmulatorProxy::before_writing(&stack, &lines).await;
+        let (aws, receivers) = AwsStandIn::with_logging_receivers(&stack, &lines).await;
         let (mut answers, mut proofs) = (vec![], vec![]);
         for case in cases() {
-            let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
+            let fresh = case.fresh(&scheme(case), case.known.local_secret, signed_at()).unwrap();
             let proof = clientele::events::headers(&fresh.event).filter(|(name, _)| name.ends_with("signature"));
             proofs.extend(proof.map(|(_, value)| value.to_owned()));
             answers.push(handle(&receivers[case.known.provider.name], &fresh.event, signed_at()).await);
@@ -52,28 +53,21 @@ async fn no_secret_leaves() {
             let later = signed_at() + jiff::SignedDuration::from_hours(1);
             answers.push(handle(&receivers[case.known.provider.name], &fresh.event, later).await);
         }
-        let change =
-            CustomerChange { customer: "canary".into(), version: 0, event_number: 1, kind: ChangeKind::Deleted };
-        let event = deliver("metrifox", &[change], signed_at());
+        let event = deliver("metrifox", &[change("canary", 0, 1, Deleted)], signed_at());
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
-        let written = format!("{:?}", proxy.requests());
+        let written = aws.take_calls().iter().map(|call| call.request.to_string()).collect::<String>();
         // An outage of each service, so that failures are logged as well.
         let outages = [&["PutItem"][..], &["UpdateItem"], &["SendMessage"], &["PutItem", "SendMessage"]];
         for (number, operations) in outages.into_iter().enumerate() {
-            proxy.fail_all(operations);
-            for (event, kind) in [(2, ChangeKind::Updated), (3, ChangeKind::Deleted)] {
-                let change =
-                    CustomerChange { customer: format!("Ada {number}"), version: 9, event_number: event, kind };
+            aws.fail(operations);
+            let ada = format!("Ada {number}");
+            for change in [change(&ada, 9, 2, Updated), change(&ada, 9, 3, Deleted)] {
                 let event = deliver("metrifox", &[change], signed_at());
                 answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
             }
         }
-        proxy.fail(None);
-        let mut event = deliver(
-            "metrifox",
-            &[CustomerChange { customer: "Ada".into(), version: 9, event_number: 9, kind: ChangeKind::Updated }],
-            signed_at(),
-        );
+        aws.fail(&[]);
+        let mut event = deliver("metrifox", &[change("Ada", 9, 9, Updated)], signed_at());
         let broken = event["body"].as_str().unwrap().replace("\"data\":", "\"data\"::");
         event["body"] = broken.into();
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);

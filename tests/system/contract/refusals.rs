@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use clientele::events::signed_at;
 use clientele::providers::PROVIDERS;
 use clientele::signing::Unsigned;
-use clientele::stack::Stack;
+use clientele::stack::{Captured, Stack};
 use clientele_aws::HttpAnswer;
 use clientele_model::{Credentials, Dialect, Provider, Scheme, TokenPlace, Verified};
 use jiff::SignedDuration;
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::deliveries::signed;
-use crate::support::{all_items, case, cases, handle, options, receiver, scheme, stack};
+use crate::support::{all_items, case, cases, handle, options, receiver, scheme, stack, start_receiver};
 
 /// A provider whose code must not run.
 static UNREACHABLE: Provider = Provider {
@@ -33,18 +33,9 @@ static UNREACHABLE: Provider = Provider {
 async fn closed_by_default() {
     let stack = stack().await;
     for (secrets, token) in [("[]", "x"), ("[]", ""), ("secret", ""), ("secret", "secre"), ("secret", "[]")] {
-        let environment = |name: &str| match name {
-            "WEBHOOK_SECRETS" => Some(secrets.to_owned()),
-            name => stack.environments["plain"].get(name).cloned(),
-        };
-        let config = clientele_aws::Config::read(&UNREACHABLE, environment).unwrap();
-        let start = clientele_aws::Receiver::start(
-            &UNREACHABLE,
-            config,
-            &stack.clients,
-            Box::new(std::io::sink()),
-            signed_at(),
-        );
+        let mut environment = stack.environments["plain"].clone();
+        environment.insert("WEBHOOK_SECRETS".to_owned(), secrets.to_owned());
+        let start = start_receiver(&UNREACHABLE, &environment, &stack.clients, &Captured::default());
         let receiver = start.await.unwrap();
         let event = json!({ "pathParameters": { "token": token }, "body": "{}" });
         assert_eq!(handle(&receiver, &event, signed_at()).await.status_code, 401, "{secrets} {token}");
@@ -57,7 +48,7 @@ async fn closed_by_default() {
     }
     let closed = Stack::start(options).await.unwrap();
     for case in cases() {
-        let answer = handle(&receiver(&closed, &case), &case.event, signed_at()).await;
+        let answer = handle(&receiver(&closed, case), &case.event, signed_at()).await;
         assert_eq!(answer.status_code, case.known.provider.dialect.rejected_status, "{}", case.title());
     }
     assert_eq!(all_items(&closed).await, [] as [Value; 0]);
@@ -70,11 +61,11 @@ async fn answers_never_help_a_forger() {
     let mut bodies = BTreeSet::new();
     for title in PROVIDERS.iter().map(|known| format!("{}/customer-created", known.provider.name)) {
         let case = case(&title);
-        let scheme_of_case = scheme(&case);
+        let scheme_of_case = scheme(case);
         let name = scheme_header(&scheme_of_case);
         let mut refused = vec![];
         let mut attempt = async |event: &Value, now| {
-            let HttpAnswer { status_code, headers, body, .. } = handle(&receiver(&stack, &case), event, now).await;
+            let HttpAnswer { status_code, headers, body, .. } = handle(&receiver(&stack, case), event, now).await;
             refused.push((status_code, headers, body));
         };
         let change = |change: &dyn Fn(&mut Value)| {
@@ -90,7 +81,7 @@ async fn answers_never_help_a_forger() {
         attempt(&change(&|event| event["headers"][name.to_uppercase()] = json!("again")), long_after).await;
         attempt(&change(&|event| event["isBase64Encoded"] = json!(true)), long_after).await;
         attempt(&change(&|event| event["body"] = json!("x".repeat(262_145))), signed_at()).await;
-        let forged = case.fresh(&scheme(&case), "whsec_b3RoZXI=", signed_at()).unwrap().event;
+        let forged = case.fresh(&scheme(case), "whsec_b3RoZXI=", signed_at()).unwrap().event;
         attempt(&forged, signed_at()).await;
         if title.starts_with("plain") || title.starts_with("flexprice") {
             attempt(&case.event, long_after).await;
@@ -146,7 +137,7 @@ async fn stale_deliveries_are_rightly_signed() {
     ] {
         let case = case(title);
         let now = signed_at() + SignedDuration::from_secs(seconds);
-        let answer = handle(&receiver(&stack, &case), &case.event, now).await;
+        let answer = handle(&receiver(&stack, case), &case.event, now).await;
         assert_eq!(answer.status_code, status, "{title} {seconds}");
     }
 }
@@ -160,10 +151,10 @@ async fn the_size_limit_is_exact() {
         let body = case.body().unwrap();
         let body = format!("{body}{}", " ".repeat(bytes - body.len()));
         let mut event = signed(case.known, &Unsigned { body: body.clone(), message_id: String::new() }, signed_at());
-        assert_eq!(handle(&receiver(&stack, &case), &event, signed_at()).await.status_code, status);
+        assert_eq!(handle(&receiver(&stack, case), &event, signed_at()).await.status_code, status);
         event["body"] = BASE64_STANDARD.encode(body).into();
         event["isBase64Encoded"] = true.into();
-        assert_eq!(handle(&receiver(&stack, &case), &event, signed_at()).await.status_code, status);
+        assert_eq!(handle(&receiver(&stack, case), &event, signed_at()).await.status_code, status);
     }
 }
 

@@ -1,117 +1,123 @@
-//! Secrets of Secrets Manager: fetched at the start, kept for five minutes, and looked for once a minute after a
-//! mismatch.
+//! Secrets in Secrets Manager: read at the start, refreshed after five minutes, and after a mismatch at most once a
+//! minute.
 
 use clientele::events::signed_at;
 use clientele::stack::{Captured, Stack};
-use clientele_aws::{Config, Receiver};
-use jiff::{SignedDuration, Timestamp};
+use clientele_aws::Receiver;
+use jiff::SignedDuration;
 
-use crate::support::aws::Manager;
-use crate::support::{case, handle, json_lines, scheme, stack};
+use crate::support::aws::AwsStandIn;
+use crate::support::{case, handle, json_lines, scheme, stack, start_receiver};
 
-async fn start(stack: &Stack, manager: &Manager) -> Result<Receiver, String> {
-    start_writing(stack, manager, &Captured::default()).await
+/// A stack, and Secrets Manager with that secret of SmarterPay.
+async fn stack_with_secret(secret: &str) -> (Stack, AwsStandIn) {
+    let stack = stack().await;
+    let aws = AwsStandIn::start(&stack).await;
+    aws.set_secret("smarterpay", secret);
+    (stack, aws)
 }
 
-async fn start_writing(stack: &Stack, manager: &Manager, written: &Captured) -> Result<Receiver, String> {
-    let environment = |name: &str| match name {
-        "WEBHOOK_SECRETS" => None,
-        name => stack.environments["smarterpay"].get(name).cloned(),
-    };
+/// Starts SmarterPay's function so that it reads its secret from Secrets Manager.
+async fn start(stack: &Stack, aws: &AwsStandIn, log: &Captured) -> Result<Receiver, String> {
+    let mut environment = stack.environments["smarterpay"].clone();
+    environment.remove("WEBHOOK_SECRETS");
     let provider = case("smarterpay/customer-created").known.provider;
-    let config = Config::read(provider, environment).unwrap();
-    let clients = manager.clients(stack).await;
-    Receiver::start(provider, config, &clients, written.lines(), signed_at()).await.map_err(|error| error.to_string())
+    start_receiver(provider, &environment, &aws.clients(), log).await
 }
 
-/// Delivers an event that is signed with `secret`, so many seconds after the start.
+/// How often the secret was read since this was last asked.
+fn reads(aws: &AwsStandIn) -> usize {
+    aws.take_calls().iter().filter(|call| call.operation == "secretsmanager.GetSecretValue").count()
+}
+
+/// The status of an event that is signed with `secret`, and delivered so many seconds after the start.
 async fn status(receiver: &Receiver, secret: &str, seconds: i64) -> u16 {
     let case = case("smarterpay/customer-created");
-    let now: Timestamp = signed_at() + SignedDuration::from_secs(seconds);
-    let event = case.fresh(&scheme(&case), secret, now).unwrap().event;
+    let now = signed_at() + SignedDuration::from_secs(seconds);
+    let event = case.fresh(&scheme(case), secret, now).unwrap().event;
     handle(receiver, &event, now).await.status_code
 }
 
 #[tokio::test]
 async fn secrets_are_rotated_without_losing_a_delivery() {
-    let (stack, manager) = (stack().await, Manager::default());
-    manager.set(Some("old"));
-    let receiver = start(&stack, &manager).await.unwrap();
+    let (stack, aws) = stack_with_secret("old").await;
+    let receiver = start(&stack, &aws, &Captured::default()).await.unwrap();
     assert_eq!(status(&receiver, "old", 1).await, 200);
-    assert_eq!(manager.asked(), 1);
+    assert_eq!(reads(&aws), 1);
 
-    // Both are valid; the operator has just set it, and the first delivery with the new one looks for it.
-    manager.set(Some(r#"["new", "old"]"#));
-    assert_eq!(status(&receiver, "new", 60).await, 498, "secrets are a minute old, not older");
-    assert_eq!(manager.asked(), 1);
+    // Both are valid. The first delivery that is signed with the new one makes the function read the secrets again.
+    aws.set_secret("smarterpay", r#"["new", "old"]"#);
+    assert_eq!(status(&receiver, "new", 60).await, 498, "the secrets are not older than a minute");
+    assert_eq!(reads(&aws), 0);
     assert_eq!(status(&receiver, "new", 61).await, 200);
     assert_eq!(status(&receiver, "old", 62).await, 200);
-    assert_eq!(manager.asked(), 2);
+    assert_eq!(reads(&aws), 1);
 
-    // The old one is gone at the next refresh, at the latest after five minutes.
-    manager.set(Some("new"));
+    // The old one is refused from the next refresh on, at the latest after five minutes.
+    aws.set_secret("smarterpay", "new");
     assert_eq!(status(&receiver, "old", 361).await, 200);
     assert_eq!(status(&receiver, "old", 362).await, 498);
-    assert_eq!(manager.asked(), 3);
+    assert_eq!(reads(&aws), 1);
 }
 
 #[tokio::test]
-async fn forgers_cannot_make_us_call() {
-    let (stack, manager) = (stack().await, Manager::default());
-    manager.set(Some("right"));
-    let receiver = start(&stack, &manager).await.unwrap();
+async fn forged_deliveries_read_the_secret_at_most_once_a_minute() {
+    let (stack, aws) = stack_with_secret("right").await;
+    let receiver = start(&stack, &aws, &Captured::default()).await.unwrap();
     for seconds in 0..60 {
         assert_eq!(status(&receiver, "wrong", 100 + seconds).await, 498);
     }
-    assert_eq!(manager.asked(), 2, "once at the start, once for the first mismatch");
-    // Nor when Secrets Manager fails, which costs nothing but the refresh.
-    manager.set(None);
+    assert_eq!(reads(&aws), 2, "once at the start, once for the first mismatch");
+    // The same while Secrets Manager fails. The secrets that were read before stay valid.
+    aws.remove_secret("smarterpay");
     for seconds in 0..60 {
         assert_eq!(status(&receiver, "wrong", 200 + seconds).await, 498);
         assert_eq!(status(&receiver, "right", 200 + seconds).await, 200);
     }
-    assert_eq!(manager.asked(), 3);
+    assert_eq!(reads(&aws), 1);
 }
 
 #[tokio::test]
-async fn nothing_but_a_mismatch_looks_for_newer_secrets() {
-    let (stack, manager) = (stack().await, Manager::default());
-    manager.set(Some("right"));
-    let receiver = start(&stack, &manager).await.unwrap();
+async fn a_delivery_without_a_signature_reads_no_secret() {
+    let (stack, aws) = stack_with_secret("right").await;
+    let receiver = start(&stack, &aws, &Captured::default()).await.unwrap();
     let now = signed_at() + SignedDuration::from_secs(200);
     assert_eq!(handle(&receiver, &serde_json::json!({}), now).await.status_code, 498);
-    assert_eq!(manager.asked(), 1);
+    assert_eq!(reads(&aws), 1);
 }
 
 #[tokio::test]
 async fn an_empty_secret_refuses_until_it_is_set() {
-    let (stack, manager) = (stack().await, Manager::default());
-    manager.set(Some("[]"));
-    let receiver = start(&stack, &manager).await.unwrap();
+    let (stack, aws) = stack_with_secret("[]").await;
+    let receiver = start(&stack, &aws, &Captured::default()).await.unwrap();
     assert_eq!(status(&receiver, "set", 1).await, 498);
-    manager.set(Some("set"));
+    aws.set_secret("smarterpay", "set");
     assert_eq!(status(&receiver, "set", 61).await, 200);
 }
 
 #[tokio::test]
-async fn secrets_that_cannot_be_had_stop_the_start() {
-    let (stack, manager) = (stack().await, Manager::default());
-    assert_eq!(start(&stack, &manager).await.unwrap_err(), "Secrets Manager: DecryptionFailure");
-    manager.set(Some(r#"["a", ""]"#));
-    assert_eq!(start(&stack, &manager).await.unwrap_err(), "the secret in Secrets Manager: secret 2 is empty");
+async fn a_function_does_not_start_without_its_secrets() {
+    let (stack, aws) = stack_with_secret("").await;
+    aws.remove_secret("smarterpay");
+    assert_eq!(start(&stack, &aws, &Captured::default()).await.unwrap_err(), "Secrets Manager: DecryptionFailure");
+    aws.set_secret("smarterpay", r#"["a", ""]"#);
+    assert_eq!(
+        start(&stack, &aws, &Captured::default()).await.unwrap_err(),
+        "the secret in Secrets Manager: secret 2 is empty"
+    );
 }
 
-/// Which secret matches is what tells when the old one can go; that they cannot be fetched is on the line, too.
+/// Operators can remove the old secret once it no longer matches. A failed refresh is a warning on the same line.
 #[tokio::test]
-async fn a_line_says_which_secret_matched() {
-    let (stack, manager, written) = (stack().await, Manager::default(), Captured::default());
-    manager.set(Some(r#"["new", "old"]"#));
-    let receiver = start_writing(&stack, &manager, &written).await.unwrap();
-    manager.set(None);
+async fn the_log_says_which_secret_matched() {
+    let log = Captured::default();
+    let (stack, aws) = stack_with_secret(r#"["new", "old"]"#).await;
+    let receiver = start(&stack, &aws, &log).await.unwrap();
+    aws.remove_secret("smarterpay");
     for (secret, seconds) in [("old", 1), ("new", 2), ("wrong", 3), ("old", 400), ("wrong", 500)] {
         status(&receiver, secret, seconds).await;
     }
-    let lines = json_lines(&written);
+    let lines = json_lines(&log);
     let of = |name: &str| lines.iter().map(|line| line[name].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>();
     assert_eq!(of("secret"), ["2", "1", "-", "2", "-"]);
     let verified: Vec<_> = lines.iter().map(|line| line["Verified"].as_u64().unwrap_or_default()).collect();

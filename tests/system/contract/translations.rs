@@ -1,7 +1,7 @@
 //! What is ignored, what is not understood, and why: the exact variant for each provider.
 
 use clientele::providers::known;
-use clientele_model::{Scheme, TokenPlace, Translated, Translation, Untranslatable};
+use clientele_model::{Translated, Translation, Untranslatable};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -186,7 +186,7 @@ fn a_batch_is_judged_event_by_event() {
 fn unsigned_flexprice_is_ordered_by_arrival() {
     let body = br#"{"event_type":"customer.updated","customer":{"id":"c","name":"n"}}"#;
     let at = |now: &str| {
-        let verified = verified(body, &Scheme::Token(TokenPlace::Path), now.parse().unwrap());
+        let verified = verified(body, now.parse().unwrap());
         let Ok(Translated::Event(event)) = (known("flexprice").unwrap().provider.translate)(&verified).remove(0) else {
             panic!("an event")
         };

@@ -17,20 +17,19 @@ use clientele::template::Template;
 use clientele_aws::{Budget, Clients, Customers, Resources, SqsQueues};
 use clientele_flow::memory::Memory;
 use clientele_flow::{Flow, Put, Queue, Queues, Standing, Table, TableError, Waiting};
-use clientele_model::{CustomerEvent, Item, Scheme, TokenPlace, Translated};
+use clientele_model::{CustomerEvent, Item, Translated};
 use futures_util::future::join_all;
 
-use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
+use crate::support::deliveries::ChangeKind::{self, Deleted, Updated};
+use crate::support::deliveries::{change, deliver};
 use crate::support::root;
 use crate::support::translation::verified;
 
 type OfSqs = Flow<Customers, SqsQueues>;
 
 fn event(customer: &str, version: i64, event: u32, kind: ChangeKind) -> Box<CustomerEvent> {
-    let change = CustomerChange { customer: customer.to_owned(), version, event_number: event, kind };
-    let delivery = deliver("plain", &[change], signed_at());
-    let verified =
-        verified(delivery["body"].as_str().unwrap().as_bytes(), &Scheme::Token(TokenPlace::Path), signed_at());
+    let delivery = deliver("plain", &[change(customer, version, event, kind)], signed_at());
+    let verified = verified(delivery["body"].as_str().unwrap().as_bytes(), signed_at());
     let Ok(Translated::Event(event)) = (clientele_plain::PROVIDER.translate)(&verified).remove(0) else {
         panic!("an event")
     };
@@ -56,7 +55,7 @@ fn unique(name: &str) -> String {
 
 async fn the_greater_stays(table: &impl Table) {
     let id = unique("greater");
-    let [small, middle, great] = [1, 2, 3].map(|version| item(&id, version, 9, ChangeKind::Updated));
+    let [small, middle, great] = [1, 2, 3].map(|version| item(&id, version, 9, Updated));
     assert!(matches!(table.put(&middle).await.unwrap(), Put::Written(_)));
     for other in [&middle, &small] {
         assert_eq!(table.put(other).await.unwrap(), Put::Refused(standing(&middle)));
@@ -66,15 +65,14 @@ async fn the_greater_stays(table: &impl Table) {
     assert_eq!(table.standing(&pk).await.unwrap(), Some(standing(&great)));
     assert_eq!(table.standing(&format!("{pk}-not")).await.unwrap(), None);
     // Ranks that differ in their last part only, as strings do.
-    let [a, b] = [7, 8].map(|number| item(&id, 4, number, ChangeKind::Updated));
+    let [a, b] = [7, 8].map(|number| item(&id, 4, number, Updated));
     assert!(matches!(table.put(&b).await.unwrap(), Put::Written(_)));
     assert_eq!(table.put(&a).await.unwrap(), Put::Refused(standing(&b)));
 }
 
 async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
     let id = unique("many");
-    let items: Vec<_> =
-        (0..32).map(|number| item(&id, i64::from(number * 7 % 32), number, ChangeKind::Updated)).collect();
+    let items: Vec<_> = (0..32).map(|number| item(&id, i64::from(number * 7 % 32), number, Updated)).collect();
     let puts = join_all(items.iter().map(|item| table.put(item))).await;
     assert!(puts.iter().all(Result::is_ok));
     let greatest = items.iter().max_by_key(|item| item.rank().to_owned()).unwrap();
@@ -84,10 +82,10 @@ async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
 async fn a_mark_stays_until_it_is_cleared(table: &impl Table) {
     let id = unique("mark");
     let pk = format!("plain#w_1#{id}");
-    let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, ChangeKind::Deleted));
+    let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, Deleted));
     assert!(matches!(table.put(&tombstone).await.unwrap(), Put::Written(_)));
     assert!(standing(&tombstone).cleanup.is_some());
-    assert_eq!(table.put(&item(&id, 9, 2, ChangeKind::Updated)).await.unwrap(), Put::Refused(standing(&tombstone)));
+    assert_eq!(table.put(&item(&id, 9, 2, Updated)).await.unwrap(), Put::Refused(standing(&tombstone)));
     assert!(due(table).await.contains(&pk));
     assert!(matches!(table.put(&greater).await.unwrap(), Put::Written(_)));
     // Of another tombstone by now: left alone.
@@ -124,7 +122,7 @@ async fn all_pages_are_found(table: &impl Table) {
     let id = unique("page");
     let mut pks = BTreeSet::new();
     for number in 0..230 {
-        table.put(&item(&format!("{id}-{number}"), 1, 1, ChangeKind::Deleted)).await.unwrap();
+        table.put(&item(&format!("{id}-{number}"), 1, 1, Deleted)).await.unwrap();
         pks.insert(format!("plain#w_1#{id}-{number}"));
     }
     let found: BTreeSet<_> = due(table).await.into_iter().filter(|pk| pk.contains(&id)).collect();
@@ -172,7 +170,7 @@ async fn of_services(clients: &Clients) {
 
 async fn what_is_too_large_is_told(flow: &OfSqs) {
     let id = unique("large");
-    let Item::Customer(mut customer) = item(&id, 1, 1, ChangeKind::Updated) else { panic!("a customer") };
+    let Item::Customer(mut customer) = item(&id, 1, 1, Updated) else { panic!("a customer") };
     customer.extra.insert("more".to_owned(), "x".repeat(400 * 1024).into());
     let error = flow.table.put(&Item::Customer(customer)).await.unwrap_err();
     assert!(matches!(error, TableError::Unstorable(_)), "{error}");

@@ -1,58 +1,272 @@
-//! A stand-in for Secrets Manager.
+//! A stand-in for AWS, in front of a local stack. It passes the calls of DynamoDB and SQS on to the emulators, answers
+//! for Secrets Manager and CloudFormation itself, records all calls but CloudFormation's, and fails or hangs on demand.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use clientele::stack::Stack;
-use clientele_aws::Clients;
+use axum::http::{HeaderMap, Request, Response, StatusCode};
+use clientele::providers;
+use clientele::stack::{Captured, Stack};
+use clientele_aws::{Budget, Clients, Receiver};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
 
-/// A stand-in for Secrets Manager: the secret it holds (`None`: it fails), and for which it was asked.
-#[derive(Clone, Default)]
-pub(crate) struct Manager(Arc<Mutex<(Option<String>, Vec<String>)>>);
+use crate::support::start_receiver;
+use crate::support::template::template;
 
-impl Manager {
-    pub(crate) fn set(&self, secret: Option<&str>) {
-        self.0.lock().unwrap().0 = secret.map(str::to_owned);
-    }
+#[derive(Clone)]
+pub(crate) struct AwsStandIn {
+    pub(crate) url: String,
+    emulators: Client<HttpConnector, Full<Bytes>>,
+    dynamodb: SocketAddr,
+    sqs: SocketAddr,
+    /// The ARN of each provider's secret.
+    secret_arns: BTreeMap<&'static str, String>,
+    stack_description: String,
+    state: Arc<Mutex<Behaviour>>,
+}
 
-    pub(crate) fn asked(&self) -> usize {
-        self.asked_for().len()
-    }
+/// What was called, and how to answer.
+#[derive(Default)]
+struct Behaviour {
+    calls: Vec<Call>,
+    /// The end of an operation's name, and a part of the request.
+    failing: Vec<(&'static str, &'static str)>,
+    hanging: Option<&'static str>,
+    concurrent: usize,
+    concurrent_max: usize,
+    /// Secrets by ARN.
+    secrets: BTreeMap<String, String>,
+}
 
-    pub(crate) fn asked_for(&self) -> Vec<String> {
-        self.0.lock().unwrap().1.clone()
-    }
+/// A call of a service. It has no response until it is answered.
+#[derive(Clone)]
+pub(crate) struct Call {
+    /// As in `DynamoDB_20120810.PutItem`.
+    pub(crate) operation: String,
+    pub(crate) request: Value,
+    response: Value,
+}
 
-    pub(crate) async fn clients(&self, stack: &Stack) -> Clients {
-        let router = Router::new().fallback(get_secret_value).with_state(self.clone());
+impl AwsStandIn {
+    /// In front of that stack, with the secrets that its functions have.
+    pub(crate) async fn start(stack: &Stack) -> Self {
+        let (mut secret_arns, mut state) = (BTreeMap::new(), Behaviour::default());
+        for name in providers::names() {
+            let environment = &stack.environments[name];
+            secret_arns.insert(name, environment["WEBHOOK_SECRET_ARN"].clone());
+            state.secrets.insert(environment["WEBHOOK_SECRET_ARN"].clone(), environment["WEBHOOK_SECRETS"].clone());
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let aws = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            emulators: Client::builder(TokioExecutor::new()).build_http(),
+            dynamodb: stack.dynamodb,
+            sqs: stack.sqs,
+            secret_arns,
+            stack_description: describe(stack),
+            state: Arc::new(Mutex::new(state)),
+        };
+        let router = Router::new().fallback(answer).with_state(aws.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = aws_sdk_secretsmanager::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "test"))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .endpoint_url(url);
-        let secrets_manager = aws_sdk_secretsmanager::Client::from_conf(config.build());
-        Clients { secrets_manager, ..stack.clients.clone() }
+        aws
+    }
+
+    /// The same, and the functions of a stack that call it.
+    pub(crate) async fn with_receivers(stack: &Stack) -> (Self, BTreeMap<&'static str, Receiver>) {
+        Self::with_logging_receivers(stack, &Captured::default()).await
+    }
+
+    /// The same, with what the functions log.
+    pub(crate) async fn with_logging_receivers(
+        stack: &Stack,
+        log: &Captured,
+    ) -> (Self, BTreeMap<&'static str, Receiver>) {
+        let aws = Self::start(stack).await;
+        let mut receivers = BTreeMap::new();
+        for known in &providers::PROVIDERS {
+            let environment = &stack.environments[known.provider.name];
+            let receiver = start_receiver(known.provider, environment, &aws.clients(), log).await.unwrap();
+            receivers.insert(known.provider.name, receiver);
+        }
+        (aws, receivers)
+    }
+
+    /// Clients with the timeouts of a function.
+    pub(crate) fn clients(&self) -> Clients {
+        let clients = Clients::local(&self.url, &self.url, Budget::Function);
+        let config = clients.secrets_manager.config().to_builder().endpoint_url(&self.url).build();
+        Clients { secrets_manager: aws_sdk_secretsmanager::Client::from_conf(config), ..clients }
+    }
+
+    /// From now on calls are answered 500 if the name of their operation ends in one of these. The others succeed.
+    pub(crate) fn fail(&self, operations: &[&'static str]) {
+        self.state.lock().unwrap().failing = operations.iter().map(|operation| (*operation, "")).collect();
+    }
+
+    /// From now on such calls are answered 500 if the request contains that text.
+    pub(crate) fn fail_if_contains(&self, operation: &'static str, text: &'static str) {
+        self.state.lock().unwrap().failing = vec![(operation, text)];
+    }
+
+    /// From now on calls are never answered if the name of their operation ends like this.
+    pub(crate) fn hang(&self, operation: &'static str) {
+        self.state.lock().unwrap().hanging = Some(operation);
+    }
+
+    /// What was called since the start, or since this was last asked.
+    pub(crate) fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state.lock().unwrap().calls)
+    }
+
+    /// The largest number of calls that were open at the same time.
+    pub(crate) fn concurrent_calls_max(&self) -> usize {
+        self.state.lock().unwrap().concurrent_max
+    }
+
+    pub(crate) fn secret(&self, provider: &str) -> String {
+        self.state.lock().unwrap().secrets[&self.secret_arns[provider]].clone()
+    }
+
+    pub(crate) fn set_secret(&self, provider: &str, text: &str) {
+        self.state.lock().unwrap().secrets.insert(self.secret_arns[provider].clone(), text.to_owned());
+    }
+
+    /// Reading the secret fails until it is set again.
+    pub(crate) fn remove_secret(&self, provider: &str) {
+        self.state.lock().unwrap().secrets.remove(&self.secret_arns[provider]);
+    }
+
+    async fn emulator(&self, address: SocketAddr, headers: &HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
+        let mut request = Request::post(format!("http://{address}/"));
+        for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
+            request = request.header(name, headers[name].clone());
+        }
+        let answer = self.emulators.request(request.body(Full::new(body)).unwrap()).await.unwrap();
+        (answer.status(), answer.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    fn secrets_manager(&self, operation: &str, request: &Value) -> (StatusCode, Bytes) {
+        let secrets = &mut self.state.lock().unwrap().secrets;
+        let arn = request["SecretId"].as_str().unwrap();
+        let answer = match (operation, secrets.get(arn)) {
+            ("GetSecretValue", Some(secret)) => json!({ "SecretString": secret }),
+            ("GetSecretValue", None) => {
+                return (StatusCode::BAD_REQUEST, r#"{"__type":"DecryptionFailure"}"#.into());
+            }
+            ("PutSecretValue", _) => {
+                secrets.insert(arn.to_owned(), request["SecretString"].as_str().unwrap().to_owned());
+                json!({})
+            }
+            (other, _) => panic!("no stand-in for {other}"),
+        };
+        (StatusCode::OK, answer.to_string().into())
+    }
+
+    fn cloudformation(&self, request: &str) -> (StatusCode, Bytes) {
+        if request.split('&').any(|parameter| parameter == "StackName=test") {
+            return (StatusCode::OK, self.stack_description.clone().into());
+        }
+        let error = "<ErrorResponse><Error><Code>ValidationError</Code><Message>no</Message></Error></ErrorResponse>";
+        (StatusCode::BAD_REQUEST, error.into())
     }
 }
 
-async fn get_secret_value(
-    State(Manager(state)): State<Manager>,
-    headers: HeaderMap,
-    body: String,
-) -> (StatusCode, String) {
-    assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
-    let asked: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let mut state = state.lock().unwrap();
-    state.1.push(asked["SecretId"].as_str().unwrap().to_owned());
-    match &state.0 {
-        Some(secret) => (StatusCode::OK, serde_json::json!({ "SecretString": secret }).to_string()),
-        None => (StatusCode::BAD_REQUEST, r#"{"__type":"DecryptionFailure"}"#.to_owned()),
+impl Call {
+    /// The write units of the response, if it has them.
+    pub(crate) fn write_units(&self) -> Option<f64> {
+        self.response["ConsumedCapacity"]["CapacityUnits"].as_f64()
     }
+}
+
+/// A call that is neither answered nor cancelled yet.
+struct OpenCall(Arc<Mutex<Behaviour>>);
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().concurrent -= 1;
+    }
+}
+
+async fn answer(State(aws): State<AwsStandIn>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let (status, answer) = match headers.get("x-amz-target") {
+        Some(operation) => call(&aws, operation.to_str().unwrap(), &headers, body).await,
+        None => aws.cloudformation(&String::from_utf8_lossy(&body)),
+    };
+    let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    response.body(Body::from(answer)).unwrap()
+}
+
+async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
+    let request: Value = serde_json::from_slice(&body).unwrap();
+    let (place, fails, hangs) = {
+        let mut state = aws.state.lock().unwrap();
+        state.calls.push(Call { operation: operation.to_owned(), request: request.clone(), response: Value::Null });
+        state.concurrent += 1;
+        state.concurrent_max = state.concurrent_max.max(state.concurrent);
+        let text = String::from_utf8_lossy(&body);
+        let fails = |(ending, part): &(&str, &str)| operation.ends_with(ending) && text.contains(part);
+        let hangs = state.hanging.is_some_and(|ending| operation.ends_with(ending));
+        (state.calls.len() - 1, state.failing.iter().any(fails), hangs)
+    };
+    let _open = OpenCall(aws.state.clone());
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    if fails {
+        return (StatusCode::INTERNAL_SERVER_ERROR, Bytes::new());
+    }
+    let (status, answer) = match operation.split_once('.').unwrap() {
+        ("secretsmanager", operation) => aws.secrets_manager(operation, &request),
+        ("AmazonSQS", _) => aws.emulator(aws.sqs, headers, body).await,
+        _ => aws.emulator(aws.dynamodb, headers, body).await,
+    };
+    // The calls may have been taken meanwhile.
+    if let Some(call) = aws.state.lock().unwrap().calls.get_mut(place) {
+        call.response = serde_json::from_slice(&answer).unwrap_or_default();
+    }
+    (status, answer)
+}
+
+/// What CloudFormation says about a deployed stack named `test`, which is the local one. Outputs and parameters have the
+/// names that template.yaml gives them.
+fn describe(stack: &Stack) -> String {
+    let output = |name: &str| match name {
+        "ApiUrl" => stack.url(),
+        "CustomersTableName" => "customers".to_owned(),
+        "CleanupQueueUrl" => stack.queue_urls["cleanup"].clone(),
+        name => match name.strip_suffix("Arn") {
+            Some(secret) => format!("local:{secret}"),
+            None => "not read by the command".to_owned(),
+        },
+    };
+    let outputs: String = template()["Outputs"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|name| {
+            format!("<member><OutputKey>{name}</OutputKey><OutputValue>{}</OutputValue></member>", output(name))
+        })
+        .collect();
+    let parameters: String = stack
+        .template
+        .parameters
+        .iter()
+        .map(|(name, value)| {
+            format!("<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>")
+        })
+        .collect();
+    format!(
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>test</StackName>\
+         <CreationTime>2026-11-20T12:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\
+         <Outputs>{outputs}</Outputs><Parameters>{parameters}</Parameters>\
+         </member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    )
 }

@@ -1,13 +1,22 @@
 //! Runs the `clientele` command.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::support::root;
 
 /// Exit code, standard output, standard error.
 pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
-    let output = clientele(arguments).output().unwrap();
+    run_with_input(&mut clientele(arguments), "")
+}
+
+/// The same for a prepared command, which reads that from standard input.
+pub(crate) fn run_with_input(command: &mut Command, input: &str) -> (i32, String, String) {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Not every command reads its input.
+    drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+    let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -17,7 +26,7 @@ pub(crate) const ANY_PORTS: [&str; 8] = ["--port", "0", "--dynamodb-port", "0", 
 pub(crate) fn clientele(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
     command.args(arguments).current_dir(root(""));
-    for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "WEBHOOK_SECRET"] {
+    for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "WEBHOOK_SECRET", "CLIENTELE_STACK", "AWS_PROFILE"] {
         command.env_remove(name);
     }
     command

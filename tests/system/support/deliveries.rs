@@ -26,8 +26,12 @@ pub(crate) struct CustomerChange {
     pub(crate) kind: ChangeKind,
 }
 
+pub(crate) fn change(customer: &str, version: i64, event_number: u32, kind: ChangeKind) -> CustomerChange {
+    CustomerChange { customer: customer.to_owned(), version, event_number, kind }
+}
+
 impl CustomerChange {
-    /// The name that tells which event it was.
+    /// The name that the customer has after the change, different for each event.
     pub(crate) fn name(&self) -> String {
         format!("{} v{} e{}", self.customer, self.version, self.event_number)
     }

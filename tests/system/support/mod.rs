@@ -4,20 +4,19 @@ pub(crate) mod aws;
 pub(crate) mod cli;
 pub(crate) mod deliveries;
 pub(crate) mod http;
-pub(crate) mod proxy;
 pub(crate) mod random_deliveries;
 pub(crate) mod template;
 pub(crate) mod translation;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use clientele::demonstration;
 use clientele::events::{self, Case};
 use clientele::stack::{Captured, Options, Stack};
-use clientele_aws::{HttpAnswer, HttpEvent, Invocation, Receiver};
-use clientele_model::Scheme;
+use clientele_aws::{Clients, Config, HttpAnswer, HttpEvent, Invocation, Receiver, Replayer, Sweeper, WorkerConfig};
+use clientele_model::{Provider, Scheme};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -33,12 +32,14 @@ pub(crate) async fn stack() -> Stack {
     Stack::start(options()).await.unwrap()
 }
 
-pub(crate) fn cases() -> Vec<Case> {
-    events::load(&root("events")).unwrap()
+/// The event files, parsed once per process.
+pub(crate) fn cases() -> &'static [Case] {
+    static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| events::load(&root("events")).unwrap());
+    &CASES
 }
 
-pub(crate) fn case(title: &str) -> Case {
-    cases().into_iter().find(|case| case.title() == title).unwrap_or_else(|| panic!("no event {title}"))
+pub(crate) fn case(title: &str) -> &'static Case {
+    cases().iter().find(|case| case.title() == title).unwrap_or_else(|| panic!("no event {title}"))
 }
 
 /// The scheme that a case is signed by.
@@ -46,12 +47,42 @@ pub(crate) fn scheme(case: &Case) -> Scheme {
     (case.known.provider.scheme)(None).unwrap()
 }
 
+/// Starts the function of a provider with that environment; what it logs goes to `log`.
+pub(crate) async fn start_receiver(
+    provider: &'static Provider,
+    environment: &BTreeMap<String, String>,
+    clients: &Clients,
+    log: &Captured,
+) -> Result<Receiver, String> {
+    let config = Config::read(provider, |name| environment.get(name).cloned()).unwrap();
+    let started = Receiver::start(provider, config, clients, log.lines(), events::signed_at()).await;
+    started.map_err(|error| error.to_string())
+}
+
+/// The function behind the inbox queue, as `start_receiver` starts the others.
+pub(crate) fn replayer(stack: &Stack, clients: &Clients, log: &Captured) -> Replayer {
+    Replayer::new(&clientele_replay::PROVIDERS, worker_config(stack, "replay"), clients, log.lines())
+}
+
+/// The function on a schedule.
+pub(crate) fn sweeper(stack: &Stack, clients: &Clients, log: &Captured) -> Sweeper {
+    Sweeper::new(worker_config(stack, "sweep"), clients, log.lines())
+}
+
+fn worker_config(stack: &Stack, function: &'static str) -> WorkerConfig {
+    WorkerConfig::read(function, |name| stack.environments[function].get(name).cloned()).unwrap()
+}
+
+/// Of the functions that no webhook calls.
+pub(crate) fn invocation(received_at: Timestamp) -> Invocation {
+    Invocation { request_id: "test".to_owned(), trace_id: None, received_at }
+}
+
 /// Hands an API Gateway event to a function, as Lambda does: as JSON text.
 pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -> HttpAnswer {
     let event: HttpEvent = serde_json::from_str(&event.to_string()).unwrap();
     let trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=53995c3f42cd8ad8;Sampled=1".to_owned());
-    let invocation = Invocation { request_id: "test".to_owned(), trace_id, received_at: now };
-    receiver.handle(event, &invocation).await
+    receiver.handle(event, &Invocation { trace_id, ..invocation(now) }).await
 }
 
 pub(crate) fn receiver(stack: &Stack, case: &Case) -> Arc<Receiver> {

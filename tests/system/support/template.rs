@@ -1,6 +1,7 @@
 //! template.yaml, read without the code under test.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 use serde_yaml_ng::Value as Yaml;
@@ -8,13 +9,16 @@ use serde_yaml_ng::Value as Yaml;
 use crate::support::root;
 
 /// The template with its tags.
-pub(crate) fn yaml() -> Yaml {
-    serde_yaml_ng::from_str(&std::fs::read_to_string(root("template.yaml")).unwrap()).unwrap()
+pub(crate) fn yaml() -> &'static Yaml {
+    static YAML: LazyLock<Yaml> =
+        LazyLock::new(|| serde_yaml_ng::from_str(&std::fs::read_to_string(root("template.yaml")).unwrap()).unwrap());
+    &YAML
 }
 
 /// The template without its tags: `!Ref X` is `"X"`. Read without the code under test.
-pub(crate) fn template() -> Value {
-    plain(yaml())
+pub(crate) fn template() -> &'static Value {
+    static TEMPLATE: LazyLock<Value> = LazyLock::new(|| plain(yaml().clone()));
+    &TEMPLATE
 }
 
 fn plain(value: Yaml) -> Value {

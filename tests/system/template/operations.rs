@@ -6,14 +6,12 @@ use clientele::events::signed_at;
 use clientele::providers::PROVIDERS;
 use clientele::signing::Unsigned;
 use clientele::stack::{Captured, Stack};
-use clientele_aws::{Invocation, Replayer, Sweeper, WorkerConfig};
 use serde_json::{Value, json};
 
-use crate::support::deliveries::{ChangeKind, CustomerChange, deliver, signed};
-use crate::support::metrics;
-use crate::support::proxy::EmulatorProxy;
+use crate::support::aws::AwsStandIn;
+use crate::support::deliveries::{ChangeKind, change, deliver, signed};
 use crate::support::template::{dashboard, resources, template};
-use crate::support::{cases, drain, handle, json_lines, root, scheme, stack};
+use crate::support::{cases, drain, handle, invocation, json_lines, metrics, replayer, root, scheme, stack, sweeper};
 
 fn text<'a>(value: &'a Value, what: &str) -> &'a str {
     value.as_str().unwrap_or_else(|| panic!("{what}: {value}"))
@@ -185,20 +183,18 @@ fn every_alarm_is_explained() {
 async fn metrics_that_are_read_are_written() {
     let captured = Captured::default();
     let stack = stack().await;
-    let (proxy, receivers) = EmulatorProxy::before_writing(&stack, &captured).await;
+    let (aws, receivers) = AwsStandIn::with_logging_receivers(&stack, &captured).await;
     for outage in [&[][..], &["PutItem"], &["PutItem", "SendMessage"]] {
-        proxy.fail_all(outage);
+        aws.fail(outage);
         for case in cases() {
-            let fresh = case.fresh(&scheme(&case), case.known.local_secret, signed_at()).unwrap();
+            let fresh = case.fresh(&scheme(case), case.known.local_secret, signed_at()).unwrap();
             handle(&receivers[case.known.provider.name], &fresh.event, signed_at()).await;
         }
     }
     // Not understood, of each provider.
-    proxy.fail(None);
+    aws.fail(&[]);
     for known in &PROVIDERS {
-        let change =
-            CustomerChange { customer: "c".to_owned(), version: 0, event_number: 1, kind: ChangeKind::Updated };
-        let event = deliver(known.provider.name, &[change], signed_at());
+        let event = deliver(known.provider.name, &[change("c", 0, 1, ChangeKind::Updated)], signed_at());
         let body = event["body"].as_str().unwrap();
         let body = body.replace("email", "mail").replace("fullName", "full_name").replace("\"name\"", "\"called\"");
         let unsigned = Unsigned { body, message_id: "msg_1".to_owned() };
@@ -257,26 +253,18 @@ async fn metrics_that_are_read_are_written() {
 /// The lines of a replay of all that is on the inbox.
 async fn replay_lines(stack: &Stack) -> Vec<Value> {
     let lines = Captured::default();
-    let environment = &stack.environments["replay"];
-    let config = WorkerConfig::read("replay", |name| environment.get(name).cloned()).unwrap();
-    let replayer = Replayer::new(&clientele_replay::PROVIDERS, config, &stack.clients, lines.lines());
+    let replayer = replayer(stack, &stack.clients, &lines);
     let record = |body: Value| json!({ "messageId": "m", "receiptHandle": "r", "body": body.to_string() });
     let records: Vec<_> = drain(stack, "inbox").await.into_iter().map(record).collect();
     let event = serde_json::from_value(json!({ "Records": records })).unwrap();
-    assert_eq!(replayer.handle(event, &invocation()).await.batch_item_failures, []);
+    assert_eq!(replayer.handle(event, &invocation(signed_at())).await.batch_item_failures, []);
     json_lines(&lines)
 }
 
 async fn sweep_lines(stack: &Stack) -> Vec<Value> {
     let lines = Captured::default();
-    let environment = &stack.environments["sweep"];
-    let config = WorkerConfig::read("sweep", |name| environment.get(name).cloned()).unwrap();
-    Sweeper::new(config, &stack.clients, lines.lines()).handle(&invocation()).await;
+    sweeper(stack, &stack.clients, &lines).handle(&invocation(signed_at())).await;
     json_lines(&lines)
-}
-
-fn invocation() -> Invocation {
-    Invocation { request_id: "test".to_owned(), trace_id: None, received_at: signed_at() }
 }
 
 /// The path holds the token, and the query string whatever somebody puts there.

@@ -10,17 +10,16 @@ use clientele::providers::PROVIDERS;
 use clientele::signing::Unsigned;
 use clientele::stack::{Captured, Stack};
 use clientele::template::Function;
-use clientele_aws::{Clients, Config, Invocation, Receiver, Replayer, Sweeper, WorkerConfig};
-use clientele_model::{Kept, Part, Scheme, TokenPlace};
-use jiff::SignedDuration;
-use serde_json::{Value, json};
+use clientele_model::{Kept, Part};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
-use crate::support::aws::Manager;
-use crate::support::deliveries::{ChangeKind, CustomerChange, deliver, signed};
-use crate::support::proxy::EmulatorProxy;
+use crate::support::aws::{AwsStandIn, Call};
+use crate::support::deliveries::ChangeKind::{Deleted, Updated};
+use crate::support::deliveries::{change, deliver, signed};
 use crate::support::template::{Calls, allowed, logical_id, yaml};
 use crate::support::translation::verified;
-use crate::support::{case, cases, drain, handle, root, scheme, stack};
+use crate::support::{case, cases, drain, handle, invocation, replayer, root, scheme, stack, start_receiver, sweeper};
 
 /// What each function calls, by the name of its folder: a receiver when every event file is delivered to it, the table
 /// and what a delivery says being in order or not; `replay` and `sweep` with what is left by an outage.
@@ -29,39 +28,28 @@ async fn called() -> BTreeMap<&'static str, Calls> {
     let mut called = BTreeMap::new();
     for known in &PROVIDERS {
         let name = known.provider.name;
-        let (proxy, manager) = (EmulatorProxy::default(), Manager::default());
-        manager.set(Some(known.local_secret));
-        let clients =
-            Clients { secrets_manager: manager.clients(&stack).await.secrets_manager, ..proxy.clients(&stack) };
-        let environment = |variable: &str| match variable {
-            "WEBHOOK_SECRETS" => None,
-            variable => stack.environments[name].get(variable).cloned(),
-        };
-        let config = Config::read(known.provider, environment).unwrap();
-        let receiver = Receiver::start(known.provider, config, &clients, Captured::default().lines(), signed_at());
+        let aws = AwsStandIn::start(&stack).await;
+        let mut environment = stack.environments[name].clone();
+        environment.remove("WEBHOOK_SECRETS");
+        let receiver = start_receiver(known.provider, &environment, &aws.clients(), &Captured::default());
         let receiver = receiver.await.unwrap();
-        for case in cases().into_iter().filter(|case| case.known.provider.name == name) {
-            let fresh = case.fresh(&scheme(&case), known.local_secret, signed_at()).unwrap();
+        for case in cases().iter().filter(|case| case.known.provider.name == name) {
+            let fresh = case.fresh(&scheme(case), known.local_secret, signed_at()).unwrap();
             handle(&receiver, &fresh.event, signed_at()).await;
         }
         let unreadable = Unsigned { body: "{".to_owned(), message_id: "msg_1".to_owned() };
         // Where the time is inside the body, an unreadable body has none.
         let unreadable = if name == "plain" {
-            case("plain/partial-snapshot").event
+            case("plain/partial-snapshot").event.clone()
         } else {
             signed(known, &unreadable, signed_at())
         };
         handle(&receiver, &unreadable, signed_at()).await;
-        proxy.fail(Some("PutItem"));
-        for (event, kind) in [(1, ChangeKind::Updated), (2, ChangeKind::Deleted)] {
-            let change = CustomerChange { customer: name.to_owned(), version: 9, event_number: event, kind };
+        aws.fail(&["PutItem"]);
+        for change in [change(name, 9, 1, Updated), change(name, 9, 2, Deleted)] {
             handle(&receiver, &deliver(name, &[change], signed_at()), signed_at()).await;
         }
-        let mut calls = calls_through(&proxy, &stack);
-        for secret in manager.asked_for() {
-            calls.insert(format!("secretsmanager:GetSecretValue {}", secret.strip_prefix("local:").unwrap()));
-        }
-        called.insert(name, calls);
+        called.insert(name, calls_through(&aws, &stack));
     }
     called.insert("replay", called_by_replay(&stack).await);
     called.insert("sweep", called_by_sweep(&stack).await);
@@ -70,46 +58,40 @@ async fn called() -> BTreeMap<&'static str, Calls> {
 
 /// What is parked by now is replayed during the outage and after it, with a delivery that is not understood.
 async fn called_by_replay(stack: &Stack) -> Calls {
-    let proxy = EmulatorProxy::default();
-    let environment = &stack.environments["replay"];
-    let config = WorkerConfig::read("replay", |name| environment.get(name).cloned()).unwrap();
-    let lines = Captured::default().lines();
-    let replayer = Replayer::new(&clientele_replay::PROVIDERS, config, &proxy.clients(stack), lines);
-    let verified = verified(b"{", &Scheme::Token(TokenPlace::Path), signed_at());
+    let aws = AwsStandIn::start(stack).await;
+    let replayer = replayer(stack, &aws.clients(), &Captured::default());
+    let verified = verified(b"{", signed_at());
     let bodies = drain(stack, "inbox").await.into_iter().map(|body| body.to_string());
     let unreadable = Kept::new(PROVIDERS[0].provider, &verified, "", Part::Whole).message();
     let bodies: Vec<_> = bodies.chain([unreadable]).collect();
-    for outage in [Some("PutItem"), None] {
-        proxy.fail(outage);
+    for outage in [&["PutItem"][..], &[]] {
+        aws.fail(outage);
         let record = |body: &String| json!({ "messageId": "m", "receiptHandle": "r", "body": body });
         let event = json!({ "Records": bodies.iter().map(record).collect::<Vec<_>>() });
-        replayer.handle(serde_json::from_value(event).unwrap(), &invocation()).await;
+        replayer.handle(serde_json::from_value(event).unwrap(), &invocation(later())).await;
     }
-    calls_through(&proxy, stack)
+    calls_through(&aws, stack)
 }
 
 async fn called_by_sweep(stack: &Stack) -> Calls {
-    let (before, receivers) = EmulatorProxy::before(stack).await;
-    before.fail(Some("SendMessage"));
-    let change =
-        CustomerChange { customer: "swept".to_owned(), version: 9, event_number: 1, kind: ChangeKind::Deleted };
-    handle(&receivers["plain"], &deliver("plain", &[change], signed_at()), signed_at()).await;
-    let proxy = EmulatorProxy::default();
-    let environment = &stack.environments["sweep"];
-    let config = WorkerConfig::read("sweep", |name| environment.get(name).cloned()).unwrap();
-    let sweeper = Sweeper::new(config, &proxy.clients(stack), Captured::default().lines());
-    assert_eq!(sweeper.handle(&invocation()).await.sent, 1);
-    calls_through(&proxy, stack)
+    let (aws, receivers) = AwsStandIn::with_receivers(stack).await;
+    aws.fail(&["SendMessage"]);
+    let delete = deliver("plain", &[change("swept", 9, 1, Deleted)], signed_at());
+    handle(&receivers["plain"], &delete, signed_at()).await;
+    aws.fail(&[]);
+    aws.take_calls();
+    let sweeper = sweeper(stack, &aws.clients(), &Captured::default());
+    assert_eq!(sweeper.handle(&invocation(later())).await.sent, 1);
+    calls_through(&aws, stack)
 }
 
 /// Some minutes later.
-fn invocation() -> Invocation {
-    let received_at = signed_at() + SignedDuration::from_mins(5);
-    Invocation { request_id: "test".to_owned(), trace_id: None, received_at }
+fn later() -> Timestamp {
+    signed_at() + SignedDuration::from_mins(5)
 }
 
-fn calls_through(proxy: &EmulatorProxy, stack: &Stack) -> Calls {
-    let call = |(operation, request): (&String, Value)| {
+fn calls_through(aws: &AwsStandIn, stack: &Stack) -> Calls {
+    let call = |Call { operation, request, .. }: Call| {
         let (service, operation) = operation.split_once('.').unwrap();
         match service {
             "DynamoDB_20120810" => {
@@ -125,10 +107,14 @@ fn calls_through(proxy: &EmulatorProxy, stack: &Stack) -> Calls {
                 let queue = stack.template.queues.iter().find(|queue| request["QueueUrl"] == url(&queue.name));
                 format!("sqs:{operation} {}", queue.unwrap().logical_id)
             }
+            "secretsmanager" => {
+                let secret = request["SecretId"].as_str().unwrap().strip_prefix("local:").unwrap();
+                format!("secretsmanager:{operation} {secret}")
+            }
             service => panic!("{service} is called"),
         }
     };
-    proxy.calls().iter().zip(proxy.requests()).map(call).collect()
+    aws.take_calls().into_iter().map(call).collect()
 }
 
 /// What Lambda itself does with a function's role.
