@@ -35,8 +35,8 @@ async fn closed_by_default() {
     for (secrets, token) in [("[]", "x"), ("[]", ""), ("secret", ""), ("secret", "secre"), ("secret", "[]")] {
         let mut environment = stack.environments["plain"].clone();
         environment.insert("WEBHOOK_SECRETS".to_owned(), secrets.to_owned());
-        let start = start_receiver(&UNREACHABLE, &environment, &stack.clients, &Captured::default());
-        let receiver = start.await.unwrap();
+        let log = Captured::default();
+        let receiver = start_receiver(&UNREACHABLE, &environment, &stack.clients, &log).await.unwrap();
         let event = json!({ "pathParameters": { "token": token }, "body": "{}" });
         assert_eq!(handle(&receiver, &event, signed_at()).await.status_code, 401, "{secrets} {token}");
     }

@@ -31,8 +31,8 @@ async fn called() -> BTreeMap<&'static str, Calls> {
         let aws = AwsStandIn::start(&stack).await;
         let mut environment = stack.environments[name].clone();
         environment.remove("WEBHOOK_SECRETS");
-        let receiver = start_receiver(known.provider, &environment, &aws.clients(), &Captured::default());
-        let receiver = receiver.await.unwrap();
+        let (clients, log) = (aws.clients(), Captured::default());
+        let receiver = start_receiver(known.provider, &environment, &clients, &log).await.unwrap();
         for case in cases().iter().filter(|case| case.known.provider.name == name) {
             let fresh = case.fresh(&scheme(case), known.local_secret, signed_at()).unwrap();
             handle(&receiver, &fresh.event, signed_at()).await;
