@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Encoding, Scheme, SignedTime, TokenPlace};
+use clientele_model::{Scheme, SignatureEncoding, SignedTime, TokenPlace};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{Timestamp, Unit};
 use serde_json::Value;
@@ -42,8 +42,8 @@ pub fn sign(unsigned: &Unsigned, scheme: &Scheme, secret: &str, now: Timestamp) 
             }
             let mac = hmac(secret.as_bytes(), body.as_bytes())?;
             let signature = match encoding {
-                Encoding::Hex => hex::encode(mac),
-                Encoding::Base64 => BASE64_STANDARD.encode(mac),
+                SignatureEncoding::Hex => hex::encode(mac),
+                SignatureEncoding::Base64 => BASE64_STANDARD.encode(mac),
             };
             (vec![(header.to_string(), signature)], None)
         }

@@ -8,7 +8,7 @@ use aws_sdk_sqs::types::Message;
 use clap::{Args, Subcommand};
 use clientele_aws::{Clients, Resources, open};
 use clientele_flow::Budget;
-use clientele_model::{CustomerEvent, Item, Kept, Outcome, Provider, Translated, Verified};
+use clientele_model::{CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Verified};
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -119,7 +119,7 @@ fn row(message: &Message) -> Value {
     let body = message.body().unwrap_or_default();
     let mut row =
         json!({ "id": id(message), "bytes": body.len(), "receives": number(message, "ApproximateReceiveCount") });
-    match Kept::read(body) {
+    match KeptDelivery::from_message(body) {
         Ok(kept) => {
             let (provider, reason, at) = (kept.provider.clone(), kept.reason.clone(), kept.received_at.to_string());
             let events =
@@ -135,7 +135,7 @@ fn row(message: &Message) -> Value {
 /// How many events there are in a kept delivery.
 fn events(provider: &Provider, verified: &Verified) -> usize {
     let translations = (provider.translate)(verified);
-    translations.iter().filter(|translation| !matches!(translation, Ok(Translated::Blank))).count()
+    translations.iter().filter(|translation| !matches!(translation, Ok(Translated::AlreadySettled))).count()
 }
 
 async fn show(show: Show) -> Result<()> {
@@ -188,7 +188,7 @@ async fn redrive(redrive: Redrive) -> Result<()> {
         let done = queue.settle(&message, redrive.dry_run).await;
         bar.suspend(|| anstream::println!("{}\n{}", id(&message), done.text));
         for outcome in done.outcomes {
-            *counts.entry(outcome.word()).or_default() += 1;
+            *counts.entry(outcome.as_str()).or_default() += 1;
         }
         if done.is_settled && !redrive.dry_run {
             queue.delete(&message).await?;
@@ -299,7 +299,7 @@ impl Queue {
                 match translation {
                     Ok(Translated::Ignored(kind)) => changes.insert(place, Ok((Outcome::Ignored, kind))),
                     Err(error) => changes.insert(place, Ok((Outcome::Quarantined, error.to_string()))),
-                    Ok(Translated::Event(_) | Translated::Blank) => None,
+                    Ok(Translated::Event(_) | Translated::AlreadySettled) => None,
                 };
             }
         }
@@ -307,14 +307,14 @@ impl Queue {
             for change in changes.into_values() {
                 let (outcome, line) =
                     change.unwrap_or_else(|error: anyhow::Error| (Outcome::Unavailable, format!("{error:#}")));
-                lines.push(format!("  {:<12}{line}", outcome.word()));
+                lines.push(format!("  {:<12}{line}", outcome.as_str()));
                 outcomes.push(outcome);
             }
         } else {
             for settled in flow.settle(provider, &verified, Budget::of_replay(Instant::now())).await {
                 let foreseen = changes.remove(&settled.place).and_then(Result::ok).map(|(_, line)| line);
                 let line = settled.reason.or(foreseen).unwrap_or_default();
-                lines.push(format!("  {:<12}{line}", settled.outcome.word()));
+                lines.push(format!("  {:<12}{line}", settled.outcome.as_str()));
                 outcomes.push(settled.outcome);
             }
         }

@@ -150,7 +150,7 @@ impl Store {
         let request = self.clients.secrets_manager.get_secret_value().secret_id(self.stack.secret_arn(known)?);
         let output = request.send().await.with_context(|| format!("the secret of {name} cannot be read"))?;
         let text = output.secret_string().with_context(|| format!("the secret of {name} is no text"))?;
-        let secrets = Secrets::texts(text).map_err(|error| anyhow!("the secret of {name} {error}"))?;
+        let secrets = Secrets::split(text).map_err(|error| anyhow!("the secret of {name} {error}"))?;
         Ok(secrets.iter().map(|secret| secret.to_string()).collect())
     }
 

@@ -96,7 +96,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<()> {
-        let (dialect, scheme) = (self.known.provider.dialect, self.stack().scheme(self.known)?);
+        let (response_rules, scheme) = (self.known.provider.response_rules, self.stack().scheme(self.known)?);
         let secrets = self.store.read(self.known).await?;
         let created = events::load_one(&self.smoke.events, self.known, "customer-created")?;
         // Not every provider deletes.
@@ -109,7 +109,7 @@ impl Run<'_> {
         let refused = "a forged delivery is refused";
         let Some(secret) = secrets.first() else {
             // Nobody's secret, but one in the form of the scheme.
-            self.deliver(refused, &forged, &scheme, self.known.local_secret, dialect.rejected_status).await?;
+            self.deliver(refused, &forged, &scheme, self.known.local_secret, response_rules.rejected_status).await?;
             self.steps.push(("no secret yet: nothing else to try".to_owned(), Duration::ZERO));
             return Ok(());
         };
@@ -127,7 +127,7 @@ impl Run<'_> {
             bail!("the item is not that of the customer");
         }
         self.step("it is in the table", Instant::now());
-        self.deliver(refused, &forged, &scheme, secret, dialect.rejected_status).await?;
+        self.deliver(refused, &forged, &scheme, secret, response_rules.rejected_status).await?;
 
         let Some(deleted) = deleted else { return Ok(()) };
         let deleted = synthetic.apply(&deleted)?;

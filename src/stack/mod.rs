@@ -211,7 +211,7 @@ impl Stack {
         let environment = environment.with_context(|| format!("the template has no function of {}", provider.name))?;
         let setting = provider.scheme_variable.and_then(|variable| environment.get(variable));
         let secrets = environment.get("WEBHOOK_SECRETS").map_or("", String::as_str);
-        let secret = Secrets::texts(secrets)?.first().map_or(String::new(), |secret| secret.to_string());
+        let secret = Secrets::split(secrets)?.first().map_or(String::new(), |secret| secret.to_string());
         Ok(((provider.scheme)(setting.map(String::as_str))?, secret))
     }
 

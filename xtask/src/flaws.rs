@@ -26,7 +26,7 @@ const FLOW: &[&str] = &["--package", "clientele-flow"];
 const CUSTOMERS: &str = "shared/aws/src/customers.rs";
 const CONDITION: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank < :rank")"#;
 const ALWAYS: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank <> :rank OR #rank = :rank")"#;
-const SIGNATURE: &str = "shared/model/src/signature.rs";
+const VERIFICATION: &str = "shared/model/src/verification.rs";
 
 pub(crate) const FLAWS: [Flaw; 11] = [
     Flaw {
@@ -77,20 +77,20 @@ pub(crate) const FLAWS: [Flaw; 11] = [
     Flaw {
         name: "signature-over-reserialised-json",
         edits: &[(
-            SIGNATURE,
-            "matching(secrets, &[&delivery.body], &[signature])?",
-            "{ let body = serde_json::from_slice::<serde_json::Value>(&delivery.body).unwrap_or_default().to_string(); matching(secrets, &[body.as_bytes()], &[signature])? }",
+            VERIFICATION,
+            "secret_that_signed(secrets, &[&delivery.body], &[signature])?",
+            "{ let body = serde_json::from_slice::<serde_json::Value>(&delivery.body).unwrap_or_default().to_string(); secret_that_signed(secrets, &[body.as_bytes()], &[signature])? }",
         )],
         caught_by: (MODEL, "hmac_in_hex"),
     },
     Flaw {
         name: "stale-signature-accepted",
-        edits: &[(SIGNATURE, "age > tolerance", "age > i128::MAX - tolerance")],
+        edits: &[(VERIFICATION, "age > tolerance", "age > i128::MAX - tolerance")],
         caught_by: (MODEL, "svix_timestamps"),
     },
     Flaw {
         name: "first-secret-only",
-        edits: &[(SIGNATURE, "secrets.keys().position(made)", "secrets.keys().take(1).position(made)")],
+        edits: &[(VERIFICATION, "secrets.keys().position(signed)", "secrets.keys().take(1).position(signed)")],
         caught_by: (MODEL, "hmac_in_hex"),
     },
     Flaw {

@@ -8,15 +8,15 @@ mod payload;
 mod signature;
 mod translate;
 
-use clientele_model::{Credentials, Dialect, Provider};
+use clientele_model::{CredentialFields, Provider, ResponseRules};
 
 /// Everything that is particular to Flexprice.
 pub const PROVIDER: Provider = Provider {
     name: "flexprice",
     scheme_variable: Some("FLEXPRICE_SIGNATURE"),
     scheme: signature::scheme,
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: None },
+    response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: translate::translate,
-    credentials: Credentials::NONE,
-    dropped: payload::DROPPED,
+    credential_fields: CredentialFields::NONE,
+    dropped_paths: payload::DROPPED,
 };

@@ -8,7 +8,7 @@ pub(crate) fn scheme(setting: Option<&str>) -> Result<Scheme, SchemeError> {
     match setting {
         None | Some("svix") => Ok(Scheme::Svix),
         Some(other) => {
-            Scheme::in_header(other).filter(token).ok_or(SchemeError { expected: "`svix` or `token:<header>`" })
+            Scheme::from_setting(other).filter(token).ok_or(SchemeError { expected: "`svix` or `token:<header>`" })
         }
     }
 }

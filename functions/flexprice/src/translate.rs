@@ -1,8 +1,8 @@
 //! Flexprice's customer becomes ours.
 
 use clientele_model::{
-    Actor, Address, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Meaning, Profile, Sequence,
-    Status, Time, Translated, Translation, Untranslatable, Verified,
+    Actor, Address, ChangeKind, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, ExtraFields,
+    Fields, Profile, Sequence, Time, Translated, Translation, Untranslatable, Verified,
 };
 
 use crate::message::Message;
@@ -13,11 +13,11 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 }
 
 fn event(verified: &Verified) -> Translation {
-    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credentials)?;
+    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
     let name = body.text("event_type").ok_or(Untranslatable::Missing("event_type"))?;
     let Some(meaning) = meaning(&name) else { return Ok(Translated::Ignored(name)) };
     let mut record = body.take_object("customer").ok_or(Untranslatable::Missing("customer"))?;
-    if matches!(meaning, Meaning::Snapshot(_)) {
+    if matches!(meaning, ChangeKind::Snapshot(_)) {
         record.require(&["name"])?;
     }
     let key = CustomerKey::new(crate::PROVIDER.name, record.id("environment_id"), record.id("id"))?;
@@ -25,12 +25,12 @@ fn event(verified: &Verified) -> Translation {
     let made_at = Time(made_at);
     // Only bodies before 2026-08-10 say when the record changed.
     let version = record.time("updated_at").unwrap_or(made_at);
-    let event = Event { id, kind: name, version, sequence: Sequence::at(made_at) };
+    let event = EventFacts { id, kind: name, version, sequence: Sequence::at(made_at) };
     let mut customer = customer(&mut record);
     Ok(Translated::Event(Box::new(match meaning {
-        Meaning::Deletion => CustomerEvent::deletion(key, event, made_at, &customer),
-        Meaning::Snapshot(verb) => {
-            customer.extra = Extra::new(DROPPED).keep("customer", record.rest()).keep("", body.rest()).into_map();
+        ChangeKind::Deletion => CustomerEvent::deletion(key, event, made_at, &customer),
+        ChangeKind::Snapshot(verb) => {
+            customer.extra = ExtraFields::new(DROPPED).keep("customer", record.rest()).keep("", body.rest()).into_map();
             CustomerEvent::snapshot(key, event, verb, customer)?
         }
     })))
@@ -47,7 +47,7 @@ fn customer(record: &mut Fields) -> Customer {
     };
     Customer {
         external_id: record.id("external_id"),
-        status: record.word("status", &STATUSES).unwrap_or_default(),
+        status: record.known_word("status", &STATUSES).unwrap_or_default(),
         created_at: record.time("created_at"),
         profile: Profile {
             display_name: record.text("name"),
@@ -64,7 +64,8 @@ fn customer(record: &mut Fields) -> Customer {
 }
 
 /// The third status of the code, `deleted`, is never sent with a delete and decides nothing.
-const STATUSES: [(&str, Status); 2] = [("published", Status::Active), ("archived", Status::Inactive)];
+const STATUSES: [(&str, CustomerStatus); 2] =
+    [("published", CustomerStatus::Active), ("archived", CustomerStatus::Inactive)];
 
 fn actor(record: &mut Fields, name: &str) -> Option<Actor> {
     Actor { kind: None, id: record.id(name) }.if_any()

@@ -6,15 +6,15 @@ mod payload;
 mod signature;
 mod translate;
 
-use clientele_model::{Dialect, Provider};
+use clientele_model::{Provider, ResponseRules};
 
 /// Everything that is particular to Metrifox.
 pub const PROVIDER: Provider = Provider {
     name: "metrifox",
     scheme_variable: Some("METRIFOX_SIGNATURE"),
     scheme: signature::scheme,
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: None },
+    response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: translate::translate,
-    credentials: payload::CREDENTIALS,
-    dropped: payload::DROPPED,
+    credential_fields: payload::CREDENTIALS,
+    dropped_paths: payload::DROPPED,
 };

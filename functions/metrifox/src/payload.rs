@@ -1,21 +1,21 @@
 //! The envelope of Metrifox' webhooks, and what must never leave it.
 
-use clientele_model::{Credentials, Fields, Meaning, Time, Untranslatable, Verb};
+use clientele_model::{ChangeKind, CredentialFields, Fields, Time, Untranslatable, Verb};
 
 /// What is dropped: one-time passwords and edit tokens, the envelope's time, and the record as it was before.
 pub(crate) const DROPPED: &[&str] = &["created_at", "data.changes", "data.customer.otp*", "data.customer.edit_token*"];
 
 /// One-time passwords and edit tokens, in `data.changes` as well. `metadata` is the customer's own.
-pub(crate) const CREDENTIALS: Credentials =
-    Credentials { begin_like: &["otp", "edit_token"], except_in: &["metadata"] };
+pub(crate) const CREDENTIALS: CredentialFields =
+    CredentialFields { name_prefixes: &["otp", "edit_token"], exempt_fields: &["metadata"] };
 
 /// What an event says of its customer; nothing if it is about something else. Decided by the type, never by
 /// `deleted_at`, which updates may carry too.
-pub(crate) fn meaning(kind: &str) -> Option<Meaning> {
+pub(crate) fn meaning(kind: &str) -> Option<ChangeKind> {
     match kind {
-        "customer.created" => Some(Meaning::Snapshot(Verb::Created)),
-        "customer.updated" => Some(Meaning::Snapshot(Verb::Updated)),
-        "customer.deleted" => Some(Meaning::Deletion),
+        "customer.created" => Some(ChangeKind::Snapshot(Verb::Created)),
+        "customer.updated" => Some(ChangeKind::Snapshot(Verb::Updated)),
+        "customer.deleted" => Some(ChangeKind::Deletion),
         _ => None,
     }
 }

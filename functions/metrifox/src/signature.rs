@@ -6,7 +6,7 @@ use clientele_model::{Scheme, SchemeError, TokenPlace};
 pub(crate) fn scheme(setting: Option<&str>) -> Result<Scheme, SchemeError> {
     match setting {
         None | Some("url-token") => Ok(Scheme::Token(TokenPlace::Path)),
-        Some(other) => Scheme::in_header(other).ok_or(SchemeError {
+        Some(other) => Scheme::from_setting(other).ok_or(SchemeError {
             expected: "`url-token`, `hmac-sha256-hex:<header>`, `hmac-sha256-base64:<header>` or `token:<header>`",
         }),
     }
@@ -15,18 +15,18 @@ pub(crate) fn scheme(setting: Option<&str>) -> Result<Scheme, SchemeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clientele_model::{Encoding, SignedTime};
+    use clientele_model::{SignatureEncoding, SignedTime};
     use rstest::rstest;
 
-    fn hmac(encoding: Encoding) -> Scheme {
+    fn hmac(encoding: SignatureEncoding) -> Scheme {
         Scheme::Hmac { header: "X-Signature".into(), encoding, signed_time: SignedTime::None }
     }
 
     #[rstest]
     #[case(None, Scheme::Token(TokenPlace::Path))]
     #[case(Some("url-token"), Scheme::Token(TokenPlace::Path))]
-    #[case(Some("hmac-sha256-hex:X-Signature"), hmac(Encoding::Hex))]
-    #[case(Some("hmac-sha256-base64:X-Signature"), hmac(Encoding::Base64))]
+    #[case(Some("hmac-sha256-hex:X-Signature"), hmac(SignatureEncoding::Hex))]
+    #[case(Some("hmac-sha256-base64:X-Signature"), hmac(SignatureEncoding::Base64))]
     #[case(Some("token:X-Api-Key"), Scheme::Token(TokenPlace::Header("X-Api-Key".into())))]
     fn understood(#[case] setting: Option<&str>, #[case] expected: Scheme) {
         assert_eq!(scheme(setting), Ok(expected));

@@ -5,8 +5,8 @@
 //! under its own name.
 
 use clientele_model::{
-    Address, Contact, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Kind, Meaning, Phone, Profile,
-    Sequence, TaxId, Translated, Translation, Untranslatable, Verified,
+    Address, ChangeKind, Contact, Customer, CustomerEvent, CustomerKey, CustomerKind, Email, EventFacts, ExtraFields,
+    Fields, Phone, Profile, Sequence, TaxId, Translated, Translation, Untranslatable, Verified,
 };
 
 use crate::payload::{DROPPED, Envelope, meaning};
@@ -16,7 +16,7 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 }
 
 fn event(body: &[u8]) -> Translation {
-    let mut body = Fields::parse(body, &crate::PROVIDER.credentials)?;
+    let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
     let name = body.text("type").ok_or(Untranslatable::Missing("type"))?;
     let Some(meaning) = meaning(&name) else { return Ok(Translated::Ignored(name)) };
     let Envelope { event_id, raised } = Envelope::take(&mut body)?;
@@ -25,22 +25,22 @@ fn event(body: &[u8]) -> Translation {
     let has_email = ["email_addresses", "primary_email", "email"].iter().any(|name| record.contains(name));
     let key = CustomerKey::new(crate::PROVIDER.name, record.id("tenant_id"), record.id("id"))?;
     let updated_at = record.time("updated_at");
-    let event = |version, raised| Event { id: event_id, kind: name, version, sequence: Sequence::at(raised) };
+    let event = |version, raised| EventFacts { id: event_id, kind: name, version, sequence: Sequence::at(raised) };
     Ok(Translated::Event(Box::new(match meaning {
-        Meaning::Deletion => {
+        ChangeKind::Deletion => {
             let deleted_at = record.time("deleted_at");
             let raised = raised.or(deleted_at).or(updated_at).ok_or(Untranslatable::Missing("created_at"))?;
             let event = event(updated_at.unwrap_or(raised), raised);
             CustomerEvent::deletion(key, event, deleted_at.unwrap_or(raised), &customer(&mut record))
         }
-        Meaning::Snapshot(verb) => {
-            let version = updated_at.ok_or(Untranslatable::Partial("updated_at"))?;
+        ChangeKind::Snapshot(verb) => {
+            let version = updated_at.ok_or(Untranslatable::PartialSnapshot("updated_at"))?;
             let raised = raised.ok_or(Untranslatable::Missing("created_at"))?;
             if !has_email {
-                return Err(Untranslatable::Partial("email_addresses"));
+                return Err(Untranslatable::PartialSnapshot("email_addresses"));
             }
             let mut customer = customer(&mut record);
-            let extra = Extra::new(DROPPED).keep("data.customer", record.rest());
+            let extra = ExtraFields::new(DROPPED).keep("data.customer", record.rest());
             customer.extra = extra.keep("data", data.rest()).keep("", body.rest()).into_map();
             CustomerEvent::snapshot(key, event(version, raised), verb, customer)?
         }
@@ -57,7 +57,7 @@ fn customer(record: &mut Fields) -> Customer {
         primary_email,
         primary_phone,
         profile: Profile {
-            kind: record.word("customer_type", &KINDS),
+            kind: record.known_word("customer_type", &KINDS),
             display_name,
             legal_name: record.text("legal_name"),
             first_name: record.text("first_name"),
@@ -89,11 +89,11 @@ fn customer(record: &mut Fields) -> Customer {
 }
 
 /// The words of the SDKs and the REST API, and of the webhook pages. What the number 1 means nobody says.
-const KINDS: [(&str, Kind); 4] = [
-    ("INDIVIDUAL", Kind::Individual),
-    ("BUSINESS", Kind::Business),
-    ("individual", Kind::Individual),
-    ("business", Kind::Business),
+const KINDS: [(&str, CustomerKind); 4] = [
+    ("INDIVIDUAL", CustomerKind::Individual),
+    ("BUSINESS", CustomerKind::Business),
+    ("individual", CustomerKind::Individual),
+    ("business", CustomerKind::Business),
 ];
 
 /// All e-mails, and the primary one: those of the list, and those of single fields that the list does not have.

@@ -1,7 +1,7 @@
 //! The envelope of Plain's webhooks. The version of the webhook target may be absent or any: the customer is the same
 //! in all of them.
 
-use clientele_model::{Fields, Meaning, Time, Untranslatable, Verb};
+use clientele_model::{ChangeKind, Fields, Time, Untranslatable, Verb};
 
 /// What is dropped: the envelope's ids, times and attempt data, and the record as it was before.
 pub(crate) const DROPPED: &[&str] =
@@ -9,27 +9,27 @@ pub(crate) const DROPPED: &[&str] =
 
 /// What an event says of its customer: by its type, and for `customer_changed` by `changeType`. Nothing if it is about
 /// something else, as a group's own changes are.
-pub(crate) fn meaning(kind: &str, payload: Option<&mut Fields>) -> Result<Option<Meaning>, Untranslatable> {
+pub(crate) fn meaning(kind: &str, payload: Option<&mut Fields>) -> Result<Option<ChangeKind>, Untranslatable> {
     Ok(match kind {
-        "customer.customer_created" => Some(Meaning::Snapshot(Verb::Created)),
+        "customer.customer_created" => Some(ChangeKind::Snapshot(Verb::Created)),
         "customer.customer_updated" | "customer.customer_group_memberships_changed" => {
-            Some(Meaning::Snapshot(Verb::Updated))
+            Some(ChangeKind::Snapshot(Verb::Updated))
         }
         "customer.customer_changed" => {
             let verbs = [("ADDED", Verb::Created), ("UPDATED", Verb::Updated)];
-            let verb = payload.and_then(|payload| payload.word("changeType", &verbs));
-            Some(Meaning::Snapshot(verb.ok_or(Untranslatable::Missing("payload.changeType"))?))
+            let verb = payload.and_then(|payload| payload.known_word("changeType", &verbs));
+            Some(ChangeKind::Snapshot(verb.ok_or(Untranslatable::Missing("payload.changeType"))?))
         }
-        "customer.customer_deleted" => Some(Meaning::Deletion),
+        "customer.customer_deleted" => Some(ChangeKind::Deletion),
         _ => None,
     })
 }
 
 /// Where the customer's record is. A delete has only the last one.
-pub(crate) fn record_name(meaning: Meaning) -> &'static str {
+pub(crate) fn record_name(meaning: ChangeKind) -> &'static str {
     match meaning {
-        Meaning::Snapshot(_) => "customer",
-        Meaning::Deletion => "previousCustomer",
+        ChangeKind::Snapshot(_) => "customer",
+        ChangeKind::Deletion => "previousCustomer",
     }
 }
 

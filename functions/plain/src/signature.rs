@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use clientele_model::{Encoding, Scheme, SchemeError, SignedTime};
+use clientele_model::{Scheme, SchemeError, SignatureEncoding, SignedTime};
 
 /// There is one scheme; nothing to choose.
 #[expect(clippy::unnecessary_wraps, reason = "the shape that providers with a choice need")]
 pub(crate) fn scheme(_setting: Option<&str>) -> Result<Scheme, SchemeError> {
     Ok(Scheme::Hmac {
         header: Cow::Borrowed("plain-request-signature"),
-        encoding: Encoding::Hex,
+        encoding: SignatureEncoding::Hex,
         signed_time: SignedTime::InBody(&["webhookMetadata", "webhookDeliveryAttemptTimestamp"]),
     })
 }

@@ -1,8 +1,8 @@
 //! Plain's customer becomes ours.
 
 use clientele_model::{
-    Actor, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Group, Meaning, Profile, Sequence, Spam,
-    Translated, Translation, Untranslatable, Verified,
+    Actor, ChangeKind, Customer, CustomerEvent, CustomerKey, Email, EventFacts, ExtraFields, Fields, Group, Profile,
+    Sequence, SpamMark, Translated, Translation, Untranslatable, Verified,
 };
 
 use crate::payload::{DROPPED, Envelope, meaning, record_name};
@@ -12,31 +12,31 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 }
 
 fn event(body: &[u8]) -> Translation {
-    let mut body = Fields::parse(body, &crate::PROVIDER.credentials)?;
+    let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
     let kind = body.text("type").ok_or(Untranslatable::Missing("type"))?;
     let mut payload = body.take_object("payload");
     let Some(meaning) = meaning(&kind, payload.as_mut())? else { return Ok(Translated::Ignored(kind)) };
     let Envelope { event_id: id, workspace, raised } = Envelope::take(&mut body)?;
     let mut payload = payload.ok_or(Untranslatable::Missing("payload"))?;
     let mut record = payload.take_object(record_name(meaning)).ok_or(Untranslatable::Missing("the customer"))?;
-    if matches!(meaning, Meaning::Snapshot(_)) {
+    if matches!(meaning, ChangeKind::Snapshot(_)) {
         record.require(&["email", "fullName", "updatedAt"])?;
     }
     let key = CustomerKey::new(crate::PROVIDER.name, workspace, record.id("id"))?;
     let updated_at = record.time("updatedAt");
     let mut customer = customer(&mut record, key.customer_id());
     Ok(Translated::Event(Box::new(match meaning {
-        Meaning::Deletion => {
+        ChangeKind::Deletion => {
             let raised = raised.or(updated_at).ok_or(Untranslatable::Missing("timestamp"))?;
-            let event = Event { id, kind, version: updated_at.unwrap_or(raised), sequence: Sequence::at(raised) };
+            let event = EventFacts { id, kind, version: updated_at.unwrap_or(raised), sequence: Sequence::at(raised) };
             CustomerEvent::deletion(key, event, raised, &customer)
         }
-        Meaning::Snapshot(verb) => {
+        ChangeKind::Snapshot(verb) => {
             let version = updated_at.ok_or(Untranslatable::Missing("updatedAt"))?;
             let sequence = Sequence::at(raised.ok_or(Untranslatable::Missing("timestamp"))?);
-            let extra = Extra::new(DROPPED).keep("payload.customer", record.rest());
+            let extra = ExtraFields::new(DROPPED).keep("payload.customer", record.rest());
             customer.extra = extra.keep("payload", payload.rest()).keep("", body.rest()).into_map();
-            CustomerEvent::snapshot(key, Event { id, kind, version, sequence }, verb, customer)?
+            CustomerEvent::snapshot(key, EventFacts { id, kind, version, sequence }, verb, customer)?
         }
     })))
 }
@@ -50,7 +50,7 @@ fn customer(record: &mut Fields, id: &str) -> Customer {
             verified_at: email.time("verifiedAt"),
         })
     });
-    let spam = Spam { marked_at: record.time("markedAsSpamAt"), marked_by: actor(record, "markedAsSpamBy") };
+    let spam = SpamMark { marked_at: record.time("markedAsSpamAt"), marked_by: actor(record, "markedAsSpamBy") };
     Customer {
         external_id: record.text("externalId"),
         created_at: record.time("createdAt"),
@@ -92,7 +92,7 @@ fn group(membership: &mut Fields, customer_id: &str) -> Option<Group> {
         key: group.text("key"),
         name: group.text("name"),
     })?;
-    membership.same_text("customerId", [customer_id]);
-    membership.same_text("customerGroupId", group.id.as_deref());
+    membership.drop_repeated_text("customerId", [customer_id]);
+    membership.drop_repeated_text("customerGroupId", group.id.as_deref());
     Some(group)
 }

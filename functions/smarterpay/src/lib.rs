@@ -6,7 +6,7 @@ mod payload;
 mod signature;
 mod translate;
 
-use clientele_model::{Credentials, Dialect, Provider};
+use clientele_model::{CredentialFields, Provider, ResponseRules};
 
 /// Everything that is particular to SmarterPay.
 pub const PROVIDER: Provider = Provider {
@@ -14,8 +14,8 @@ pub const PROVIDER: Provider = Provider {
     scheme_variable: Some("SMARTERPAY_SIGNATURE"),
     scheme: signature::scheme,
     // 498 "Token Invalid" and 204 for events of no interest, as its API page asks.
-    dialect: Dialect { rejected_status: 498, ignored_status: 204, batch: Some("events") },
+    response_rules: ResponseRules { rejected_status: 498, ignored_status: 204, batch_field: Some("events") },
     translate: translate::translate,
-    credentials: Credentials::NONE,
-    dropped: payload::DROPPED,
+    credential_fields: CredentialFields::NONE,
+    dropped_paths: payload::DROPPED,
 };

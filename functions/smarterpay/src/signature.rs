@@ -3,13 +3,13 @@
 
 use std::borrow::Cow;
 
-use clientele_model::{Encoding, Scheme, SchemeError, SignedTime};
+use clientele_model::{Scheme, SchemeError, SignatureEncoding, SignedTime};
 
 pub(crate) fn scheme(setting: Option<&str>) -> Result<Scheme, SchemeError> {
     match setting {
         None | Some("signature") => Ok(Scheme::Hmac {
             header: Cow::Borrowed("webhook-signature"),
-            encoding: Encoding::Hex,
+            encoding: SignatureEncoding::Hex,
             signed_time: SignedTime::None,
         }),
         Some("basic") => Ok(Scheme::Basic),

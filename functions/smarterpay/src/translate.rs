@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use clientele_model::{
-    Actor, Address, Customer, CustomerEvent, CustomerKey, Email, Event, Extra, Fields, Micros, Profile, Sequence,
-    Status, Time, Translated, Translation, Untranslatable, Verb, Verified,
+    Actor, Address, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EpochMicros, EventFacts, ExtraFields,
+    Fields, Profile, Sequence, Time, Translated, Translation, Untranslatable, Verb, Verified,
 };
 use serde_json::{Map, Value};
 
@@ -15,13 +15,13 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 }
 
 fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
-    let mut body = Fields::parse(body, &crate::PROVIDER.credentials)?;
+    let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
     let events = events(&mut body)?;
     let envelope = Envelope {
         is_v2: body.contains("idempotency_key"),
         sent_at: body.time("sent_at"),
         client: body.object("client", |client| client.id("id")).flatten(),
-        extra: Arc::new(Extra::new(DROPPED).keep("", body.rest()).into_map()),
+        extra: Arc::new(ExtraFields::new(DROPPED).keep("", body.rest()).into_map()),
     };
     Ok((0..).zip(events).map(|(place, fields)| event(&envelope, place, fields)).collect())
 }
@@ -39,7 +39,7 @@ struct Envelope {
 fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
     // Where events of a batch were settled before the rest was kept, `null` keeps their places.
     if fields.is_null() {
-        return Ok(Translated::Blank);
+        return Ok(Translated::AlreadySettled);
     }
     let mut record = Fields::try_from(fields)?;
     let Some(kind) = record.text("event_type") else {
@@ -51,17 +51,17 @@ fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
     record.require(WHOLE)?;
     let id = record.id("event_id").ok_or(Untranslatable::Missing("event_id"))?;
     let version = record.time("edited_at").ok_or(Untranslatable::Missing("edited_at"))?;
-    let raised = Micros::from(envelope.sent_at.ok_or(Untranslatable::Missing("sent_at"))?);
+    let raised = EpochMicros::from(envelope.sent_at.ok_or(Untranslatable::Missing("sent_at"))?);
     let client = record.object("client", |client| client.id("id")).flatten();
     let account = client.or_else(|| envelope.client.clone());
     let key = CustomerKey::new(crate::PROVIDER.name, account, record.id("id"))?;
-    let event = Event { id, kind, version, sequence: Sequence { raised, place } };
+    let event = EventFacts { id, kind, version, sequence: Sequence { raised, place } };
     snapshot(envelope, key, event, verb, record)
 }
 
-fn snapshot(envelope: &Envelope, key: CustomerKey, event: Event, verb: Verb, mut record: Fields) -> Translation {
+fn snapshot(envelope: &Envelope, key: CustomerKey, event: EventFacts, verb: Verb, mut record: Fields) -> Translation {
     let customer = customer(&mut record);
-    let extra = Extra::new(DROPPED).keep("events", record.rest()).into_map();
+    let extra = ExtraFields::new(DROPPED).keep("events", record.rest()).into_map();
     let customer = Customer { extra, extra_of_batch: envelope.extra.clone(), ..customer };
     let event = CustomerEvent::snapshot(key, event, verb, customer)?;
     Ok(Translated::Event(Box::new(event)))
@@ -70,7 +70,7 @@ fn snapshot(envelope: &Envelope, key: CustomerKey, event: Event, verb: Verb, mut
 fn customer(record: &mut Fields) -> Customer {
     Customer {
         external_id: record.id("custom_reference"),
-        status: record.word("status", &STATUSES).unwrap_or_default(),
+        status: record.known_word("status", &STATUSES).unwrap_or_default(),
         created_at: record.time("created_at"),
         profile: Profile {
             company_name: record.text("company_name"),
@@ -89,7 +89,8 @@ fn customer(record: &mut Fields) -> Customer {
     }
 }
 
-const STATUSES: [(&str, Status); 2] = [("active", Status::Active), ("inactive", Status::Inactive)];
+const STATUSES: [(&str, CustomerStatus); 2] =
+    [("active", CustomerStatus::Active), ("inactive", CustomerStatus::Inactive)];
 
 fn address(record: &mut Fields, which: &str) -> Option<Address> {
     let mut part = |name: &str| record.text(&format!("{which}_{name}"));

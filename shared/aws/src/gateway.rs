@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use clientele_model::{Answer, Request};
+use clientele_model::{Request, WebhookResponse};
 use jiff::Timestamp;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -116,9 +116,9 @@ pub struct HttpAnswer {
     pub is_base64_encoded: bool,
 }
 
-impl From<Answer> for HttpAnswer {
-    fn from(answer: Answer) -> Self {
-        let Answer { status, body, retry_after_seconds } = answer;
+impl From<WebhookResponse> for HttpAnswer {
+    fn from(answer: WebhookResponse) -> Self {
+        let WebhookResponse { status, body, retry_after_seconds } = answer;
         let kind = body.is_some().then(|| ("content-type".to_owned(), "application/json".to_owned()));
         let retry = retry_after_seconds.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
         let headers = kind.into_iter().chain(retry).collect();

@@ -43,7 +43,7 @@ impl SqsQueues {
 impl Queues for SqsQueues {
     async fn send(&self, queue: Queue, provider: &str, message: &str) -> Result<(), QueueError> {
         let (url, kind) = match queue {
-            Queue::Cleanup => (&self.cleanup_url, Some(CleanupType::CustomerDeleted.name())),
+            Queue::Cleanup => (&self.cleanup_url, Some(CleanupType::CustomerDeleted.as_str())),
             Queue::Inbox => (&self.inbox_url, None),
             Queue::Quarantine => (&self.quarantine_url, None),
         };

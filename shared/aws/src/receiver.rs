@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientele_flow::{Budget, Flow};
-use clientele_model::{Delivery, Provider, Rejected, Request, Scheme, Verified, verify};
+use clientele_model::{Delivery, Provider, Rejection, Request, Scheme, Verified, verify};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -73,7 +73,7 @@ impl Receiver {
         let outcomes = match opened {
             Ok(verified) => {
                 let settled = self.flow.receive(self.provider, &verified, Budget::of_delivery(started)).await;
-                line.settled(&settled, Some(verified.proof().secret), trouble.as_deref(), started.elapsed());
+                line.settled(&settled, Some(verified.proof().secret_index), trouble.as_deref(), started.elapsed());
                 settled.iter().map(|event| event.outcome).collect()
             }
             Err(reason) => {
@@ -81,7 +81,7 @@ impl Receiver {
                 vec![reason.outcome()]
             }
         };
-        self.provider.dialect.answer(&outcomes).into()
+        self.provider.response_rules.respond(&outcomes).into()
     }
 
     /// Accepts and verifies. A delivery that no secret matches is tried once more with newer secrets, if there are any.
@@ -90,7 +90,7 @@ impl Receiver {
         request: Request,
         now: Timestamp,
         trouble: &mut Option<SecretsError>,
-    ) -> Result<Verified, Rejected> {
+    ) -> Result<Verified, Rejection> {
         let delivery = Delivery::accept(request, self.body_bytes_max)?;
         let Known { secrets, fetched } = self.secrets.current(now).await;
         *trouble = fetched.and_then(Result::err);
@@ -98,7 +98,7 @@ impl Receiver {
             Ok(verified) => return Ok(verified),
             Err(refused) => refused,
         };
-        if !refused.reason.is_about_secrets() {
+        if !refused.reason.newer_secrets_may_help() {
             return Err(refused.reason);
         }
         let Known { secrets, fetched } = self.secrets.after_mismatch(now).await;

@@ -1,7 +1,7 @@
 //! The function behind the inbox queue: what was kept is settled, a message at a time, and each answers for itself.
 
 use clientele_flow::{Budget, Flow};
-use clientele_model::{Kept, KeptError, Outcome, Provider, Verified};
+use clientele_model::{KeptDelivery, KeptDeliveryError, Outcome, Provider, Verified};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ const HIDDEN_SECONDS_MAX: i32 = 900;
 pub enum Unreadable {
     /// It is none of ours.
     #[error(transparent)]
-    Kept(#[from] KeptError),
+    Kept(#[from] KeptDeliveryError),
     /// It is of a provider that this release does not know.
     #[error("the kept delivery is of an unknown provider")]
     Provider,
@@ -36,9 +36,9 @@ pub enum Unreadable {
 /// # Errors
 /// When it is none of ours, or of another provider.
 pub fn open(message: &str, providers: &[&'static Provider]) -> Result<(&'static Provider, Verified), Unreadable> {
-    let kept = Kept::read(message)?;
+    let kept = KeptDelivery::from_message(message)?;
     let provider = providers.iter().find(|provider| provider.name == kept.provider).ok_or(Unreadable::Provider)?;
-    Ok((provider, kept.open()?))
+    Ok((provider, kept.into_verified()?))
 }
 
 /// Replays what was kept on the inbox queue.

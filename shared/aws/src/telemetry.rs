@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use clientele_flow::{Settled, Swept};
-use clientele_model::{CustomerEvent, Outcome, Rejected, Translated};
+use clientele_model::{CustomerEvent, Outcome, Rejection, Translated};
 use jiff::Timestamp;
 use metrique_writer_core::format::Format;
 use metrique_writer_core::unit::{Count, Millisecond};
@@ -182,8 +182,8 @@ pub(crate) struct Happened<'a> {
 }
 
 impl Delivered<'_> {
-    pub(crate) fn refused(&self, reason: Rejected, warning: Option<String>, duration: Duration) {
-        let (outcome, reason) = (Some(reason.outcome()), Some(reason.name().to_owned()));
+    pub(crate) fn refused(&self, reason: Rejection, warning: Option<String>, duration: Duration) {
+        let (outcome, reason) = (Some(reason.outcome()), Some(reason.as_str().to_owned()));
         self.write(&Happened { outcome, reason, warning, duration, ..Happened::default() });
     }
 
@@ -200,7 +200,7 @@ impl Delivered<'_> {
             let (event, kind) = match translation {
                 Ok(Translated::Event(event)) => (Some(&**event), None),
                 Ok(Translated::Ignored(kind)) => (None, Some(kind.as_str())),
-                Ok(Translated::Blank) | Err(_) => (None, None),
+                Ok(Translated::AlreadySettled) | Err(_) => (None, None),
             };
             let warning = warning.as_deref().or(trouble).map(str::to_owned);
             let (outcome, reason, write_units, duration) = (Some(*outcome), reason.clone(), *write_units, *duration);
@@ -236,7 +236,7 @@ impl Entry for Line<'_> {
         writer.value("service", telemetry.naming.service.as_str());
         writer.value("provider", *provider);
         if let Some(outcome) = outcome {
-            writer.value("outcome", outcome.word());
+            writer.value("outcome", outcome.as_str());
             writer.value("Events", &1_u64.with_unit::<Count>());
         }
         if let Some(secret) = secret {

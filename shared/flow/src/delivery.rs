@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clientele_model::{CustomerKey, Kept, Outcome, Part, Provider, Translated, Translation, Verified};
+use clientele_model::{CustomerKey, KeptDelivery, KeptPart, Outcome, Provider, Translated, Translation, Verified};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
@@ -114,7 +114,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
                     Ok(Translated::Event(event)) => self.apply(event, received_at, budget).await,
                     Ok(Translated::Ignored(_)) => Applied::of(Outcome::Ignored),
                     // Settled before the rest was kept: nothing of it is left.
-                    Ok(Translated::Blank) => continue,
+                    Ok(Translated::AlreadySettled) => continue,
                     Err(error) => Applied::because(Outcome::Quarantined, error),
                 };
                 let Applied { outcome, reason, warning, write_units } = applied;
@@ -141,8 +141,8 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             return Ok(());
         }
         let places: Vec<_> = kept.iter().map(|event| event.place).collect();
-        let part = if others.is_empty() { Part::Whole } else { Part::Events(&places) };
-        let message = Kept::new(provider, verified, &reasons(&kept), part).message();
+        let part = if others.is_empty() { KeptPart::Whole } else { KeptPart::Events(&places) };
+        let message = KeptDelivery::new(provider, verified, &reasons(&kept), part).to_message();
         match timeout_at(budget.send_by, self.queues.send(queue, provider.name, &message)).await {
             Ok(sent) => sent.map_err(|error| error.to_string()),
             Err(_) => Err(format!("the {} queue did not answer in time", queue.name())),
@@ -172,7 +172,7 @@ fn by_customer(translations: Vec<Translation>) -> Vec<Vec<(usize, Translation)>>
     for (place, translation) in translations.into_iter().enumerate() {
         let key = match &translation {
             Ok(Translated::Event(event)) => Some(event.key().clone()),
-            Ok(Translated::Ignored(_) | Translated::Blank) | Err(_) => None,
+            Ok(Translated::Ignored(_) | Translated::AlreadySettled) | Err(_) => None,
         };
         lanes.entry(key).or_default().push((place, translation));
     }

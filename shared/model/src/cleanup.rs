@@ -1,10 +1,12 @@
-//! What tells other systems to erase a customer.
+//! The message that makes other systems erase a deleted customer.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::SCHEMA_VERSION;
 use crate::customer::Customer;
+use crate::key::CustomerKey;
 use crate::time::Time;
 
 #[cfg(feature = "schema")]
@@ -17,12 +19,12 @@ use schemars::JsonSchema;
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CleanupMessage {
-    /// The version of this shape: 1.
+    /// The version of this schema: 1.
     pub schema: u8,
     /// Always `customer.deleted`.
     #[serde(rename = "type")]
     pub kind: CleanupType,
-    /// One for each customer ever: deduplicate by it. The `pk` of the customer's item.
+    /// The `pk` of the customer's item. Deduplicate by it: a customer has one for ever.
     pub cleanup_id: String,
     /// The provider's name.
     pub provider: String,
@@ -40,7 +42,7 @@ pub struct CleanupMessage {
     pub event_id: String,
 }
 
-/// The one type of message on the cleanup queue.
+/// The only type of message on the cleanup queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub enum CleanupType {
@@ -50,16 +52,16 @@ pub enum CleanupType {
 }
 
 impl CleanupType {
-    /// The type as text: the message attribute `type`.
+    /// The type as text, for the message attribute `type`.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::CustomerDeleted => "customer.deleted",
         }
     }
 }
 
-/// The customer's own e-mails and phones, not its contacts'; as they came, each once.
+/// The customer's own e-mails and phones, without those of its contacts, as they were sent and without duplicates.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -70,31 +72,60 @@ pub struct Identifiers {
     pub phones: Vec<String>,
 }
 
-crate::private::private_debug!(CleanupMessage, Identifiers);
+/// What other systems need to know to erase their copies.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// When the provider deleted the customer.
+    pub deleted_at: Time,
+    /// Your own key for the customer.
+    pub external_id: Option<String>,
+    /// The customer's own e-mails and phones.
+    pub identifiers: Identifiers,
+}
 
-impl Identifiers {
-    pub(crate) fn of(customer: &Customer) -> Self {
+crate::redacted_debug::redacted_debug!(CleanupMessage, Identifiers, Deletion);
+
+impl Deletion {
+    pub(crate) fn of(customer: &Customer, deleted_at: Time) -> Self {
         let profile = &customer.profile;
         let emails = profile.emails.iter().map(|email| &email.email).chain(&customer.primary_email);
         let phones = profile.phones.iter().map(|phone| &phone.number).chain(&customer.primary_phone);
-        Self { emails: each_once(emails), phones: each_once(phones) }
+        let identifiers = Identifiers { emails: without_duplicates(emails), phones: without_duplicates(phones) };
+        Self { deleted_at, external_id: customer.external_id.clone(), identifiers }
     }
 }
 
-fn each_once<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
+fn without_duplicates<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut seen = HashSet::new();
     values.filter(|value| seen.insert(*value)).cloned().collect()
+}
+
+impl CleanupMessage {
+    pub(crate) fn new(key: &CustomerKey, deletion: &Deletion, event_id: &str) -> Self {
+        let Deletion { deleted_at, external_id, identifiers } = deletion.clone();
+        Self {
+            schema: SCHEMA_VERSION,
+            kind: CleanupType::CustomerDeleted,
+            cleanup_id: key.to_string(),
+            provider: key.provider().to_owned(),
+            account: key.account().to_owned(),
+            customer_id: key.customer_id().to_owned(),
+            external_id,
+            identifiers,
+            deleted_at,
+            event_id: event_id.to_owned(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The message attribute is what the body says.
     #[test]
-    fn the_type_has_one_name() {
+    fn message_attribute_and_body_name_the_same_type() {
         let kind = CleanupType::CustomerDeleted;
-        assert_eq!(kind.name(), "customer.deleted");
+        assert_eq!(kind.as_str(), "customer.deleted");
         assert_eq!(serde_json::to_string(&kind).unwrap(), "\"customer.deleted\"");
     }
 }

@@ -1,13 +1,13 @@
-//! What arrived, before and after it was proved.
+//! A delivery before and after verification.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 
-use crate::signature::Rejected;
+use crate::rejection::Rejection;
 use crate::time::Time;
 
-/// A request as the gateway hands it over.
+/// A request as the gateway passes it on.
 #[derive(Default)]
 pub struct Request {
     /// Every header, in the sender's letter case; a name may come more than once.
@@ -20,7 +20,7 @@ pub struct Request {
     pub is_base64: bool,
 }
 
-/// A request that nobody has vouched for yet. Its bytes cannot be read:
+/// A request that has not been verified. Its bytes cannot be read:
 ///
 /// ```compile_fail,E0616
 /// # use clientele_model::{Delivery, Request};
@@ -28,50 +28,50 @@ pub struct Request {
 /// let bytes = delivery.body; // error: field `body` is private
 /// ```
 ///
-/// Only [`verify`](crate::verify) opens it, and gives [`Verified`] in exchange.
+/// Only [`verify`](crate::verify) turns it into a [`Verified`], which can be read.
 pub struct Delivery {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) token: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
-crate::private::private_debug!(Request, Delivery, Verified);
+crate::redacted_debug::redacted_debug!(Request, Delivery, Verified);
 
 impl Delivery {
-    /// Takes a request: undoes base64 and bounds the body to `body_bytes_max`.
+    /// Takes a request: decodes base64 and limits the body to `body_bytes_max`.
     ///
     /// # Errors
-    /// [`Rejected::TooLarge`], before anything is decoded that would be too large, or [`Rejected::NotBase64`].
-    pub fn accept(request: Request, body_bytes_max: usize) -> Result<Self, Rejected> {
+    /// [`Rejection::TooLarge`], if possible before decoding the body, or [`Rejection::NotBase64`].
+    pub fn accept(request: Request, body_bytes_max: usize) -> Result<Self, Rejection> {
         let Request { headers, token, body, is_base64 } = request;
         let body = body.unwrap_or_default().into_bytes();
-        // Four characters of base64 hold three bytes.
+        // Four characters of base64 hold three bytes, of which the last two may be padding.
         if (if is_base64 { body.len() / 4 * 3 } else { body.len() }) > body_bytes_max.saturating_add(2) {
-            return Err(Rejected::TooLarge);
+            return Err(Rejection::TooLarge);
         }
-        let body = if is_base64 { BASE64_STANDARD.decode(body).map_err(|_| Rejected::NotBase64)? } else { body };
-        if body.len() > body_bytes_max { Err(Rejected::TooLarge) } else { Ok(Self { headers, token, body }) }
+        let body = if is_base64 { BASE64_STANDARD.decode(body).map_err(|_| Rejection::NotBase64)? } else { body };
+        if body.len() > body_bytes_max { Err(Rejection::TooLarge) } else { Ok(Self { headers, token, body }) }
     }
 
-    /// The values of the headers of that name, whatever their letter case.
+    /// The values of all headers with that name, in any letter case.
     pub(crate) fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
-/// What the proof of a delivery says beyond "authentic".
+/// What the proof of an authentic delivery says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// Which of the configured secrets matched, from 0. When the newest always matches, the older can go.
-    pub secret: usize,
-    /// The message's id, where the scheme signs one. The same on every attempt.
+    /// Which of the configured secrets matched, from 0. When the newest always matches, the older ones can be removed.
+    pub secret_index: usize,
+    /// The message's id, where the scheme signs one. It is the same on every attempt.
     pub message_id: Option<String>,
     /// When this attempt was sent, where the scheme signs it.
     pub sent_at: Option<Timestamp>,
 }
 
-/// A delivery whose sender has proved to know the secret. Made by [`verify`](crate::verify) alone, and by
-/// [`Kept::open`](crate::Kept::open) of what was verified before it was kept.
+/// A delivery whose sender has proved to know the secret. Only [`verify`](crate::verify) creates it, and
+/// [`KeptDelivery::into_verified`](crate::KeptDelivery::into_verified) for a delivery that was verified before.
 pub struct Verified {
     pub(crate) body: Vec<u8>,
     pub(crate) proof: Proof,
@@ -79,9 +79,9 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// `now` is kept as exactly as it is stored, so that what is kept for later comes out the same.
+    /// Truncates `now` as it is truncated when stored, so that a kept delivery has the same time of arrival later.
     pub(crate) fn new(body: Vec<u8>, proof: Proof, now: Timestamp) -> Self {
-        let Time(received_at) = Time::of_arrival(now);
+        let Time(received_at) = Time::in_milliseconds(now);
         Self { body, proof, received_at }
     }
 
@@ -97,7 +97,7 @@ impl Verified {
         &self.proof
     }
 
-    /// When the delivery arrived: the `now` it was verified with, in milliseconds.
+    /// When the delivery arrived: the `now` of its verification, in milliseconds.
     #[must_use]
     pub fn received_at(&self) -> Timestamp {
         self.received_at
@@ -109,30 +109,30 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn accept(body: &str, is_base64: bool, max: usize) -> Result<Vec<u8>, Rejected> {
+    fn accept(body: &str, is_base64: bool, max: usize) -> Result<Vec<u8>, Rejection> {
         let request = Request { body: Some(body.into()), is_base64, ..Request::default() };
         Delivery::accept(request, max).map(|delivery| delivery.body)
     }
 
     #[rstest]
     #[case("12345", false, 5, Ok(b"12345".to_vec()))]
-    #[case("123456", false, 5, Err(Rejected::TooLarge))]
-    #[case("12345678", false, 5, Err(Rejected::TooLarge))]
+    #[case("123456", false, 5, Err(Rejection::TooLarge))]
+    #[case("12345678", false, 5, Err(Rejection::TooLarge))]
     #[case("MTIzNDU=", true, 5, Ok(b"12345".to_vec()))]
-    // Eight characters, of which two are padding: no more than is allowed.
+    // Eight characters, of which two are padding, hold four bytes, which is allowed.
     #[case("MTIzNA==", true, 4, Ok(b"1234".to_vec()))]
-    #[case("MTIzNDU2", true, 5, Err(Rejected::TooLarge))]
+    #[case("MTIzNDU2", true, 5, Err(Rejection::TooLarge))]
     #[case("gICA", true, 5, Ok(vec![0x80; 3]))]
-    #[case("MTIzNDU", true, 5, Err(Rejected::NotBase64))]
-    #[case("{\"a\":1}", true, 50, Err(Rejected::NotBase64))]
-    #[case("!!!!!!!!!!!!!!!!", true, 5, Err(Rejected::TooLarge))]
+    #[case("MTIzNDU", true, 5, Err(Rejection::NotBase64))]
+    #[case("{\"a\":1}", true, 50, Err(Rejection::NotBase64))]
+    #[case("!!!!!!!!!!!!!!!!", true, 5, Err(Rejection::TooLarge))]
     #[case("", false, 0, Ok(vec![]))]
     #[case("", true, usize::MAX, Ok(vec![]))]
-    fn accepted(
+    fn size_and_base64_are_checked(
         #[case] body: &str,
         #[case] base64: bool,
         #[case] max: usize,
-        #[case] result: Result<Vec<u8>, Rejected>,
+        #[case] result: Result<Vec<u8>, Rejection>,
     ) {
         assert_eq!(accept(body, base64, max), result);
     }

@@ -1,36 +1,36 @@
-//! The part of an item that is kept under the provider's own names.
+//! The fields of an item that keep the provider's own names.
 
 use serde_json::{Map, Value};
 
-use crate::storable::storable;
+use crate::table_limits::with_storable_numbers;
 
-/// Collects what has no place in the model: everything that nobody took, but for the provider's written list.
-pub struct Extra {
-    dropped: &'static [&'static str],
+/// Collects the fields that have no place in the common model, except those that the provider's crate lists as dropped.
+pub struct ExtraFields {
+    dropped_paths: &'static [&'static str],
     kept: Map<String, Value>,
 }
 
-crate::private::private_debug!(Extra);
+crate::redacted_debug::redacted_debug!(ExtraFields);
 
-impl Extra {
-    /// Nothing yet. `dropped` is the provider's list, as in [`Provider::dropped`](crate::Provider::dropped).
+impl ExtraFields {
+    /// Starts without fields. `dropped_paths` is [`Provider::dropped_paths`](crate::Provider::dropped_paths).
     #[must_use]
-    pub fn new(dropped: &'static [&'static str]) -> Self {
-        Self { dropped, kept: Map::new() }
+    pub fn new(dropped_paths: &'static [&'static str]) -> Self {
+        Self { dropped_paths, kept: Map::new() }
     }
 
-    /// What was kept already.
+    /// Starts with fields that were kept before.
     pub(crate) fn of(kept: Map<String, Value>) -> Self {
-        Self { dropped: &[], kept }
+        Self { dropped_paths: &[], kept }
     }
 
-    /// Keeps the rest of the object at `path` in the body (empty for the body itself). A name that is kept already
-    /// stays as it is, and the newcomer gets `path` before its own name.
+    /// Keeps the remaining fields of the object at `path` in the body (empty for the body itself). If a name is already
+    /// taken, the new field is named with `path` as a prefix.
     #[must_use]
     pub fn keep(mut self, path: &str, rest: Map<String, Value>) -> Self {
         for (name, value) in rest {
-            let whole = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            if !self.dropped.iter().any(|pattern| matches(pattern, &whole)) {
+            let full_path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            if !self.dropped_paths.iter().any(|pattern| matches(pattern, &full_path)) {
                 let mut name = name;
                 while self.kept.contains_key(&name) {
                     name = format!("{}.{name}", if path.is_empty() { "body" } else { path });
@@ -41,7 +41,7 @@ impl Extra {
         self
     }
 
-    /// What was kept.
+    /// The fields that were kept.
     #[must_use]
     pub fn into_map(self) -> Map<String, Value> {
         self.kept
@@ -62,8 +62,8 @@ mod tests {
     }
 
     #[test]
-    fn all_is_kept_but_for_the_list() {
-        let extra = Extra::new(&["id", "data.customer.otp*"])
+    fn all_but_dropped_fields_are_kept() {
+        let extra = ExtraFields::new(&["id", "data.customer.otp*"])
             .keep("data.customer", map(json!({"otp": "1", "otp_sent_at": "2", "id": 3, "new": null})))
             .keep("data", map(json!({"new": 4, "otp": 5})))
             .keep("", map(json!({"id": 6, "new": 7, "data.new": 8})));

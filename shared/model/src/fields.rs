@@ -1,4 +1,4 @@
-//! Taking a payload apart so that nothing gets lost: what is understood is taken out, what is left stays.
+//! Takes a payload apart without losing anything: each field that is understood is removed, and the rest remains.
 
 use std::fmt;
 
@@ -6,28 +6,28 @@ use jiff::Timestamp;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::event::Untranslatable;
 use crate::json;
-use crate::redact::Credentials;
-use crate::storable::storable;
+use crate::redaction::CredentialFields;
+use crate::table_limits::with_storable_numbers;
 use crate::time::Time;
+use crate::untranslatable::Untranslatable;
 
-/// A JSON object of which fields are taken.
+/// The fields of a JSON object that have not been taken yet.
 ///
-/// Each method takes a field out if its value has the expected type. `null` and what is empty is taken too, and
-/// means absent. A value of another type is left where it is, to be kept under its own name: a provider that changes
-/// a field's type loses nothing.
+/// Each method takes a field, which removes it, if its value has the expected type. `null` and empty values are removed
+/// too, and count as absent. A value of another type remains and is stored under its own name, so that nothing is lost
+/// when a provider changes the type of a field.
 pub struct Fields(Map<String, Value>);
 
-crate::private::private_debug!(Fields);
+crate::redacted_debug::redacted_debug!(Fields);
 
 impl Fields {
-    /// The object that `body` is, without the provider's `credentials`.
+    /// Parses the body, which must be an object, and removes the provider's `credentials`.
     ///
     /// # Errors
-    /// When it is no JSON, or no object.
-    pub fn parse(body: &[u8], credentials: &Credentials) -> Result<Self, Untranslatable> {
-        // The parser's message may quote the body: only that it failed is told.
+    /// When the body is not JSON or not an object.
+    pub fn parse(body: &[u8], credentials: &CredentialFields) -> Result<Self, Untranslatable> {
+        // The parser's message could quote the body, so it is not used.
         let mut body = json::parse(body).ok_or(Untranslatable::NotJson)?;
         credentials.remove_from(&mut body);
         match body {
@@ -36,18 +36,18 @@ impl Fields {
         }
     }
 
-    /// Whether the field is there, even as `null`.
+    /// Whether the field is present, even as `null`.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// Fails for the first of `names` that is not there. A part must not be taken for the whole.
+    /// Checks that all `names` are present. A partial record must not replace a whole one.
     ///
     /// # Errors
-    /// [`Untranslatable::Partial`] with that name.
+    /// [`Untranslatable::PartialSnapshot`] with the first name that is absent.
     pub fn require(&self, names: &[&'static str]) -> Result<(), Untranslatable> {
-        names.iter().find(|name| !self.contains(name)).map_or(Ok(()), |name| Err(Untranslatable::Partial(name)))
+        names.iter().find(|name| !self.contains(name)).map_or(Ok(()), |name| Err(Untranslatable::PartialSnapshot(name)))
     }
 
     /// Takes text.
@@ -58,8 +58,8 @@ impl Fields {
         })
     }
 
-    /// Takes text if it is one of `known`, else leaves it: an undocumented word is kept as it is.
-    pub fn word<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Option<T> {
+    /// Takes text if it is one of the `known` words. An undocumented word remains.
+    pub fn known_word<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Option<T> {
         self.take(name, |value| {
             let meaning = known.iter().find(|(word, _)| value.as_str() == Some(word));
             meaning.map(|(_, meaning)| *meaning).ok_or(value)
@@ -92,13 +92,13 @@ impl Fields {
         self.take(name, |value| value.as_bool().ok_or(value))
     }
 
-    /// Takes whatever is there, as it was sent.
+    /// Takes a value of any type, as it was sent.
     pub fn any(&mut self, name: &str) -> Option<Value> {
-        self.take(name, Ok).map(storable)
+        self.take(name, Ok).map(with_storable_numbers)
     }
 
-    /// Takes text that says again what `modelled` says already; anything else is left.
-    pub fn same_text<'a>(&mut self, name: &str, modelled: impl IntoIterator<Item = &'a str>) {
+    /// Drops text that only repeats one of the `modelled` values. Any other value remains.
+    pub fn drop_repeated_text<'a>(&mut self, name: &str, modelled: impl IntoIterator<Item = &'a str>) {
         let mut modelled = modelled.into_iter();
         self.take(name, |value| match value.as_str() {
             Some(text) if modelled.any(|known| known == text) => Ok(()),
@@ -106,7 +106,7 @@ impl Fields {
         });
     }
 
-    /// Takes what `inner` takes from an object. The object stays with what is left, and goes if nothing is.
+    /// Lets `inner` take fields from an object. The object remains with the other fields, if there are any.
     pub fn object<T>(&mut self, name: &str, inner: impl FnOnce(&mut Self) -> T) -> Option<T> {
         match self.0.remove(name) {
             Some(Value::Object(fields)) => {
@@ -117,55 +117,55 @@ impl Fields {
                 }
                 Some(taken)
             }
-            other => self.leave(name, other),
+            other => self.put_back(name, other),
         }
     }
 
-    /// Takes what `inner` takes from each object of a list. If anything is left in any of them, the list stays with
-    /// what is left, each in its place.
+    /// Lets `inner` take fields from each object of a list. If anything remains in any of them, the list remains with all
+    /// elements in their places.
     pub fn list<T>(&mut self, name: &str, mut inner: impl FnMut(&mut Self) -> Option<T>) -> Vec<T> {
         let elements = match self.0.remove(name) {
             Some(Value::Array(elements)) => elements,
-            other => return self.leave(name, other).unwrap_or_default(),
+            other => return self.put_back(name, other).unwrap_or_default(),
         };
-        let (mut taken, mut left, mut complete) = (vec![], vec![], true);
+        let (mut taken, mut remaining, mut is_all_taken) = (vec![], vec![], true);
         for element in elements {
-            left.push(match element {
+            remaining.push(match element {
                 Value::Object(fields) => {
                     let mut fields = Self(fields);
                     taken.extend(inner(&mut fields));
-                    complete &= fields.0.is_empty();
+                    is_all_taken &= fields.0.is_empty();
                     Value::Object(fields.0)
                 }
                 other => {
-                    complete = false;
+                    is_all_taken = false;
                     other
                 }
             });
         }
-        if !complete {
-            self.0.insert(name.to_owned(), Value::Array(left));
+        if !is_all_taken {
+            self.0.insert(name.to_owned(), Value::Array(remaining));
         }
         taken
     }
 
-    /// Takes an object whole, with whatever it holds.
+    /// Takes an object with all its fields.
     pub fn take_object(&mut self, name: &str) -> Option<Self> {
         match self.0.remove(name) {
             Some(Value::Object(fields)) => Some(Self(fields)),
-            other => self.leave(name, other),
+            other => self.put_back(name, other),
         }
     }
 
-    /// Takes a list whole, with whatever it holds.
+    /// Takes a list with all its elements.
     pub fn take_list(&mut self, name: &str) -> Option<Vec<Value>> {
         match self.0.remove(name) {
             Some(Value::Array(elements)) => Some(elements),
-            other => self.leave(name, other),
+            other => self.put_back(name, other),
         }
     }
 
-    /// What nobody took.
+    /// The fields that were not taken.
     #[must_use]
     pub fn rest(self) -> Map<String, Value> {
         self.0
@@ -179,7 +179,7 @@ impl Fields {
         read(value).map_err(|value| self.0.insert(name.to_owned(), value)).ok()
     }
 
-    fn leave<T>(&mut self, name: &str, value: Option<Value>) -> Option<T> {
+    fn put_back<T>(&mut self, name: &str, value: Option<Value>) -> Option<T> {
         if let Some(value) = value.filter(|value| !is_empty(value)) {
             self.0.insert(name.to_owned(), value);
         }
@@ -208,7 +208,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The text at a path of names in a JSON document. Nothing else of the document is kept, and nothing recurses.
+/// The text at a path of field names in a JSON document. No other value is stored, and no nesting is too deep.
 pub(crate) fn text_at(json: &[u8], path: &[&str]) -> Option<String> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let found = At(path).deserialize(&mut deserializer).ok()?;
@@ -297,7 +297,7 @@ mod tests {
     use serde_json::json;
 
     fn parse(body: &[u8]) -> Result<Fields, Untranslatable> {
-        Fields::parse(body, &Credentials::NONE)
+        Fields::parse(body, &CredentialFields::NONE)
     }
 
     fn fields(value: &Value) -> Fields {
@@ -310,7 +310,11 @@ mod tests {
     #[case(json!(null), None, None)]
     #[case(json!(7), None, Some(json!(7)))]
     #[case(json!({"a": 1}), None, Some(json!({"a": 1})))]
-    fn text_is_taken_and_the_rest_left(#[case] value: Value, #[case] taken: Option<&str>, #[case] left: Option<Value>) {
+    fn text_is_taken_and_other_values_remain(
+        #[case] value: Value,
+        #[case] taken: Option<&str>,
+        #[case] left: Option<Value>,
+    ) {
         let mut fields = fields(&json!({ "f": value }));
         assert_eq!(fields.text("f").as_deref(), taken);
         assert_eq!(fields.rest().get("f"), left.as_ref());
@@ -323,7 +327,7 @@ mod tests {
     #[case("7.5", None)]
     #[case("-7", None)]
     #[case("true", None)]
-    fn ids(#[case] value: &str, #[case] id: Option<&str>) {
+    fn ids_are_text_or_whole_numbers(#[case] value: &str, #[case] id: Option<&str>) {
         let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
         assert_eq!(fields.id("f").as_deref(), id);
         assert_eq!(fields.contains("f"), id.is_none());
@@ -334,7 +338,7 @@ mod tests {
     #[case("\"2024-01-01\"", None)]
     #[case("\"yesterday\"", None)]
     #[case("1704067320000", None)]
-    fn times(#[case] value: &str, #[case] time: Option<&str>) {
+    fn times_are_rfc_3339(#[case] value: &str, #[case] time: Option<&str>) {
         let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
         assert_eq!(fields.time("f"), time.map(|time| time.parse().unwrap()));
         assert_eq!(fields.contains("f"), time.is_none());
@@ -353,15 +357,15 @@ mod tests {
     }
 
     #[test]
-    fn lists_keep_what_is_left_in_its_place() {
+    fn elements_remain_in_their_places() {
         let mut fields = fields(&json!({"l": [{"a": "1"}, 2, {"a": "3", "b": 4}, {"b": null}]}));
         assert_eq!(fields.list("l", |element| element.text("a")), ["1", "3"]);
         assert_eq!(Value::Object(fields.rest()), json!({"l": [{}, 2, {"b": 4}, {"b": null}]}));
     }
 
-    /// A later element that is taken whole does not make up for an earlier one that is not.
+    /// The list remains if only an earlier element has fields left.
     #[test]
-    fn lists_keep_what_is_left_of_any_element() {
+    fn a_list_remains_if_any_element_does() {
         let mut fields = fields(&json!({"l": [{"a": "1", "b": 2}, {"a": "3"}]}));
         assert_eq!(fields.list("l", |element| element.text("a")), ["1", "3"]);
         assert_eq!(Value::Object(fields.rest()), json!({"l": [{"b": 2}, {}]}));
@@ -373,13 +377,13 @@ mod tests {
     #[case(json!(null), None, None)]
     #[case(json!("true"), None, Some(json!("true")))]
     #[case(json!(1), None, Some(json!(1)))]
-    fn flags(#[case] value: Value, #[case] taken: Option<bool>, #[case] left: Option<Value>) {
+    fn flags_are_booleans(#[case] value: Value, #[case] taken: Option<bool>, #[case] left: Option<Value>) {
         let mut fields = fields(&json!({ "f": value }));
         assert_eq!(fields.flag("f"), taken);
         assert_eq!(fields.rest().get("f"), left.as_ref());
     }
 
-    /// But for what the table cannot hold: there, a number is text.
+    /// Except that a number which the table cannot hold becomes text.
     #[rstest]
     #[case("7", Some(json!(7)))]
     #[case("[{\"a\":null}]", Some(json!([{"a": null}])))]
@@ -398,7 +402,7 @@ mod tests {
     #[case(json!({}), Some(json!({})), None)]
     #[case(json!(null), None, None)]
     #[case(json!([1]), None, Some(json!([1])))]
-    fn objects_taken_whole(#[case] value: Value, #[case] taken: Option<Value>, #[case] left: Option<Value>) {
+    fn whole_objects_are_taken(#[case] value: Value, #[case] taken: Option<Value>, #[case] left: Option<Value>) {
         let mut fields = fields(&json!({ "f": value }));
         assert_eq!(fields.take_object("f").map(|object| Value::Object(object.rest())), taken);
         assert_eq!(fields.rest().get("f"), left.as_ref());
@@ -409,7 +413,7 @@ mod tests {
     #[case(json!([]), Some(json!([])), None)]
     #[case(json!(null), None, None)]
     #[case(json!({"a": 1}), None, Some(json!({"a": 1})))]
-    fn lists_taken_whole(#[case] value: Value, #[case] taken: Option<Value>, #[case] left: Option<Value>) {
+    fn whole_lists_are_taken(#[case] value: Value, #[case] taken: Option<Value>, #[case] left: Option<Value>) {
         let mut fields = fields(&json!({ "f": value }));
         assert_eq!(fields.take_list("f").map(Value::Array), taken);
         assert_eq!(fields.rest().get("f"), left.as_ref());
@@ -424,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_whole_is_gone() {
+    fn objects_and_lists_without_remaining_fields_are_removed() {
         let mut fields = fields(&json!({"l": [{"a": "1"}], "o": {"a": "1"}, "e": [], "n": null, "x": "y"}));
         assert_eq!(fields.list("l", |element| element.text("a")), ["1"]);
         assert_eq!(fields.object("o", |inner| inner.text("a")), Some(Some("1".into())));
@@ -435,20 +439,20 @@ mod tests {
     }
 
     #[test]
-    fn words_and_duplicates() {
+    fn unknown_words_and_other_texts_remain() {
         let mut fields = fields(&json!({"s": "active", "u": "paused", "same": "a", "other": "b"}));
         let known = [("active", 1), ("inactive", 2)];
-        assert_eq!((fields.word("s", &known), fields.word("u", &known)), (Some(1), None));
-        fields.same_text("same", ["x", "a"]);
-        fields.same_text("other", ["x", "a"]);
+        assert_eq!((fields.known_word("s", &known), fields.known_word("u", &known)), (Some(1), None));
+        fields.drop_repeated_text("same", ["x", "a"]);
+        fields.drop_repeated_text("other", ["x", "a"]);
         assert_eq!(Value::Object(fields.rest()), json!({"u": "paused", "other": "b"}));
     }
 
     #[test]
-    fn required_names_may_be_null() {
+    fn required_fields_may_be_null() {
         let fields = fields(&json!({"a": null, "b": 1}));
         assert_eq!(fields.require(&["a", "b"]), Ok(()));
-        assert_eq!(fields.require(&["a", "c", "d"]), Err(Untranslatable::Partial("c")));
+        assert_eq!(fields.require(&["a", "c", "d"]), Err(Untranslatable::PartialSnapshot("c")));
     }
 
     #[rstest]
@@ -457,7 +461,7 @@ mod tests {
     #[case(b"\xff", Untranslatable::NotJson)]
     #[case(b"[]", Untranslatable::WrongType("the body"))]
     #[case(b"1", Untranslatable::WrongType("the body"))]
-    fn not_an_object(#[case] body: &[u8], #[case] error: Untranslatable) {
+    fn the_body_is_an_object(#[case] body: &[u8], #[case] error: Untranslatable) {
         assert_eq!(parse(body).unwrap_err(), error);
     }
 
@@ -475,7 +479,7 @@ mod tests {
     #[case(r#"{"a":{"b":{"c":"x"}}}"#, None)]
     #[case(r#"{"a":"x"}"#, None)]
     #[case(r#"{"a":["b","x"]}"#, None)]
-    // Of fields of one name the last counts, whatever the others are.
+    // The last of several fields with the same name counts, whatever the others are.
     #[case(r#"{"a":["b",["c"]],"a":{"b":"x"}}"#, Some("x"))]
     #[case(r#"{"a":true,"a":{"b":"x"}}"#, Some("x"))]
     #[case(r#"{"a":{"b":"x"},"a":null}"#, None)]

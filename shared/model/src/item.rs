@@ -1,15 +1,17 @@
-//! The item of a customer in the table.
+//! A customer's item in the table.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::SCHEMA;
-use crate::cleanup::{CleanupMessage, CleanupType};
-use crate::customer::{Customer, Profile, Status};
-use crate::event::{Change, CustomerEvent, Deletion};
-use crate::extra::Extra;
-use crate::key::PARTITION_KEY_BYTES_MAX;
+use crate::SCHEMA_VERSION;
+use crate::cleanup::{CleanupMessage, Deletion};
+use crate::customer::{Customer, CustomerStatus};
+use crate::event::{Change, CustomerEvent};
+use crate::extra::ExtraFields;
+use crate::json::sqs_message;
+use crate::profile::Profile;
+use crate::table_limits::fits_key;
 use crate::time::Time;
 
 #[cfg(feature = "schema")]
@@ -18,13 +20,13 @@ use schemars::JsonSchema;
 /// The sort key of every customer's item.
 pub const SORT_KEY: &str = "customer";
 
-/// What one conditional write puts into the table.
+/// The item that one conditional write puts into the table.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Item {
     /// The customer as it is now.
     Customer(Box<CustomerItem>),
-    /// That there was one.
+    /// A record that the customer was deleted.
     Tombstone(Box<Tombstone>),
 }
 
@@ -46,9 +48,9 @@ pub struct CustomerItem {
     /// Your own key for the customer; indexed by `by-external-id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// What the provider says of the record.
-    pub status: Status,
-    /// What to call the customer.
+    /// The status of the record at the provider.
+    pub status: CustomerStatus,
+    /// A name for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The primary e-mail in lower case; indexed by `by-email`.
@@ -56,22 +58,22 @@ pub struct CustomerItem {
     pub email: Option<String>,
     /// The common model.
     pub profile: Profile,
-    /// Every field with no place in the model, under its own name.
+    /// Every field that has no place in the common model, under its own name.
     pub extra: Map<String, Value>,
-    /// When the provider made the record.
+    /// When the provider created the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Time>,
-    /// When the provider last changed it: the version of the rank.
+    /// When the provider last changed the record. This is the version in the rank.
     pub updated_at: String,
-    /// Where the last event stands in the order. Only ever grows.
+    /// The last event's place in the order. It only ever increases.
     pub rank: String,
-    /// The event that this state came with.
+    /// The event that brought this state.
     pub last_event: LastEvent,
-    /// The version of this shape: 1.
+    /// The version of this schema: 1.
     pub schema: u8,
 }
 
-/// That a customer was deleted. Holds nothing personal once the cleanup message is sent.
+/// A record that a customer was deleted. It contains no personal data once the cleanup message is sent.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -90,16 +92,16 @@ pub struct Tombstone {
     pub status: DeletedStatus,
     /// When the provider deleted the customer.
     pub deleted_at: Time,
-    /// Where the delete stands in the order: above every event that is no delete.
+    /// The delete event's place in the order: above all events that are not deletes.
     pub rank: String,
     /// The delete event.
     pub last_event: LastEvent,
-    /// The version of this shape: 1.
+    /// The version of this schema: 1.
     pub schema: u8,
-    /// The cleanup message, byte for byte as it is sent. Only until SQS has taken it.
+    /// The cleanup message, byte for byte as it is sent. Removed when SQS has accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<String>,
-    /// Since when the message waits; indexed by `cleanup-due`. Only until SQS has taken it.
+    /// Since when the message has been waiting; indexed by `cleanup-due`. Removed when SQS has accepted the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup_due: Option<Time>,
 }
@@ -113,30 +115,30 @@ pub enum DeletedStatus {
     Deleted,
 }
 
-/// The event that a state came with.
+/// The event that brought a state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LastEvent {
     /// The provider's stable id of the event.
     pub id: String,
-    /// The type as the provider names it.
+    /// The type, as the provider names it.
     #[serde(rename = "type")]
     pub kind: String,
     /// When its delivery arrived.
     pub received_at: Time,
 }
 
-crate::private::private_debug!(Item, CustomerItem, Tombstone);
+crate::redacted_debug::redacted_debug!(Item, CustomerItem, Tombstone);
 
 impl CustomerEvent {
-    /// The item to write, if the event is the greatest of its customer. `received_at` is when its delivery arrived.
+    /// The item to write if this is the customer's greatest event. `received_at` is when its delivery arrived.
     #[must_use]
     pub fn item(&self, received_at: Timestamp) -> Item {
         let last_event = LastEvent {
-            id: self.event.id.clone(),
-            kind: self.event.kind.clone(),
-            received_at: Time::of_arrival(received_at),
+            id: self.facts.id.clone(),
+            kind: self.facts.kind.clone(),
+            received_at: Time::in_milliseconds(received_at),
         };
         match &self.change {
             Change::Snapshot(customer) => Item::Customer(Box::new(self.customer_item(customer, last_event))),
@@ -148,7 +150,7 @@ impl CustomerEvent {
         let key = &self.key;
         let rank = self.rank();
         let (external_id, too_long) = match customer.external_id.clone() {
-            Some(id) if id.len() > PARTITION_KEY_BYTES_MAX => (None, Some(id)),
+            Some(id) if !fits_key(&id) => (None, Some(id)),
             id => (id, None),
         };
         CustomerItem {
@@ -160,33 +162,19 @@ impl CustomerEvent {
             external_id,
             status: customer.status,
             name: customer.name(),
-            email: customer.email().filter(|email| email.len() <= PARTITION_KEY_BYTES_MAX),
+            email: customer.email().filter(|email| fits_key(email)),
             profile: Profile { external_id: too_long, ..customer.profile.clone() },
-            extra: Extra::of(customer.extra.clone()).keep("", (*customer.extra_of_batch).clone()).into_map(),
+            extra: ExtraFields::of(customer.extra.clone()).keep("", (*customer.extra_of_batch).clone()).into_map(),
             created_at: customer.created_at,
             updated_at: rank.version.to_string(),
             rank: rank.to_string(),
             last_event,
-            schema: SCHEMA,
+            schema: SCHEMA_VERSION,
         }
     }
 
     fn tombstone(&self, deletion: &Deletion, last_event: LastEvent) -> Tombstone {
         let key = &self.key;
-        let message = CleanupMessage {
-            schema: SCHEMA,
-            kind: CleanupType::CustomerDeleted,
-            cleanup_id: key.to_string(),
-            provider: key.provider().to_owned(),
-            account: key.account().to_owned(),
-            customer_id: key.customer_id().to_owned(),
-            external_id: deletion.external_id.clone(),
-            identifiers: deletion.identifiers.clone(),
-            deleted_at: deletion.deleted_at,
-            event_id: self.event.id.clone(),
-        };
-        #[expect(clippy::expect_used, reason = "a struct of strings always serializes")]
-        let cleanup = sendable(&serde_json::to_string(&message).expect("a struct of strings"));
         Tombstone {
             pk: key.to_string(),
             sk: SORT_KEY.to_owned(),
@@ -196,22 +184,16 @@ impl CustomerEvent {
             status: DeletedStatus::Deleted,
             deleted_at: deletion.deleted_at,
             rank: self.rank().to_string(),
+            cleanup: Some(sqs_message(&CleanupMessage::new(key, deletion, &last_event.id))),
             cleanup_due: Some(last_event.received_at),
             last_event,
-            schema: SCHEMA,
-            cleanup: Some(cleanup),
+            schema: SCHEMA_VERSION,
         }
     }
 }
 
-/// The same JSON without the two characters that SQS takes in no message and JSON leaves as they are: they are
-/// written as escapes, which they can only be inside of strings.
-pub(crate) fn sendable(json: &str) -> String {
-    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
-}
-
 impl Item {
-    /// Where the item stands in the order.
+    /// The place of the item's last event in the order.
     #[must_use]
     pub fn rank(&self) -> &str {
         match self {

@@ -1,17 +1,27 @@
-//! Reading JSON that others wrote.
+//! Reads JSON from others, and writes JSON that SQS accepts.
 
+use serde::Serialize;
 use serde_json::Value;
 
-/// Reads JSON. Half of a surrogate pair alone, which JSON allows and no text can hold, becomes the replacement
-/// character: that is what senders make of an emoji that they cut in two.
+/// Reads JSON. An unpaired surrogate is valid JSON but cannot be part of a string, so it becomes the replacement
+/// character. Senders produce one when they cut an emoji in two.
 pub(crate) fn parse(json: &[u8]) -> Option<Value> {
-    // Looked at once as a whole: the parser would look at each text in it.
+    // Checking UTF-8 once for the whole text is faster than leaving it to the parser, which checks each string.
     let json = std::str::from_utf8(json).ok()?;
     let mended = || serde_json::from_slice(&without_lone_surrogates(json.as_bytes())?).ok();
     serde_json::from_str(json).ok().or_else(mended)
 }
 
-/// The same JSON with lone surrogates replaced; nothing if there is none.
+/// A struct of strings as JSON for an SQS message.
+///
+/// SQS rejects two characters that JSON does not escape. They can only be inside strings, so they are written as escapes.
+pub(crate) fn sqs_message(message: &impl Serialize) -> String {
+    #[expect(clippy::expect_used, reason = "a struct of strings always serializes")]
+    let json = serde_json::to_string(message).expect("a struct of strings");
+    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+}
+
+/// The same JSON with lone surrogates replaced, or `None` if there are none.
 fn without_lone_surrogates(json: &[u8]) -> Option<Vec<u8>> {
     let mut mended = json.to_vec();
     let (mut at, mut found) = (0, false);
@@ -23,7 +33,7 @@ fn without_lone_surrogates(json: &[u8]) -> Option<Vec<u8>> {
                 found = true;
                 6
             }
-            // The character after a backslash begins no escape of its own.
+            // The character after a backslash does not start another escape.
             (b'\\', None) => 2,
             _ => 1,
         };
@@ -31,13 +41,14 @@ fn without_lone_surrogates(json: &[u8]) -> Option<Vec<u8>> {
     found.then_some(mended)
 }
 
+/// Which half of a surrogate pair: `\ud800` to `\udbff`, or `\udc00` to `\udfff`.
 #[derive(PartialEq)]
 enum Half {
     High,
     Low,
 }
 
-/// Whether there is an escaped half of a pair: `\ud800` to `\udbff`, `\udc00` to `\udfff`.
+/// The surrogate that is escaped at this position, if there is one.
 fn surrogate(json: &[u8], at: usize) -> Option<Half> {
     let escape = json.get(at..at + 6).filter(|escape| escape.starts_with(br"\u"))?;
     let code = u16::from_str_radix(std::str::from_utf8(&escape[2..]).ok()?, 16).ok()?;
@@ -64,7 +75,7 @@ mod tests {
     #[case(r#""\u+123 \ud83d""#, None)]
     #[case("\"\\", None)]
     #[case("\"\\ud83d", None)]
-    fn surrogates(#[case] json: &str, #[case] text: Option<&str>) {
+    fn lone_surrogates_are_replaced(#[case] json: &str, #[case] text: Option<&str>) {
         assert_eq!(parse(json.as_bytes()), text.map(Value::from));
     }
 }

@@ -1,4 +1,4 @@
-//! A verified delivery that could not become state yet: the message on the inbox and quarantine queues.
+//! The message on the inbox and quarantine queues: a verified delivery that could not be applied yet.
 
 use std::borrow::Cow;
 
@@ -7,90 +7,89 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::SCHEMA;
+use crate::SCHEMA_VERSION;
 use crate::delivery::{Proof, Verified};
-use crate::item::sendable;
-use crate::json;
+use crate::json::{self, sqs_message};
 use crate::provider::Provider;
 use crate::time::Time;
 
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 
-/// A verified delivery, kept to be applied later. The secrets of its payload are removed already.
+/// A verified delivery that is kept so that it can be applied later. Its payload contains no credentials.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Kept {
-    /// The version of this shape: 1.
+pub struct KeptDelivery {
+    /// The version of this schema: 1.
     pub schema: u8,
     /// The provider's name.
     pub provider: String,
-    /// Why it is kept.
+    /// Why the delivery is kept.
     pub reason: String,
-    /// When it arrived.
+    /// When the delivery arrived.
     pub received_at: Time,
     /// The signed id of the message, where the scheme has one.
     pub delivery_id: Option<String>,
     /// The signed time of the attempt, where the scheme has one.
     pub sent_at: Option<Time>,
-    /// How `body` is written.
-    pub encoding: Encoding,
-    /// JSON text, or base64 of the bytes where they are no JSON.
+    /// How `body` is encoded.
+    pub encoding: BodyEncoding,
+    /// JSON text, or base64 of the bytes if they are not JSON.
     pub body: String,
 }
 
-/// How the body of a kept delivery is written.
+/// How the body of a kept delivery is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// JSON text with the payload's secrets removed; byte for byte as it was sent where there was none.
+pub enum BodyEncoding {
+    /// JSON text without the payload's credentials. If it had none, every byte is as it was sent.
     Json,
-    /// Base64 of the sender's bytes, which are no JSON; without what looks like one of the payload's secrets.
+    /// Base64 of bytes that are not JSON. What looks like one of the payload's credentials is removed.
     Base64,
 }
 
-/// What of a delivery is kept.
+/// Which part of a delivery is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
-    /// All.
+pub enum KeptPart<'a> {
+    /// The whole delivery.
     Whole,
-    /// Of a batch, the events in these places. They stay there, since the place is a part of the order; in the others
-    /// stands `null`.
+    /// The events in these places of a batch. The other events become `null`, so that all keep their places, which are
+    /// part of the order.
     Events(&'a [usize]),
 }
 
-crate::private::private_debug!(Kept);
+crate::redacted_debug::redacted_debug!(KeptDelivery);
 
-/// The message on a queue is not one of ours.
+/// Why a message on a queue is not a kept delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeptError {
-    /// Not the JSON of this shape.
+pub enum KeptDeliveryError {
+    /// The message is not JSON of this schema.
     #[error("the message is not a kept delivery")]
     NotKept,
-    /// Of a shape that this release does not know.
+    /// The message is of a schema version that this release does not know.
     #[error("the kept delivery is of schema {0}")]
     Schema(u8),
-    /// Said to be base64, and is not.
+    /// The message says that the body is base64, but it is not.
     #[error("the body of the kept delivery is not base64")]
     NotBase64,
 }
 
-impl Kept {
-    /// What to keep of a delivery. A body that is kept whole and has no secrets keeps every byte: a provider that sends
-    /// no id is known by them.
+impl KeptDelivery {
+    /// Keeps a delivery or a part of it. A body that is kept whole and has no credentials keeps every byte, because the
+    /// bytes identify the event of a provider that sends no id.
     #[must_use]
-    pub fn new(provider: &Provider, verified: &Verified, reason: &str, part: Part<'_>) -> Self {
+    pub fn new(provider: &Provider, verified: &Verified, reason: &str, part: KeptPart<'_>) -> Self {
         let (encoding, body) = match json::parse(verified.body()) {
-            Some(payload) => (Encoding::Json, json_body(provider, verified.body(), &payload, part)),
-            None => (Encoding::Base64, BASE64_STANDARD.encode(without_credentials(provider, verified.body()))),
+            Some(payload) => (BodyEncoding::Json, json_body(provider, verified.body(), &payload, part)),
+            None => (BodyEncoding::Base64, BASE64_STANDARD.encode(without_credentials(provider, verified.body()))),
         };
         Self {
-            schema: SCHEMA,
+            schema: SCHEMA_VERSION,
             provider: provider.name.to_owned(),
             reason: reason.to_owned(),
-            received_at: Time::of_arrival(verified.received_at()),
+            received_at: Time::in_milliseconds(verified.received_at()),
             delivery_id: verified.proof().message_id.clone(),
             sent_at: verified.proof().sent_at.map(Time),
             encoding,
@@ -98,64 +97,64 @@ impl Kept {
         }
     }
 
-    /// The message, without the two characters that SQS takes in none.
+    /// The message for a queue.
     #[must_use]
-    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a struct of strings always serializes")]
-    pub fn message(&self) -> String {
-        sendable(&serde_json::to_string(self).expect("a struct of strings"))
+    pub fn to_message(&self) -> String {
+        sqs_message(self)
     }
 
-    /// Reads a message.
+    /// Reads a message from a queue.
     ///
     /// # Errors
-    /// When it is none of ours, or of another schema.
-    pub fn read(message: &str) -> Result<Self, KeptError> {
-        let kept: Self = serde_json::from_str(message).map_err(|_| KeptError::NotKept)?;
-        if kept.schema == SCHEMA { Ok(kept) } else { Err(KeptError::Schema(kept.schema)) }
+    /// When it is not a kept delivery, or of another schema version.
+    pub fn from_message(message: &str) -> Result<Self, KeptDeliveryError> {
+        let kept: Self = serde_json::from_str(message).map_err(|_| KeptDeliveryError::NotKept)?;
+        if kept.schema == SCHEMA_VERSION { Ok(kept) } else { Err(KeptDeliveryError::Schema(kept.schema)) }
     }
 
-    /// The delivery again. That it was verified is known from where the message was: only functions send there.
+    /// The verified delivery. It is not verified again: only our functions may send to the queue, and they send only what
+    /// was verified.
     ///
     /// # Errors
     /// When the body is not in its encoding.
-    pub fn open(self) -> Result<Verified, KeptError> {
+    pub fn into_verified(self) -> Result<Verified, KeptDeliveryError> {
         let body = match self.encoding {
-            Encoding::Json => self.body.into_bytes(),
-            Encoding::Base64 => BASE64_STANDARD.decode(&self.body).map_err(|_| KeptError::NotBase64)?,
+            BodyEncoding::Json => self.body.into_bytes(),
+            BodyEncoding::Base64 => BASE64_STANDARD.decode(&self.body).map_err(|_| KeptDeliveryError::NotBase64)?,
         };
-        // Which secret matched is no longer known, and nobody asks.
-        let proof = Proof { secret: 0, message_id: self.delivery_id, sent_at: self.sent_at.map(|Time(at)| at) };
+        // Which secret matched is no longer known, and is not used from here on.
+        let proof = Proof { secret_index: 0, message_id: self.delivery_id, sent_at: self.sent_at.map(|Time(at)| at) };
         let Time(received_at) = self.received_at;
         Ok(Verified { body, proof, received_at })
     }
 }
 
-fn json_body(provider: &Provider, body: &[u8], payload: &Value, part: Part<'_>) -> String {
+fn json_body(provider: &Provider, body: &[u8], payload: &Value, part: KeptPart<'_>) -> String {
     let mut kept = payload.clone();
-    provider.credentials.remove_from(&mut kept);
-    let events = provider.dialect.batch.and_then(|name| kept.get_mut(name)?.as_array_mut());
-    if let (Part::Events(places), Some(events)) = (part, events) {
+    provider.credential_fields.remove_from(&mut kept);
+    let events = provider.response_rules.batch_field.and_then(|name| kept.get_mut(name)?.as_array_mut());
+    if let (KeptPart::Events(places), Some(events)) = (part, events) {
         let others = events.iter_mut().enumerate().filter(|(place, _)| !places.contains(place));
         others.for_each(|(_, event)| *event = Value::Null);
     }
-    // Of fields of one name only the last is in the payload. The others are in the bytes.
-    let is_clean = |text: &&str| kept == *payload && provider.credentials.blank_in(text) == **text;
+    // If a field name occurs twice, only the last value is in `payload`. The bytes also contain the others.
+    let is_clean = |text: &&str| kept == *payload && provider.credential_fields.replace_in(text) == **text;
     std::str::from_utf8(body).ok().filter(is_clean).map_or_else(|| kept.to_string(), str::to_owned)
 }
 
-/// Bytes that are no JSON, without what looks like a credential.
+/// Bytes that are not JSON, without what looks like a credential.
 fn without_credentials<'a>(provider: &Provider, body: &'a [u8]) -> Cow<'a, [u8]> {
     let text = String::from_utf8_lossy(body);
-    let blanked = provider.credentials.blank_in(&text);
-    if blanked == text { Cow::Borrowed(body) } else { Cow::Owned(blanked.into_bytes()) }
+    let redacted = provider.credential_fields.replace_in(&text);
+    if redacted == text { Cow::Borrowed(body) } else { Cow::Owned(redacted.into_bytes()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::Dialect;
-    use crate::redact::Credentials;
-    use crate::signature::{Scheme, TokenPlace};
+    use crate::redaction::CredentialFields;
+    use crate::response::ResponseRules;
+    use crate::scheme::{Scheme, TokenPlace};
     use jiff::Timestamp;
     use rstest::rstest;
 
@@ -163,27 +162,28 @@ mod tests {
         name: "acme",
         scheme_variable: None,
         scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
-        dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: Some("events") },
+        response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: Some("events") },
         translate: |_| vec![],
-        credentials: Credentials { begin_like: &["otp"], except_in: &[] },
-        dropped: &[],
+        credential_fields: CredentialFields { name_prefixes: &["otp"], exempt_fields: &[] },
+        dropped_paths: &[],
     };
 
     fn verified(body: &[u8]) -> Verified {
         let received_at = Timestamp::constant(1_795_176_000, 123_000_000);
-        let proof = Proof { secret: 0, message_id: Some("msg_1".into()), sent_at: Some(received_at) };
+        let proof = Proof { secret_index: 0, message_id: Some("msg_1".into()), sent_at: Some(received_at) };
         Verified { body: body.to_vec(), proof, received_at }
     }
 
     fn there_and_back(body: &[u8]) -> Vec<u8> {
-        part_there_and_back(body, Part::Whole)
+        part_there_and_back(body, KeptPart::Whole)
     }
 
-    fn part_there_and_back(body: &[u8], part: Part<'_>) -> Vec<u8> {
+    fn part_there_and_back(body: &[u8], part: KeptPart<'_>) -> Vec<u8> {
         let before = verified(body);
-        let kept = Kept::read(&Kept::new(&PROVIDER, &before, "why", part).message()).unwrap();
+        let kept =
+            KeptDelivery::from_message(&KeptDelivery::new(&PROVIDER, &before, "why", part).to_message()).unwrap();
         assert_eq!((kept.provider.as_str(), kept.reason.as_str()), ("acme", "why"));
-        let after = kept.open().unwrap();
+        let after = kept.into_verified().unwrap();
         assert_eq!((after.proof(), after.received_at()), (before.proof(), before.received_at()));
         after.body().to_vec()
     }
@@ -195,23 +195,23 @@ mod tests {
     #[case(b"\xff\x00")]
     #[case(b"")]
     #[case("{\"a\":\"\u{fffe}\u{ffff}\"}".as_bytes())]
-    fn without_a_secret_every_byte_is_kept(#[case] body: &[u8]) {
+    fn every_byte_is_kept_without_credentials(#[case] body: &[u8]) {
         assert_eq!(there_and_back(body), body);
     }
 
     #[rstest]
     #[case(br#"{"otp":"924117","name":"Ada"}"#, br#"{"name":"Ada"}"#)]
-    // Of two fields of one name the parser keeps the last.
+    // The parser keeps only the last of two fields with the same name.
     #[case(br#"{"a":{"otp":"924117"},"a":{}}"#, br#"{"a":{}}"#)]
-    // Cut off: no JSON.
+    // Truncated, so it is not JSON.
     #[case(br#"{"otp":"924117","name":"Ada"#, br#"{"otp":null,"name":"Ada"#)]
     #[case(b"{\"otp\":\"924117\",\"x\":\"\xff\"", "{\"otp\":null,\"x\":\"\u{fffd}\"".as_bytes())]
-    fn a_secret_is_not_kept(#[case] body: &[u8], #[case] kept: &[u8]) {
+    fn credentials_are_not_kept(#[case] body: &[u8], #[case] kept: &[u8]) {
         assert_eq!(String::from_utf8_lossy(&there_and_back(body)), String::from_utf8_lossy(kept));
     }
 
     #[test]
-    fn a_secret_too_deep_to_be_read_is_not_kept() {
+    fn credentials_nested_too_deeply_to_parse_are_not_kept() {
         let body = format!(r#"{}{{"otp":"924117"}}{}"#, "[".repeat(200), "]".repeat(200));
         let kept = String::from_utf8(there_and_back(body.as_bytes())).unwrap();
         assert_eq!(kept, body.replace(r#""924117""#, "null"));
@@ -220,41 +220,43 @@ mod tests {
     #[rstest]
     #[case(&[1], r#"{"events":[null,{"id":2},null],"id":"b"}"#)]
     #[case(&[0, 2], r#"{"events":[{"id":1},null,{"id":3}],"id":"b"}"#)]
-    fn of_a_batch_the_others_are_not_kept(#[case] places: &[usize], #[case] kept: &str) {
+    fn other_events_of_a_batch_are_not_kept(#[case] places: &[usize], #[case] kept: &str) {
         let body = br#"{"id":"b", "events":[{"id":1},{"id":2},{"id":3,"otp":"924117"}]}"#;
-        assert_eq!(String::from_utf8(part_there_and_back(body, Part::Events(places))).unwrap(), kept);
+        assert_eq!(String::from_utf8(part_there_and_back(body, KeptPart::Events(places))).unwrap(), kept);
     }
 
     #[test]
-    fn sqs_takes_the_message() {
-        let message = Kept::new(&PROVIDER, &verified("\"\u{fffe}\u{ffff}\"".as_bytes()), "why", Part::Whole).message();
+    fn sqs_accepts_the_message() {
+        let message =
+            KeptDelivery::new(&PROVIDER, &verified("\"\u{fffe}\u{ffff}\"".as_bytes()), "why", KeptPart::Whole)
+                .to_message();
         assert!(!message.contains(['\u{fffe}', '\u{ffff}']));
     }
 
     #[rstest]
-    #[case("", KeptError::NotKept)]
-    #[case("{}", KeptError::NotKept)]
-    #[case(r#"{"cleanup_id":"plain#w#c"}"#, KeptError::NotKept)]
-    fn what_is_none_of_ours_is_told(#[case] message: &str, #[case] error: KeptError) {
-        assert!(matches!(Kept::read(message), Err(is) if is == error));
+    #[case("", KeptDeliveryError::NotKept)]
+    #[case("{}", KeptDeliveryError::NotKept)]
+    #[case(r#"{"cleanup_id":"plain#w#c"}"#, KeptDeliveryError::NotKept)]
+    fn other_messages_are_refused(#[case] message: &str, #[case] error: KeptDeliveryError) {
+        assert!(matches!(KeptDelivery::from_message(message), Err(is) if is == error));
     }
 
     #[test]
-    fn another_schema_is_told() {
-        let kept = Kept { schema: 9, ..Kept::new(&PROVIDER, &verified(b"[]"), "why", Part::Whole) };
-        assert!(matches!(Kept::read(&kept.message()), Err(KeptError::Schema(9))));
-        let kept = Kept {
-            encoding: Encoding::Base64,
+    fn other_schema_versions_and_encodings_are_refused() {
+        let kept = KeptDelivery { schema: 9, ..KeptDelivery::new(&PROVIDER, &verified(b"[]"), "why", KeptPart::Whole) };
+        assert!(matches!(KeptDelivery::from_message(&kept.to_message()), Err(KeptDeliveryError::Schema(9))));
+        let kept = KeptDelivery {
+            encoding: BodyEncoding::Base64,
             body: "!".into(),
-            ..Kept::new(&PROVIDER, &verified(b""), "", Part::Whole)
+            ..KeptDelivery::new(&PROVIDER, &verified(b""), "", KeptPart::Whole)
         };
-        assert!(matches!(kept.open(), Err(KeptError::NotBase64)));
+        assert!(matches!(kept.into_verified(), Err(KeptDeliveryError::NotBase64)));
     }
 
     #[test]
-    fn nothing_of_it_is_printed() {
-        let kept = Kept::new(&PROVIDER, &verified(br#"{"name":"Ada"}"#), "why", Part::Whole);
+    fn debug_prints_nothing_of_the_body() {
+        let kept = KeptDelivery::new(&PROVIDER, &verified(br#"{"name":"Ada"}"#), "why", KeptPart::Whole);
         assert!(!format!("{kept:?}").contains("Ada"));
-        assert!(matches!(serde_json::from_str::<Value>(&kept.message()), Ok(Value::Object(_))));
+        assert!(matches!(serde_json::from_str::<Value>(&kept.to_message()), Ok(Value::Object(_))));
     }
 }

@@ -1,14 +1,12 @@
-//! Which customer: the key of the table.
+//! The key of a customer in the table.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::event::Untranslatable;
+use crate::table_limits::fits_key;
+use crate::untranslatable::Untranslatable;
 
-/// The most bytes of a partition key in DynamoDB.
-pub(crate) const PARTITION_KEY_BYTES_MAX: usize = 2048;
-
-/// A customer of one provider's account. Displayed as the item's `pk`.
+/// A customer in one account of one provider. Displayed as the item's `pk`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomerKey {
     provider: &'static str,
@@ -16,13 +14,13 @@ pub struct CustomerKey {
     customer_id: String,
 }
 
-crate::private::private_debug!(CustomerKey);
+crate::redacted_debug::redacted_debug!(CustomerKey);
 
 impl CustomerKey {
-    /// The key of a customer; `-` stands for an account that the body does not name.
+    /// The key of a customer. An account that the body does not name becomes `-`.
     ///
     /// # Errors
-    /// When there is no customer id, or the key would be too long for the table.
+    /// When there is no customer id, or the key is too long for the table.
     pub fn new(
         provider: &'static str,
         account: Option<String>,
@@ -30,7 +28,7 @@ impl CustomerKey {
     ) -> Result<Self, Untranslatable> {
         let customer_id = customer_id.ok_or(Untranslatable::Missing("customer id"))?;
         let key = Self { provider, account: account.unwrap_or_else(|| "-".to_owned()), customer_id };
-        if key.to_string().len() > PARTITION_KEY_BYTES_MAX { Err(Untranslatable::KeyTooLong) } else { Ok(key) }
+        if fits_key(&key.to_string()) { Ok(key) } else { Err(Untranslatable::KeyTooLong) }
     }
 
     /// The provider's name.
@@ -58,7 +56,7 @@ impl fmt::Display for CustomerKey {
     }
 }
 
-/// The separator and the escape itself, percent-encoded: no two customers share a key.
+/// Percent-encodes the separator and the escape character itself, so that no two customers share a key.
 fn escaped(part: &str) -> Cow<'_, str> {
     if part.contains(['#', '%']) { part.replace('%', "%25").replace('#', "%23").into() } else { part.into() }
 }
@@ -82,7 +80,7 @@ mod tests {
     #[rstest]
     #[case(None, Untranslatable::Missing("customer id"))]
     #[case(Some("x".repeat(2048 - "plain#-#".len() + 1)), Untranslatable::KeyTooLong)]
-    fn refused(#[case] id: Option<String>, #[case] error: Untranslatable) {
+    fn invalid_keys_are_refused(#[case] id: Option<String>, #[case] error: Untranslatable) {
         assert_eq!(CustomerKey::new("plain", None, id).unwrap_err(), error);
     }
 

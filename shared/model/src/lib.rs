@@ -1,17 +1,16 @@
-//! The heart of Clientele: how a webhook is proved, how events are ordered, and what a customer is.
+//! The core of Clientele: how a webhook is verified, how events are ordered, and what a customer is.
 //!
-//! Everything here is a pure function of its arguments. There is no AWS, no async runtime, no clock and no
-//! environment in this crate: `now` is an argument, and so are the secrets.
+//! Everything here is a pure function of its arguments. This crate uses no AWS, no async runtime, no clock and no
+//! environment: the current time and the secrets are arguments.
 //!
-//! The way of one delivery, each step consuming what the one before made:
+//! A delivery is processed in these steps, each of which consumes the result of the previous one:
 //!
-//! 1. [`Delivery::accept`] takes a request: exact bytes, base64 undone, size bounded; unreadable.
-//! 2. [`verify`] turns it into [`Verified`], the only door from untrusted to trusted.
-//! 3. A [`Provider`]'s `translate` turns its words into ours: [`CustomerEvent`]s.
-//! 4. [`CustomerEvent::item`] is what the one conditional write puts into the table.
-//! 5. [`Outcome`] says what came of it, and [`Dialect::answer`] how the provider wants to hear it.
+//! 1. [`Delivery::accept`] takes a request, decodes base64 and limits the size. The bytes cannot be read yet.
+//! 2. [`verify`] checks the proof and returns a [`Verified`], which can be read.
+//! 3. A [`Provider`]'s `translate` turns it into [`CustomerEvent`]s.
+//! 4. [`CustomerEvent::item`] is the item that one conditional write puts into the table.
+//! 5. [`ResponseRules::respond`] turns the [`Outcome`]s into the response that the provider expects.
 
-mod answer;
 mod cleanup;
 mod customer;
 mod delivery;
@@ -22,33 +21,42 @@ mod item;
 mod json;
 mod kept;
 mod key;
-mod private;
+mod profile;
 mod provider;
 mod rank;
-mod redact;
+mod redacted_debug;
+mod redaction;
+mod rejection;
+mod response;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod scheme;
 mod secret;
-mod signature;
-mod storable;
+mod table_limits;
 mod time;
+mod untranslatable;
+mod verification;
 
-pub use answer::{Answer, Dialect, Outcome};
-pub use cleanup::{CleanupMessage, CleanupType, Identifiers};
-pub use customer::{Actor, Address, Contact, Customer, Email, Group, Kind, Phone, Profile, Spam, Status, TaxId};
+pub use cleanup::{CleanupMessage, CleanupType, Deletion, Identifiers};
+pub use customer::{Customer, CustomerStatus};
 pub use delivery::{Delivery, Proof, Request, Verified};
-pub use event::{Change, CustomerEvent, Deletion, Event, Meaning, Translated, Translation, Untranslatable};
-pub use extra::Extra;
+pub use event::{Change, ChangeKind, CustomerEvent, EventFacts, Translated, Translation};
+pub use extra::ExtraFields;
 pub use fields::Fields;
 pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone};
-pub use kept::{Encoding as KeptEncoding, Kept, KeptError, Part};
+pub use kept::{BodyEncoding, KeptDelivery, KeptDeliveryError, KeptPart};
 pub use key::CustomerKey;
+pub use profile::{Actor, Address, Contact, CustomerKind, Email, Group, Phone, Profile, SpamMark, TaxId};
 pub use provider::Provider;
-pub use rank::{Micros, Rank, RankError, Sequence, Verb};
-pub use redact::Credentials;
+pub use rank::{EpochMicros, Rank, RankError, Sequence, Verb};
+pub use redaction::CredentialFields;
+pub use rejection::Rejection;
+pub use response::{Outcome, ResponseRules, WebhookResponse};
+pub use scheme::{Scheme, SchemeError, SignatureEncoding, SignedTime, TokenPlace};
 pub use secret::{SecretError, Secrets};
-pub use signature::{Encoding, Rejected, Scheme, SchemeError, SignedTime, TokenPlace, Unverified, verify};
 pub use time::Time;
+pub use untranslatable::Untranslatable;
+pub use verification::{RejectedDelivery, verify};
 
-/// The version of the shapes that are written: the item and both messages.
-pub const SCHEMA: u8 = 1;
+/// The version of the schemas of the item and of both messages.
+pub const SCHEMA_VERSION: u8 = 1;

@@ -1,28 +1,28 @@
-//! What a provider's crate gives: facts, and one pure function.
+//! What each provider's crate defines: facts as data, and one pure function.
 
-use crate::answer::Dialect;
 use crate::delivery::Verified;
 use crate::event::Translation;
-use crate::redact::Credentials;
-use crate::signature::{Scheme, SchemeError};
+use crate::redaction::CredentialFields;
+use crate::response::ResponseRules;
+use crate::scheme::{Scheme, SchemeError};
 
-/// A provider of webhooks, as data. Each function crate has one as a constant.
+/// A provider of webhooks, as data. Each provider's crate defines one as a constant.
 pub struct Provider {
     /// The name in routes, keys, logs and messages: lower case, no spaces.
     pub name: &'static str,
-    /// The environment variable that chooses the signature scheme, where there is a choice.
+    /// The environment variable that selects the signature scheme, where there is a choice.
     pub scheme_variable: Option<&'static str>,
-    /// The scheme for a value of that variable (`None`: not set).
+    /// The scheme for a value of that variable (`None` if it is not set).
     pub scheme: fn(Option<&str>) -> Result<Scheme, SchemeError>,
-    /// How the provider wants to be answered.
-    pub dialect: Dialect,
-    /// The provider's words become ours: one result for each event of the delivery.
+    /// What the provider expects of our responses.
+    pub response_rules: ResponseRules,
+    /// Translates a delivery into our own terms: one result for each of its events.
     pub translate: fn(&Verified) -> Vec<Translation>,
-    /// Secrets that the provider puts into a payload: never stored, queued or logged.
-    pub credentials: Credentials,
-    /// The written list of what is dropped, as dotted paths into the body; `*` at the end stands for any rest of a
-    /// name. Everything else is in the item.
-    pub dropped: &'static [&'static str],
+    /// The fields in which the provider sends secrets. They are never stored, queued or logged.
+    pub credential_fields: CredentialFields,
+    /// The fields that are not stored, as dotted paths into the body. A `*` at the end matches any rest of a name. All
+    /// other fields are in the item.
+    pub dropped_paths: &'static [&'static str],
 }
 
 impl std::fmt::Debug for Provider {

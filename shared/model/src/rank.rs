@@ -1,7 +1,7 @@
 //! The total order of a customer's events, and its encoding as a string.
 //!
-//! A customer's state is the greatest of all its events under this order. Taking a maximum is commutative,
-//! associative and idempotent: any order of arrival and any repetition end in the same state.
+//! A customer's state is the greatest of all its events under this order. Taking a maximum is commutative, associative
+//! and idempotent, so any order of arrival and any repetition lead to the same state.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,25 +12,26 @@ use crate::time::Time;
 
 /// A moment in microseconds since the Unix epoch, the resolution of the order.
 ///
-/// Nanoseconds are cut off. Displayed as RFC 3339 in UTC.
+/// Nanoseconds are truncated. Displayed as RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Micros(i64);
+pub struct EpochMicros(i64);
 
-impl From<Time> for Micros {
+impl From<Time> for EpochMicros {
     fn from(Time(moment): Time) -> Self {
         Self(moment.as_microsecond())
     }
 }
 
-impl Micros {
-    /// The moment. A value from a [`Timestamp`] is always in its range; one decoded from a string need not be.
+impl EpochMicros {
+    /// The moment as a [`Timestamp`]. `None` is only possible for a value that was decoded from a string, since that may
+    /// be out of range.
     #[must_use]
     pub fn timestamp(self) -> Option<Timestamp> {
         Timestamp::from_microsecond(self.0).ok()
     }
 }
 
-impl fmt::Display for Micros {
+impl fmt::Display for EpochMicros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.timestamp() {
             Some(moment) => Time(moment).fmt(f),
@@ -39,52 +40,52 @@ impl fmt::Display for Micros {
     }
 }
 
-/// What happened to the record. A create and an update within one clock tick are ordered by this.
+/// What happened to the record. This orders a create and an update within one clock tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
-    /// The provider made the record.
+    /// The provider created the record.
     Created,
-    /// The provider changed it (or deleted it).
+    /// The provider changed or deleted the record.
     Updated,
 }
 
-/// When the event was raised and, for events of one batch, its place there.
+/// When the event was raised and, in a batch, its place there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sequence {
     /// When the event was raised.
-    pub raised: Micros,
+    pub raised: EpochMicros,
     /// Its place in the batch, from 0.
     pub place: u32,
 }
 
 impl Sequence {
-    /// The sequence of an event that came alone.
+    /// The sequence of an event that is not part of a batch.
     #[must_use]
     pub fn at(raised: Time) -> Self {
         Self { raised: raised.into(), place: 0 }
     }
 }
 
-/// An event's place in the total order. The fields are compared in the order in which they are declared.
+/// An event's place in the total order. Fields are compared in the order of their declaration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
-    /// A delete beats everything, for ever.
+    /// A delete is greater than any other event, for ever.
     pub erased: bool,
     /// When the provider last changed the record.
-    pub version: Micros,
-    /// Created before updated.
+    pub version: EpochMicros,
+    /// A create is less than an update.
     pub verb: Verb,
-    /// For ties of the two above.
+    /// This decides when all of the above are equal.
     pub sequence: Sequence,
-    /// The provider's stable id, so that the order is total and never depends on arrival.
+    /// The provider's stable id. It makes the order total and independent of when events arrive.
     pub event_id: String,
 }
 
-/// A two's complement number with the sign bit turned, so that unsigned order is signed order.
+/// The sign bit. Flipping it makes the unsigned order of two's complement numbers equal to their signed order.
 const SIGN: u64 = 1 << 63;
 
-/// The string whose byte order, which is DynamoDB's string order, is the order of the ranks: numbers in
-/// hexadecimal of fixed width, and the id, which alone may vary in length, last.
+/// Encodes the rank so that the byte order of strings, which is DynamoDB's order, is the order of the ranks. Numbers are
+/// hexadecimal with a fixed width. Only the id varies in length, so it is last.
 impl fmt::Display for Rank {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { erased, version, verb, sequence, event_id } = self;
@@ -122,8 +123,8 @@ fn bit(text: &str) -> Result<bool, RankError> {
     }
 }
 
-fn micros(text: &str) -> Result<Micros, RankError> {
-    Ok(Micros((hexadecimal(text, 16)? ^ SIGN).cast_signed()))
+fn micros(text: &str) -> Result<EpochMicros, RankError> {
+    Ok(EpochMicros((hexadecimal(text, 16)? ^ SIGN).cast_signed()))
 }
 
 fn hexadecimal(text: &str, width: usize) -> Result<u64, RankError> {
@@ -147,7 +148,7 @@ mod tests {
             event_id in "\\PC{0,3}|[.a#]{0,3}",
         ) -> Rank {
             let verb = if updated { Verb::Updated } else { Verb::Created };
-            Rank { erased, version: Micros(version), verb, sequence: Sequence { raised: Micros(raised), place }, event_id }
+            Rank { erased, version: EpochMicros(version), verb, sequence: Sequence { raised: EpochMicros(raised), place }, event_id }
         }
     }
 
@@ -157,7 +158,7 @@ mod tests {
             prop_assert_eq!(a.to_string().as_bytes().cmp(b.to_string().as_bytes()), a.cmp(&b));
         }
 
-        /// Ranks that differ in one field only, which arbitrary pairs nearly never do.
+        /// Compares ranks that differ in a single field, which arbitrary pairs hardly ever do.
         #[test]
         fn a_single_field_decides(a in any_rank(), b in any_rank(), field in 0..5) {
             let mut c = a.clone();
@@ -172,7 +173,7 @@ mod tests {
         }
 
         #[test]
-        fn decodes_what_was_encoded(rank in any_rank()) {
+        fn encoded_ranks_decode(rank in any_rank()) {
             prop_assert_eq!(rank.to_string().parse(), Ok(rank));
         }
 
@@ -198,18 +199,22 @@ mod tests {
     #[case("0.8000000000000000.0.8000000000000000.000000000.e", false)]
     #[case("0.8000000000000000.0.8000000000000000.00000000", false)]
     #[case("", false)]
-    fn only_what_was_encoded_decodes(#[case] text: &str, #[case] is_rank: bool) {
+    fn only_canonical_strings_decode(#[case] text: &str, #[case] is_rank: bool) {
         let rank = text.parse::<Rank>();
         assert_eq!(rank.map(|rank| rank.to_string()), if is_rank { Ok(text.to_owned()) } else { Err(RankError) });
     }
 
-    /// Only a string can name a moment that no calendar has: it is told as the number.
+    /// A moment that is out of range, which only a string can contain, is displayed as a number.
     #[rstest]
     #[case("8000000000000000", "1970-01-01T00:00:00Z", Some(Timestamp::UNIX_EPOCH))]
     #[case("7fffffffffffffff", "1969-12-31T23:59:59.999999Z", Some(Timestamp::constant(0, -1_000)))]
     #[case("ffffffffffffffff", "9223372036854775807", None)]
     #[case("0000000000000000", "-9223372036854775808", None)]
-    fn moments(#[case] encoded: &str, #[case] written: &str, #[case] moment: Option<Timestamp>) {
+    fn moments_decode_and_are_displayed(
+        #[case] encoded: &str,
+        #[case] written: &str,
+        #[case] moment: Option<Timestamp>,
+    ) {
         let rank: Rank = format!("0.{encoded}.0.{encoded}.00000000.e").parse().unwrap();
         assert_eq!((rank.version.to_string().as_str(), rank.version.timestamp()), (written, moment));
         assert_eq!(rank.sequence, Sequence { raised: rank.version, place: 0 });

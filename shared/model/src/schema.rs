@@ -1,18 +1,18 @@
-//! JSON Schemas of what is written, for those who read it.
+//! JSON Schemas of the item and the messages, for the programs that read them.
 
 use serde_json::{Value, json};
 
 use crate::cleanup::CleanupMessage;
 use crate::item::{CustomerItem, Tombstone};
-use crate::kept::Kept;
+use crate::kept::KeptDelivery;
 
-/// The schemas by name: the item of a customer, the cleanup message, the parked or quarantined message.
+/// The schemas by name: a customer's item, the cleanup message, and the message of a parked or quarantined delivery.
 #[must_use]
 pub fn all() -> [(&'static str, Value); 3] {
     let mut item = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Item",
-        "description": "The item of a customer in the table: the customer as it is now, or that there was one.",
+        "description": "A customer's item in the table: the customer as it is now, or a record that the customer was deleted.",
     });
     let mut generator = schemars::SchemaGenerator::default();
     item["oneOf"] = json!([generator.subschema_for::<CustomerItem>(), generator.subschema_for::<Tombstone>()]);
@@ -20,6 +20,6 @@ pub fn all() -> [(&'static str, Value); 3] {
     [
         ("customer-item", item),
         ("cleanup-message", schemars::schema_for!(CleanupMessage).into()),
-        ("kept-message", schemars::schema_for!(Kept).into()),
+        ("kept-message", schemars::schema_for!(KeptDelivery).into()),
     ]
 }

@@ -1,52 +1,52 @@
-//! Webhook secrets: several at once, redacted, wiped from memory when dropped.
+//! Webhook secrets. Several can be valid at once. They are redacted in `Debug` and wiped from memory when dropped.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
-use crate::signature::Scheme;
+use crate::scheme::Scheme;
 
-/// The key bytes of every secret that is valid now, in the order in which they were configured.
+/// The keys of all secrets that are valid now, in the order in which they were configured.
 ///
-/// An empty list refuses every delivery.
+/// Without secrets every delivery is rejected.
 #[derive(Clone)]
 pub struct Secrets(Vec<Zeroizing<Vec<u8>>>);
 
-crate::private::private_debug!(Secrets);
+crate::redacted_debug::redacted_debug!(Secrets);
 
-/// Why a configured secret cannot be used. Positions count from 1; no error carries the secret.
+/// Why a configured secret cannot be used. Positions count from 1. No error contains the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// The text begins as a JSON array but is none of strings.
+    /// The text begins with `[` but is not a JSON array of strings.
     #[error("begins with `[` but is not a JSON array of strings")]
     NotAList,
-    /// An empty secret would accept what anybody can sign.
+    /// A secret is empty, so that anybody could sign with it.
     #[error("secret {0} is empty")]
     Empty(usize),
-    /// Svix secrets are `whsec_` and base64.
+    /// A Svix secret is not `whsec_` followed by base64.
     #[error("secret {0} is not `whsec_` followed by base64")]
     NotWhsec(usize),
-    /// Basic credentials are `user:password`.
+    /// A secret for basic authentication is not `user:password`.
     #[error("secret {0} is not `user:password`")]
     NotUserPassword(usize),
 }
 
 impl Secrets {
-    /// Reads a JSON array of secrets, or one secret as plain text; empty text is no secret at all.
+    /// Reads a JSON array of secrets, or one secret as plain text. Empty text contains no secret.
     ///
     /// # Errors
     /// When a secret cannot be used with `scheme`.
     pub fn parse(text: &str, scheme: &Scheme) -> Result<Self, SecretError> {
-        let secrets = Self::texts(text)?;
+        let secrets = Self::split(text)?;
         let keys = secrets.iter().enumerate().map(|(index, secret)| key(secret, scheme, index + 1));
         keys.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The secrets of a text, as they were written: whether they can be used is not asked.
+    /// The secrets in the text, as they were written. Whether a scheme can use them is not checked.
     ///
     /// # Errors
-    /// When the text begins as a JSON array but is none of strings.
-    pub fn texts(text: &str) -> Result<Vec<Zeroizing<String>>, SecretError> {
+    /// When the text begins with `[` but is not a JSON array of strings.
+    pub fn split(text: &str) -> Result<Vec<Zeroizing<String>>, SecretError> {
         let text = text.trim();
         if text.starts_with('[') {
             let list: Vec<String> = serde_json::from_str(text).map_err(|_| SecretError::NotAList)?;
@@ -58,7 +58,7 @@ impl Secrets {
         }
     }
 
-    /// Whether there is none, so that nothing can be accepted.
+    /// Whether there are no secrets, so that no delivery can be accepted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -71,7 +71,7 @@ impl Secrets {
 
 fn key(secret: &str, scheme: &Scheme, position: usize) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let bytes = match scheme {
-        // The prefix is optional in Svix' own libraries too.
+        // The prefix is optional, as in Svix's own libraries.
         Scheme::Svix => BASE64_STANDARD
             .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
             .map_err(|_| SecretError::NotWhsec(position))?,
@@ -86,12 +86,12 @@ fn key(secret: &str, scheme: &Scheme, position: usize) -> Result<Zeroizing<Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::{Encoding, SignedTime, TokenPlace};
+    use crate::scheme::{SignatureEncoding, SignedTime, TokenPlace};
     use rstest::rstest;
 
     const HMAC: Scheme = Scheme::Hmac {
         header: std::borrow::Cow::Borrowed("x-signature"),
-        encoding: Encoding::Hex,
+        encoding: SignatureEncoding::Hex,
         signed_time: SignedTime::None,
     };
 
@@ -106,7 +106,7 @@ mod tests {
     #[case("b25l", Scheme::Svix, &["one"])]
     #[case("user:pass:word", Scheme::Basic, &["user:pass:word"])]
     #[case("one", Scheme::Token(TokenPlace::Path), &["one"])]
-    fn parsed(#[case] text: &str, #[case] scheme: Scheme, #[case] keys: &[&str]) {
+    fn usable_secrets_are_parsed(#[case] text: &str, #[case] scheme: Scheme, #[case] keys: &[&str]) {
         let secrets = Secrets::parse(text, &scheme).unwrap();
         assert_eq!(secrets.keys().collect::<Vec<_>>(), keys.iter().map(|k| k.as_bytes()).collect::<Vec<_>>());
         assert_eq!(secrets.is_empty(), keys.is_empty());
@@ -120,7 +120,7 @@ mod tests {
     #[case("whsec_!", Scheme::Svix, SecretError::NotWhsec(1))]
     #[case(r#"["u:p", "up"]"#, Scheme::Basic, SecretError::NotUserPassword(2))]
     #[case(r#"[""]"#, Scheme::Basic, SecretError::Empty(1))]
-    fn refused(#[case] text: &str, #[case] scheme: Scheme, #[case] error: SecretError) {
+    fn unusable_secrets_are_refused(#[case] text: &str, #[case] scheme: Scheme, #[case] error: SecretError) {
         assert_eq!(Secrets::parse(text, &scheme).unwrap_err(), error);
     }
 

@@ -1,4 +1,4 @@
-//! How times are written.
+//! The format of times.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,15 +6,15 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A moment, written as RFC 3339 in UTC with as many of milli-, micro- and nanoseconds as it needs: in the form in
-/// which it most probably came.
+/// A moment, written as RFC 3339 in UTC with 0, 3, 6 or 9 decimal places, as many as it needs. That is most likely how
+/// the provider wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub Timestamp);
 
 impl Time {
-    /// The moment cut to milliseconds: the resolution of our own clock in what is stored.
+    /// The moment truncated to milliseconds. Times of our own clock are stored with this resolution.
     #[must_use]
-    pub fn of_arrival(moment: Timestamp) -> Self {
+    pub fn in_milliseconds(moment: Timestamp) -> Self {
         Self(Timestamp::from_millisecond(moment.as_millisecond()).unwrap_or(moment))
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     #[case("2026-02-09T09:49:08.000120+01:00", "2026-02-09T08:49:08.000120Z")]
     #[case("2026-02-09T08:49:08.123456789Z", "2026-02-09T08:49:08.123456789Z")]
     #[case("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999Z")]
-    fn is_written(#[case] text: &str, #[case] written: &str) {
+    fn has_only_the_decimal_places_it_needs(#[case] text: &str, #[case] written: &str) {
         let time: Time = text.parse().unwrap();
         assert_eq!(time.to_string(), written);
         assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{written}\""));
@@ -93,9 +93,9 @@ mod tests {
     #[case("2026-02-09T08:42:08.123999999Z", "2026-02-09T08:42:08.123Z")]
     #[case("2026-02-09T08:42:08.123Z", "2026-02-09T08:42:08.123Z")]
     #[case("2026-02-09T08:42:08.000999Z", "2026-02-09T08:42:08Z")]
-    fn arrival_is_in_milliseconds(#[case] now: &str, #[case] arrival: &str) {
+    fn times_of_arrival_are_truncated_to_milliseconds(#[case] now: &str, #[case] arrival: &str) {
         let now: Timestamp = now.parse().unwrap();
-        assert_eq!(Time::of_arrival(now).to_string(), arrival);
+        assert_eq!(Time::in_milliseconds(now).to_string(), arrival);
         assert_eq!(Time::from(now), Time(now));
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientele_model::{
-    Change, Contact, Credentials, Customer, CustomerEvent, CustomerKey, Delivery, Dialect, Email, Event, Extra, Fields,
-    Item, Phone, Profile, Provider, Request, Scheme, Secrets, Sequence, Status, Time, TokenPlace, Translated,
-    Untranslatable, Verb, verify,
+    Change, Contact, CredentialFields, Customer, CustomerEvent, CustomerKey, CustomerStatus, Delivery, Email,
+    EventFacts, ExtraFields, Fields, Item, Phone, Profile, Provider, Request, ResponseRules, Scheme, Secrets, Sequence,
+    Time, TokenPlace, Translated, Untranslatable, Verb, verify,
 };
 use rstest::rstest;
 use serde_json::{Map, Value, json};
@@ -20,9 +20,9 @@ fn key() -> CustomerKey {
     CustomerKey::new("acme", Some("w#1".into()), Some("50%".into())).unwrap()
 }
 
-fn event(kind: &str) -> Event {
+fn event(kind: &str) -> EventFacts {
     let sequence = Sequence { raised: at("2026-02-09T08:42:09Z").into(), place: 24 };
-    Event { id: "evt.1".into(), kind: kind.into(), version: at("2026-02-09T08:42:08.322145999Z"), sequence }
+    EventFacts { id: "evt.1".into(), kind: kind.into(), version: at("2026-02-09T08:42:08.322145999Z"), sequence }
 }
 
 fn snapshot(customer: Customer) -> Result<CustomerEvent, Untranslatable> {
@@ -83,7 +83,7 @@ fn written_profile() -> Value {
 fn whole_customer() -> Customer {
     Customer {
         external_id: Some("crm-1".into()),
-        status: Status::Inactive,
+        status: CustomerStatus::Inactive,
         primary_email: None,
         primary_phone: Some("+44 3".into()),
         created_at: Some(at("2025-01-01T00:00:00.5Z")),
@@ -268,10 +268,10 @@ const PROVIDER: Provider = Provider {
     name: "acme",
     scheme_variable: None,
     scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: None },
+    response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: |_| vec![],
-    credentials: Credentials::NONE,
-    dropped: &[],
+    credential_fields: CredentialFields::NONE,
+    dropped_paths: &[],
 };
 
 #[test]
@@ -295,7 +295,7 @@ fn debug_prints_nothing_personal() {
         (format!("{:?}", profile.tax_ids), "[TaxId(..)]"),
         (format!("{:?}", profile.contacts), "[Contact(..)]"),
         (format!("{:?}", profile.groups), "[Group(..)]"),
-        (format!("{:?}", profile.spam), "Some(Spam(..))"),
+        (format!("{:?}", profile.spam), "Some(SpamMark(..))"),
         (format!("{:?}", profile.created_by), "Some(Actor(..))"),
         (format!("{:?}", created.key()), "CustomerKey(..)"),
         (format!("{:?}", created.change()), "Change(..)"),
@@ -303,12 +303,15 @@ fn debug_prints_nothing_personal() {
         (format!("{:?}", item(&deleted)), "Item(..)"),
         (format!("{deleted:?}"), "CustomerEvent(..)"),
         (format!("{:?}", Translated::Event(Box::new(created))), "Event(CustomerEvent(..))"),
-        (format!("{:?}", Extra::new(&[]).keep("", map(json!({"name": "Ada"})))), "Extra(..)"),
+        (format!("{:?}", ExtraFields::new(&[]).keep("", map(json!({"name": "Ada"})))), "ExtraFields(..)"),
         (format!("{:?}", Fields::try_from(json!({"name": "Ada"})).unwrap()), "Fields(..)"),
         (format!("{:?}", request()), "Request(..)"),
         (format!("{:?}", delivery()), "Delivery(..)"),
         (format!("{:?}", judged("token-1").unwrap()), "Verified(..)"),
-        (format!("{:?}", judged("token-2").unwrap_err()), "Unverified { reason: Mismatch, delivery: Delivery(..) }"),
+        (
+            format!("{:?}", judged("token-2").unwrap_err()),
+            "RejectedDelivery { reason: Mismatch, delivery: Delivery(..) }",
+        ),
         (format!("{PROVIDER:?}"), "acme"),
     ];
     for (text, expected) in printed {

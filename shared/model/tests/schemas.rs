@@ -23,7 +23,7 @@ fn there_is_one_for_each_shape() {
     let expected = [
         ("customer-item", json!("Item"), Value::Null),
         ("cleanup-message", json!("CleanupMessage"), cleanup),
-        ("kept-message", json!("Kept"), kept),
+        ("kept-message", json!("KeptDelivery"), kept),
     ];
     assert_eq!(shapes, expected);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele_model::{
-    Delivery, Encoding, Proof, Rejected, Request, Scheme, Secrets, SignedTime, TokenPlace, Verified, verify,
+    Delivery, Proof, Rejection, Request, Scheme, Secrets, SignatureEncoding, SignedTime, TokenPlace, Verified, verify,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -46,7 +46,7 @@ impl Default for Attempt<'_> {
     }
 }
 
-fn judge(attempt: Attempt<'_>, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejected> {
+fn judge(attempt: Attempt<'_>, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejection> {
     let headers = attempt.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let token = attempt.token.map(str::to_owned);
     let request = Request { headers, token, body: Some(attempt.body.to_owned()), is_base64: false };
@@ -56,11 +56,11 @@ fn judge(attempt: Attempt<'_>, scheme: &Scheme, secrets: &str) -> Result<Verifie
 }
 
 /// The position of the secret that matched.
-fn secret(verdict: Result<Verified, Rejected>) -> Result<usize, Rejected> {
-    verdict.map(|verified| verified.proof().secret)
+fn secret(verdict: Result<Verified, Rejection>) -> Result<usize, Rejection> {
+    verdict.map(|verified| verified.proof().secret_index)
 }
 
-fn hmac_scheme(encoding: Encoding, signed_time: SignedTime) -> Scheme {
+fn hmac_scheme(encoding: SignatureEncoding, signed_time: SignedTime) -> Scheme {
     Scheme::Hmac { header: "X-Signature".into(), encoding, signed_time }
 }
 
@@ -68,25 +68,25 @@ fn hmac_scheme(encoding: Encoding, signed_time: SignedTime) -> Scheme {
 #[case::right(&[hex_mac("k", BODY)], Ok(0))]
 #[case::upper_case(&[hex_mac("k", BODY).to_uppercase()], Ok(0))]
 #[case::second_secret(&[hex_mac("k2", BODY)], Ok(1))]
-#[case::wrong_key(&[hex_mac("other", BODY)], Err(Rejected::Mismatch))]
-#[case::re_serialised(&[hex_mac("k", r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#)], Err(Rejected::Mismatch))]
-#[case::changed_white_space(&[hex_mac("k", &format!("{BODY}\n"))], Err(Rejected::Mismatch))]
-#[case::truncated(&[hex_mac("k", BODY)[..62].to_owned()], Err(Rejected::Mismatch))]
-#[case::odd(&[hex_mac("k", BODY)[..63].to_owned()], Err(Rejected::ProofMalformed))]
-#[case::longer(&[hex_mac("k", BODY) + "00"], Err(Rejected::Mismatch))]
-#[case::prefixed(&["sha256=".to_owned() + &hex_mac("k", BODY)], Err(Rejected::ProofMalformed))]
-#[case::not_hex(&["g".repeat(64)], Err(Rejected::ProofMalformed))]
-#[case::base64(&[BASE64_STANDARD.encode(mac(b"k", BODY))], Err(Rejected::ProofMalformed))]
-#[case::empty(&[String::new()], Err(Rejected::ProofMissing))]
-#[case::missing(&[], Err(Rejected::ProofMissing))]
-#[case::twice_the_same(&[hex_mac("k", BODY), hex_mac("k", BODY)], Err(Rejected::ProofRepeated))]
-#[case::twice_one_wrong(&["00".to_owned(), hex_mac("k", BODY)], Err(Rejected::ProofRepeated))]
-#[case::joined_by_the_gateway(&[format!("{0},{0}", hex_mac("k", BODY))], Err(Rejected::ProofMalformed))]
-fn hmac_in_hex(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejected>) {
+#[case::wrong_key(&[hex_mac("other", BODY)], Err(Rejection::Mismatch))]
+#[case::re_serialised(&[hex_mac("k", r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#)], Err(Rejection::Mismatch))]
+#[case::changed_white_space(&[hex_mac("k", &format!("{BODY}\n"))], Err(Rejection::Mismatch))]
+#[case::truncated(&[hex_mac("k", BODY)[..62].to_owned()], Err(Rejection::Mismatch))]
+#[case::odd(&[hex_mac("k", BODY)[..63].to_owned()], Err(Rejection::ProofMalformed))]
+#[case::longer(&[hex_mac("k", BODY) + "00"], Err(Rejection::Mismatch))]
+#[case::prefixed(&["sha256=".to_owned() + &hex_mac("k", BODY)], Err(Rejection::ProofMalformed))]
+#[case::not_hex(&["g".repeat(64)], Err(Rejection::ProofMalformed))]
+#[case::base64(&[BASE64_STANDARD.encode(mac(b"k", BODY))], Err(Rejection::ProofMalformed))]
+#[case::empty(&[String::new()], Err(Rejection::ProofMissing))]
+#[case::missing(&[], Err(Rejection::ProofMissing))]
+#[case::twice_the_same(&[hex_mac("k", BODY), hex_mac("k", BODY)], Err(Rejection::ProofRepeated))]
+#[case::twice_one_wrong(&["00".to_owned(), hex_mac("k", BODY)], Err(Rejection::ProofRepeated))]
+#[case::joined_by_the_gateway(&[format!("{0},{0}", hex_mac("k", BODY))], Err(Rejection::ProofMalformed))]
+fn hmac_in_hex(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejection>) {
     // Repeated in another letter case, as JSON can.
     let names = ["x-signature", "X-SIGNATURE"];
     let headers = names.into_iter().zip(signatures.iter().cloned()).collect();
-    let scheme = hmac_scheme(Encoding::Hex, SignedTime::None);
+    let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::None);
     assert_eq!(secret(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
 }
 
@@ -97,21 +97,21 @@ fn base64_mac(key: &str, message: &str) -> String {
 #[rstest]
 #[case::right(&[base64_mac("k", BODY)], Ok(0))]
 #[case::second_secret(&[base64_mac("k2", BODY)], Ok(1))]
-#[case::wrong_key(&[base64_mac("other", BODY)], Err(Rejected::Mismatch))]
-#[case::upper_case(&[base64_mac("k", BODY).to_uppercase()], Err(Rejected::Mismatch))]
-#[case::re_serialised(&[base64_mac("k", r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#)], Err(Rejected::Mismatch))]
-#[case::changed_white_space(&[base64_mac("k", &format!("{BODY} "))], Err(Rejected::Mismatch))]
-#[case::truncated(&[base64_mac("k", BODY)[..40].to_owned()], Err(Rejected::Mismatch))]
-#[case::without_padding(&[base64_mac("k", BODY).trim_end_matches('=').to_owned()], Err(Rejected::ProofMalformed))]
-#[case::url_safe(&["-_-_".repeat(11)], Err(Rejected::ProofMalformed))]
-#[case::hex(&[hex_mac("k", BODY)], Err(Rejected::Mismatch))]
-#[case::empty(&[String::new()], Err(Rejected::ProofMissing))]
-#[case::missing(&[], Err(Rejected::ProofMissing))]
-#[case::twice(&[base64_mac("k", BODY), base64_mac("k", BODY)], Err(Rejected::ProofRepeated))]
-#[case::joined_by_the_gateway(&[format!("{0},{0}", base64_mac("k", BODY))], Err(Rejected::ProofMalformed))]
-fn hmac_in_base64(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejected>) {
+#[case::wrong_key(&[base64_mac("other", BODY)], Err(Rejection::Mismatch))]
+#[case::upper_case(&[base64_mac("k", BODY).to_uppercase()], Err(Rejection::Mismatch))]
+#[case::re_serialised(&[base64_mac("k", r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#)], Err(Rejection::Mismatch))]
+#[case::changed_white_space(&[base64_mac("k", &format!("{BODY} "))], Err(Rejection::Mismatch))]
+#[case::truncated(&[base64_mac("k", BODY)[..40].to_owned()], Err(Rejection::Mismatch))]
+#[case::without_padding(&[base64_mac("k", BODY).trim_end_matches('=').to_owned()], Err(Rejection::ProofMalformed))]
+#[case::url_safe(&["-_-_".repeat(11)], Err(Rejection::ProofMalformed))]
+#[case::hex(&[hex_mac("k", BODY)], Err(Rejection::Mismatch))]
+#[case::empty(&[String::new()], Err(Rejection::ProofMissing))]
+#[case::missing(&[], Err(Rejection::ProofMissing))]
+#[case::twice(&[base64_mac("k", BODY), base64_mac("k", BODY)], Err(Rejection::ProofRepeated))]
+#[case::joined_by_the_gateway(&[format!("{0},{0}", base64_mac("k", BODY))], Err(Rejection::ProofMalformed))]
+fn hmac_in_base64(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejection>) {
     let headers = ["x-signature", "X-Signature"].into_iter().zip(signatures.iter().cloned()).collect();
-    let scheme = hmac_scheme(Encoding::Base64, SignedTime::None);
+    let scheme = hmac_scheme(SignatureEncoding::Base64, SignedTime::None);
     assert_eq!(secret(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
 }
 
@@ -119,14 +119,14 @@ fn hmac_in_base64(#[case] signatures: &[String], #[case] verdict: Result<usize, 
 #[rstest]
 #[case::fresh("2026-11-20T12:00:00.5Z", "k", Ok(at("2026-11-20T12:00:00.500Z")))]
 #[case::just_not_too_old("2026-11-20T12:05:00.5Z", "k", Ok(at("2026-11-20T12:00:00.500Z")))]
-#[case::too_old("2026-11-20T12:05:00.500001Z", "k", Err(Rejected::TooOld))]
+#[case::too_old("2026-11-20T12:05:00.500001Z", "k", Err(Rejection::TooOld))]
 #[case::just_not_too_new("2026-11-20T11:55:00.5Z", "k", Ok(at("2026-11-20T12:00:00.500Z")))]
-#[case::too_new("2026-11-20T11:55:00.499999Z", "k", Err(Rejected::TooNew))]
-#[case::old_and_forged("2026-11-20T13:00:00Z", "other", Err(Rejected::Mismatch))]
-#[case::end_of_time("9999-12-30T22:00:00Z", "k", Err(Rejected::TooOld))]
-fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Result<Timestamp, Rejected>) {
+#[case::too_new("2026-11-20T11:55:00.499999Z", "k", Err(Rejection::TooNew))]
+#[case::old_and_forged("2026-11-20T13:00:00Z", "other", Err(Rejection::Mismatch))]
+#[case::end_of_time("9999-12-30T22:00:00Z", "k", Err(Rejection::TooOld))]
+fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Result<Timestamp, Rejection>) {
     let attempt = Attempt { headers: vec![("x-signature", hex_mac(key, BODY))], now: at(now), ..Attempt::default() };
-    let scheme = hmac_scheme(Encoding::Hex, SignedTime::InBody(&["a", "sent"]));
+    let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
     assert_eq!(judge(attempt, &scheme, "k").map(|verified| verified.proof().sent_at.unwrap()), verdict);
 }
 
@@ -139,11 +139,11 @@ fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Resul
 #[case::no_json("hello-world")]
 #[case::nothing("")]
 fn no_readable_time_in_the_body(#[case] body: &str) {
-    let scheme = hmac_scheme(Encoding::Hex, SignedTime::InBody(&["a", "sent"]));
+    let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
     let attempt = |key| Attempt { headers: vec![("x-signature", hex_mac(key, body))], body, ..Attempt::default() };
-    assert_eq!(judge(attempt("k"), &scheme, "k").unwrap_err(), Rejected::TimeUnreadable);
+    assert_eq!(judge(attempt("k"), &scheme, "k").unwrap_err(), Rejection::TimeUnreadable);
     // Whether there is a time is nothing that a forger learns, even in the log.
-    assert_eq!(judge(attempt("other"), &scheme, "k").unwrap_err(), Rejected::Mismatch);
+    assert_eq!(judge(attempt("other"), &scheme, "k").unwrap_err(), Rejection::Mismatch);
 }
 
 const KEY: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
@@ -178,26 +178,26 @@ fn upper_case(signature: &str) -> String {
 #[case::second_secret(svix_signature(KEY_2, "msg_1", NOW, BODY), Ok(1))]
 #[case::list_with_the_good_one_last(format!("{} v2,abc= nonsense {}", svix_signature(KEY, "x", NOW, BODY), good()), Ok(0))]
 #[case::list_with_the_good_one_first(format!("{} v1,AAAA", good()), Ok(0))]
-#[case::wrong_key(svix_signature("whsec_b3RoZXI=", "msg_1", NOW, BODY), Err(Rejected::Mismatch))]
-#[case::upper_case(upper_case(&good()), Err(Rejected::Mismatch))]
+#[case::wrong_key(svix_signature("whsec_b3RoZXI=", "msg_1", NOW, BODY), Err(Rejection::Mismatch))]
+#[case::upper_case(upper_case(&good()), Err(Rejection::Mismatch))]
 #[case::re_serialised(
     svix_signature(KEY, "msg_1", NOW, r#"{"a":{"sent":"2026-11-20T12:00:00.500Z"},"b":1}"#),
-    Err(Rejected::Mismatch)
+    Err(Rejection::Mismatch)
 )]
-#[case::other_id(svix_signature(KEY, "msg_2", NOW, BODY), Err(Rejected::Mismatch))]
-#[case::other_timestamp(svix_signature(KEY, "msg_1", "1795176001", BODY), Err(Rejected::Mismatch))]
-#[case::other_body(svix_signature(KEY, "msg_1", NOW, "{}"), Err(Rejected::Mismatch))]
-#[case::changed_white_space(svix_signature(KEY, "msg_1", NOW, &BODY.replace(' ', "")), Err(Rejected::Mismatch))]
-#[case::v2_only(good().replace("v1,", "v2,"), Err(Rejected::ProofMalformed))]
-#[case::v1a_only(good().replace("v1,", "v1a,"), Err(Rejected::ProofMalformed))]
-#[case::without_version(good().replace("v1,", ""), Err(Rejected::ProofMalformed))]
-#[case::truncated(good()[..20].to_owned(), Err(Rejected::ProofMalformed))]
-#[case::short_but_base64("v1,AAAA".to_owned(), Err(Rejected::Mismatch))]
-#[case::without_padding(good().trim_end_matches('=').to_owned(), Err(Rejected::ProofMalformed))]
-#[case::in_hex(format!("v1,{}", hex::encode(mac(b"0123456789abcdef01234567", &format!("msg_1.{NOW}.{BODY}")))), Err(Rejected::Mismatch))]
-#[case::joined_by_the_gateway(format!("{0},{0}", good()), Err(Rejected::ProofMalformed))]
-#[case::empty(String::new(), Err(Rejected::ProofMissing))]
-fn svix(#[case] signature: String, #[case] verdict: Result<usize, Rejected>) {
+#[case::other_id(svix_signature(KEY, "msg_2", NOW, BODY), Err(Rejection::Mismatch))]
+#[case::other_timestamp(svix_signature(KEY, "msg_1", "1795176001", BODY), Err(Rejection::Mismatch))]
+#[case::other_body(svix_signature(KEY, "msg_1", NOW, "{}"), Err(Rejection::Mismatch))]
+#[case::changed_white_space(svix_signature(KEY, "msg_1", NOW, &BODY.replace(' ', "")), Err(Rejection::Mismatch))]
+#[case::v2_only(good().replace("v1,", "v2,"), Err(Rejection::ProofMalformed))]
+#[case::v1a_only(good().replace("v1,", "v1a,"), Err(Rejection::ProofMalformed))]
+#[case::without_version(good().replace("v1,", ""), Err(Rejection::ProofMalformed))]
+#[case::truncated(good()[..20].to_owned(), Err(Rejection::ProofMalformed))]
+#[case::short_but_base64("v1,AAAA".to_owned(), Err(Rejection::Mismatch))]
+#[case::without_padding(good().trim_end_matches('=').to_owned(), Err(Rejection::ProofMalformed))]
+#[case::in_hex(format!("v1,{}", hex::encode(mac(b"0123456789abcdef01234567", &format!("msg_1.{NOW}.{BODY}")))), Err(Rejection::Mismatch))]
+#[case::joined_by_the_gateway(format!("{0},{0}", good()), Err(Rejection::ProofMalformed))]
+#[case::empty(String::new(), Err(Rejection::ProofMissing))]
+fn svix(#[case] signature: String, #[case] verdict: Result<usize, Rejection>) {
     for family in [SVIX, WEBHOOK] {
         let headers = svix_headers(family, "msg_1", NOW, signature.clone());
         let verified =
@@ -209,18 +209,18 @@ fn svix(#[case] signature: String, #[case] verdict: Result<usize, Rejected>) {
 #[rstest]
 #[case::fresh(NOW, Ok(()))]
 #[case::just_not_too_old("1795175700", Ok(()))]
-#[case::too_old("1795175699", Err(Rejected::TooOld))]
+#[case::too_old("1795175699", Err(Rejection::TooOld))]
 #[case::just_not_too_new("1795176300", Ok(()))]
-#[case::too_new("1795176301", Err(Rejected::TooNew))]
-#[case::least("-9223372036854775808", Err(Rejected::TimeUnreadable))]
-#[case::greatest("9223372036854775807", Err(Rejected::TimeUnreadable))]
-#[case::beyond("99999999999999999999", Err(Rejected::TimeUnreadable))]
-#[case::long_ago("-62135596800", Err(Rejected::TooOld))]
-#[case::no_number("now", Err(Rejected::TimeUnreadable))]
-#[case::fraction("1795176000.5", Err(Rejected::TimeUnreadable))]
-#[case::spaces(" 1795176000", Err(Rejected::TimeUnreadable))]
-#[case::empty("", Err(Rejected::ProofMissing))]
-fn svix_timestamps(#[case] timestamp: &str, #[case] verdict: Result<(), Rejected>) {
+#[case::too_new("1795176301", Err(Rejection::TooNew))]
+#[case::least("-9223372036854775808", Err(Rejection::TimeUnreadable))]
+#[case::greatest("9223372036854775807", Err(Rejection::TimeUnreadable))]
+#[case::beyond("99999999999999999999", Err(Rejection::TimeUnreadable))]
+#[case::long_ago("-62135596800", Err(Rejection::TooOld))]
+#[case::no_number("now", Err(Rejection::TimeUnreadable))]
+#[case::fraction("1795176000.5", Err(Rejection::TimeUnreadable))]
+#[case::spaces(" 1795176000", Err(Rejection::TimeUnreadable))]
+#[case::empty("", Err(Rejection::ProofMissing))]
+fn svix_timestamps(#[case] timestamp: &str, #[case] verdict: Result<(), Rejection>) {
     let headers = svix_headers(SVIX, "msg_1", timestamp, svix_signature(KEY, "msg_1", timestamp, BODY));
     let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY);
     assert_eq!(verified.map(drop), verdict);
@@ -229,28 +229,28 @@ fn svix_timestamps(#[case] timestamp: &str, #[case] verdict: Result<(), Rejected
         return;
     }
     let headers = svix_headers(SVIX, "msg_1", timestamp, svix_signature(KEY_2, "msg_1", timestamp, BODY));
-    assert_eq!(judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap_err(), Rejected::Mismatch);
+    assert_eq!(judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap_err(), Rejection::Mismatch);
 }
 
 #[test]
 fn svix_says_which_message_it_was() {
     let headers = svix_headers(SVIX, "msg_1", NOW, good());
     let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap();
-    let proof = Proof { secret: 0, message_id: Some("msg_1".into()), sent_at: Some(now()) };
+    let proof = Proof { secret_index: 0, message_id: Some("msg_1".into()), sent_at: Some(now()) };
     assert_eq!(*verified.proof(), proof);
     assert_eq!((verified.body(), verified.received_at()), (BODY.as_bytes(), now()));
 }
 
 #[rstest]
-#[case::no_id(&[1, 2], &[], Rejected::ProofMissing)]
-#[case::no_timestamp(&[0, 2], &[], Rejected::ProofMissing)]
-#[case::no_signature(&[0, 1], &[], Rejected::ProofMissing)]
-#[case::nothing(&[], &[], Rejected::ProofMissing)]
-#[case::id_twice(&[0, 0, 1, 2], &[], Rejected::ProofRepeated)]
-#[case::timestamp_twice(&[0, 1, 1, 2], &[], Rejected::ProofRepeated)]
-#[case::signature_twice(&[0, 1, 2, 2], &[], Rejected::ProofRepeated)]
-#[case::families_mixed(&[0, 1], &[2], Rejected::ProofMissing)]
-fn svix_headers_come_once(#[case] svix: &[usize], #[case] webhook: &[usize], #[case] reason: Rejected) {
+#[case::no_id(&[1, 2], &[], Rejection::ProofMissing)]
+#[case::no_timestamp(&[0, 2], &[], Rejection::ProofMissing)]
+#[case::no_signature(&[0, 1], &[], Rejection::ProofMissing)]
+#[case::nothing(&[], &[], Rejection::ProofMissing)]
+#[case::id_twice(&[0, 0, 1, 2], &[], Rejection::ProofRepeated)]
+#[case::timestamp_twice(&[0, 1, 1, 2], &[], Rejection::ProofRepeated)]
+#[case::signature_twice(&[0, 1, 2, 2], &[], Rejection::ProofRepeated)]
+#[case::families_mixed(&[0, 1], &[2], Rejection::ProofMissing)]
+fn svix_headers_come_once(#[case] svix: &[usize], #[case] webhook: &[usize], #[case] reason: Rejection) {
     let values = ["msg_1".to_owned(), NOW.to_owned(), good()];
     let family = |names: [&'static str; 3], chosen: &[usize]| {
         chosen.iter().map(|index| (names[*index], values[*index].clone())).collect::<Vec<_>>()
@@ -263,18 +263,18 @@ fn svix_headers_come_once(#[case] svix: &[usize], #[case] webhook: &[usize], #[c
 fn svix_ids_have_no_dot() {
     let headers = svix_headers(SVIX, "msg.1", NOW, svix_signature(KEY, "msg.1", NOW, BODY));
     let verdict = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY);
-    assert_eq!(verdict.unwrap_err(), Rejected::ProofMalformed);
+    assert_eq!(verdict.unwrap_err(), Rejection::ProofMalformed);
 }
 
 #[rstest]
 #[case::right(Some("token-1"), Ok(0))]
 #[case::second(Some("token-2"), Ok(1))]
-#[case::prefix(Some("token-"), Err(Rejected::Mismatch))]
-#[case::longer(Some("token-11"), Err(Rejected::Mismatch))]
-#[case::upper_case(Some("TOKEN-1"), Err(Rejected::Mismatch))]
-#[case::empty(Some(""), Err(Rejected::ProofMissing))]
-#[case::missing(None, Err(Rejected::ProofMissing))]
-fn tokens(#[case] token: Option<&str>, #[case] verdict: Result<usize, Rejected>) {
+#[case::prefix(Some("token-"), Err(Rejection::Mismatch))]
+#[case::longer(Some("token-11"), Err(Rejection::Mismatch))]
+#[case::upper_case(Some("TOKEN-1"), Err(Rejection::Mismatch))]
+#[case::empty(Some(""), Err(Rejection::ProofMissing))]
+#[case::missing(None, Err(Rejection::ProofMissing))]
+fn tokens(#[case] token: Option<&str>, #[case] verdict: Result<usize, Rejection>) {
     let secrets = r#"["token-1", "token-2"]"#;
     let path = Scheme::Token(TokenPlace::Path);
     assert_eq!(secret(judge(Attempt { token, ..Attempt::default() }, &path, secrets)), verdict);
@@ -283,9 +283,9 @@ fn tokens(#[case] token: Option<&str>, #[case] verdict: Result<usize, Rejected>)
     let in_header = |headers| judge(Attempt { headers, ..Attempt::default() }, &header, secrets);
     assert_eq!(secret(in_header(headers.clone())), verdict);
     // The token in the other place is no token.
-    assert_eq!(judge(Attempt { token, ..Attempt::default() }, &header, secrets).unwrap_err(), Rejected::ProofMissing);
+    assert_eq!(judge(Attempt { token, ..Attempt::default() }, &header, secrets).unwrap_err(), Rejection::ProofMissing);
     if verdict.is_ok() {
-        assert_eq!(in_header([headers.clone(), headers].concat()).unwrap_err(), Rejected::ProofRepeated);
+        assert_eq!(in_header([headers.clone(), headers].concat()).unwrap_err(), Rejection::ProofRepeated);
     }
 }
 
@@ -297,17 +297,17 @@ fn basic(credentials: &str) -> String {
 #[case::right(vec![basic("user:pass")], Ok(0))]
 #[case::second(vec![basic("other:pa:ss")], Ok(1))]
 #[case::scheme_in_lower_case(vec![basic("user:pass").replace("Basic", "basic")], Ok(0))]
-#[case::wrong_password(vec![basic("user:wrong")], Err(Rejected::Mismatch))]
-#[case::no_password(vec![basic("user:")], Err(Rejected::Mismatch))]
-#[case::truncated(vec![basic("user:pas")], Err(Rejected::Mismatch))]
-#[case::upper_case(vec![basic("USER:PASS")], Err(Rejected::Mismatch))]
-#[case::bearer(vec![basic("user:pass").replace("Basic", "Bearer")], Err(Rejected::ProofMalformed))]
-#[case::not_base64(vec!["Basic user:pass".to_owned()], Err(Rejected::ProofMalformed))]
-#[case::without_scheme(vec![BASE64_STANDARD.encode("user:pass")], Err(Rejected::ProofMalformed))]
-#[case::empty(vec![String::new()], Err(Rejected::ProofMissing))]
-#[case::missing(vec![], Err(Rejected::ProofMissing))]
-#[case::twice(vec![basic("user:pass"), basic("user:pass")], Err(Rejected::ProofRepeated))]
-fn basic_credentials(#[case] values: Vec<String>, #[case] verdict: Result<usize, Rejected>) {
+#[case::wrong_password(vec![basic("user:wrong")], Err(Rejection::Mismatch))]
+#[case::no_password(vec![basic("user:")], Err(Rejection::Mismatch))]
+#[case::truncated(vec![basic("user:pas")], Err(Rejection::Mismatch))]
+#[case::upper_case(vec![basic("USER:PASS")], Err(Rejection::Mismatch))]
+#[case::bearer(vec![basic("user:pass").replace("Basic", "Bearer")], Err(Rejection::ProofMalformed))]
+#[case::not_base64(vec!["Basic user:pass".to_owned()], Err(Rejection::ProofMalformed))]
+#[case::without_scheme(vec![BASE64_STANDARD.encode("user:pass")], Err(Rejection::ProofMalformed))]
+#[case::empty(vec![String::new()], Err(Rejection::ProofMissing))]
+#[case::missing(vec![], Err(Rejection::ProofMissing))]
+#[case::twice(vec![basic("user:pass"), basic("user:pass")], Err(Rejection::ProofRepeated))]
+fn basic_credentials(#[case] values: Vec<String>, #[case] verdict: Result<usize, Rejection>) {
     let headers = values.into_iter().map(|value| ("Authorization", value)).collect();
     let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Basic, r#"["user:pass", "other:pa:ss"]"#);
     assert_eq!(secret(verified), verdict);
@@ -316,7 +316,7 @@ fn basic_credentials(#[case] values: Vec<String>, #[case] verdict: Result<usize,
 #[test]
 fn no_secret_means_refused() {
     let schemes = [
-        hmac_scheme(Encoding::Hex, SignedTime::None),
+        hmac_scheme(SignatureEncoding::Hex, SignedTime::None),
         Scheme::Svix,
         Scheme::Token(TokenPlace::Path),
         Scheme::Token(TokenPlace::Header("x".into())),
@@ -324,7 +324,7 @@ fn no_secret_means_refused() {
     ];
     for scheme in schemes {
         for secrets in ["", "[]"] {
-            assert_eq!(judge(Attempt::default(), &scheme, secrets).unwrap_err(), Rejected::NoSecret, "{scheme:?}");
+            assert_eq!(judge(Attempt::default(), &scheme, secrets).unwrap_err(), Rejection::NoSecret, "{scheme:?}");
         }
     }
 }
@@ -334,7 +334,7 @@ fn no_secret_means_refused() {
 fn known_answer_of_plain() {
     let signature = "1bff4699de4fb5202a4b1e6cefd7b5fdfb02d19a67a1eb371dd417a45b0a47df".to_owned();
     let attempt = Attempt { headers: vec![("x-signature", signature)], body: "hello-world", ..Attempt::default() };
-    assert!(judge(attempt, &hmac_scheme(Encoding::Hex, SignedTime::None), "secret").is_ok());
+    assert!(judge(attempt, &hmac_scheme(SignatureEncoding::Hex, SignedTime::None), "secret").is_ok());
 }
 
 /// The key and message of the signature page of the `SmarterPay` wiki; the page prints no signature, this one was made
@@ -349,7 +349,7 @@ fn known_answer_of_smarterpay() {
     );
     let signature = "4b4811c67d7c7a307c347d5bc0c426d024f77f24e68b0f4df4ae5b3cffea12ae".to_owned();
     let attempt = Attempt { headers: vec![("x-signature", signature)], body, ..Attempt::default() };
-    assert!(judge(attempt, &hmac_scheme(Encoding::Hex, SignedTime::None), "ssecretwebhookkey").is_ok());
+    assert!(judge(attempt, &hmac_scheme(SignatureEncoding::Hex, SignedTime::None), "ssecretwebhookkey").is_ok());
 }
 
 /// Svix' published example: <https://docs.svix.com/receiving/verifying-payloads/how-manual>.

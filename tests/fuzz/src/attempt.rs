@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Delivery, Rejected, Request, Scheme, Secrets, Verified, verify};
+use clientele_model::{Delivery, Rejection, Request, Scheme, Secrets, Verified, verify};
 use jiff::Timestamp;
 
 /// When every attempt arrives: when the event files were signed, 2026-11-20T12:00:00Z.
@@ -64,7 +64,7 @@ impl Attempt {
         Delivery::accept(request, usize::MAX).unwrap()
     }
 
-    pub(crate) fn judged(&self, scheme: &Scheme, secrets: &Secrets) -> Result<Verified, Rejected> {
+    pub(crate) fn judged(&self, scheme: &Scheme, secrets: &Secrets) -> Result<Verified, Rejection> {
         verify(self.delivery(), scheme, secrets, NOW, TOLERANCE).map_err(|refused| refused.reason)
     }
 }

@@ -1,6 +1,6 @@
 //! What is read back from the table and from a queue.
 
-use clientele_model::{Kept, KeptEncoding, Part, Rank, Time};
+use clientele_model::{BodyEncoding, KeptDelivery, KeptPart, Rank, Time};
 use jiff::Timestamp;
 
 use crate::item::is_sendable;
@@ -43,7 +43,7 @@ fn check_pair(first: &str, second: &str) {
 /// A message as it is, and one that has what the bytes say.
 pub(crate) fn kept(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    if let Ok(kept) = Kept::read(&text) {
+    if let Ok(kept) = KeptDelivery::from_message(&text) {
         check_kept(&kept);
     }
     if let Some(kept) = built(input) {
@@ -51,12 +51,12 @@ pub(crate) fn kept(input: &[u8]) {
     }
 }
 
-fn check_kept(kept: &Kept) {
-    let message = kept.message();
+fn check_kept(kept: &KeptDelivery) {
+    let message = kept.to_message();
     assert!(message.chars().all(is_sendable), "SQS takes no such message: {message}");
-    let read = Kept::read(&message).unwrap();
+    let read = KeptDelivery::from_message(&message).unwrap();
     assert!(read == *kept, "read otherwise: {message}");
-    assert_eq!(read.message(), message);
+    assert_eq!(read.to_message(), message);
     let providers = [
         clientele_metrifox::PROVIDER,
         clientele_smarterpay::PROVIDER,
@@ -64,18 +64,21 @@ fn check_kept(kept: &Kept) {
         clientele_flexprice::PROVIDER,
     ];
     for provider in providers {
-        if let Ok(verified) = kept.clone().open() {
+        if let Ok(verified) = kept.clone().into_verified() {
             let translations = (provider.translate)(&verified);
             assert!(translations == (provider.translate)(&verified), "translated differently: {message}");
-            let again = Kept::new(&provider, &verified, "again", Part::Whole);
+            let again = KeptDelivery::new(&provider, &verified, "again", KeptPart::Whole);
             assert_eq!(again.delivery_id, kept.delivery_id);
             assert_eq!(again.sent_at, kept.sent_at);
-            assert!(Kept::read(&again.message()).unwrap().open().is_ok(), "not kept again: {message}");
+            assert!(
+                KeptDelivery::from_message(&again.to_message()).unwrap().into_verified().is_ok(),
+                "not kept again: {message}"
+            );
         }
     }
 }
 
-fn built(input: &[u8]) -> Option<Kept> {
+fn built(input: &[u8]) -> Option<KeptDelivery> {
     let mut pieces = Pieces(input);
     let mut moment = || {
         let seconds = i64::from_le_bytes(pieces.number().to_le_bytes()) % 253_402_207_200;
@@ -83,14 +86,14 @@ fn built(input: &[u8]) -> Option<Kept> {
         Timestamp::new(seconds, nanos).ok().map(Time)
     };
     let (received_at, sent_at) = (moment()?, moment());
-    Some(Kept {
+    Some(KeptDelivery {
         schema: 1,
         provider: pieces.text(),
         reason: pieces.text(),
         received_at,
         delivery_id: (pieces.byte() < 128).then(|| pieces.text()),
         sent_at: sent_at.filter(|_| pieces.byte() < 128),
-        encoding: pieces.one_of(&[KeptEncoding::Json, KeptEncoding::Base64]),
+        encoding: pieces.one_of(&[BodyEncoding::Json, BodyEncoding::Base64]),
         body: String::from_utf8_lossy(pieces.rest()).into_owned(),
     })
 }

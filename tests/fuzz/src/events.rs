@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele_aws::HttpEvent;
-use clientele_model::{Delivery, Rejected, Request, Scheme, Secrets, verify};
+use clientele_model::{Delivery, Rejection, Request, Scheme, Secrets, verify};
 use serde_json::json;
 
 use crate::attempt::{Attempt, NAMES, NOW, TOLERANCE};
@@ -45,10 +45,10 @@ pub(crate) fn check(input: &[u8]) {
     for scheme in &*SCHEMES {
         let secrets = secrets(scheme);
         let Request { headers, token, .. } = request();
-        let judged = judge(&Attempt { headers, token, body: body.clone() }, scheme, secrets).map_err(Rejected::name);
+        let judged = judge(&Attempt { headers, token, body: body.clone() }, scheme, secrets).map_err(Rejection::as_str);
         let delivery = Delivery::accept(request(), usize::MAX).unwrap();
         let secrets = Secrets::parse(secrets, scheme).unwrap();
-        let verdict = verify(delivery, scheme, &secrets, NOW, TOLERANCE).map_err(|refused| refused.reason.name());
+        let verdict = verify(delivery, scheme, &secrets, NOW, TOLERANCE).map_err(|refused| refused.reason.as_str());
         assert_eq!(verdict.map(|verified| verified.body().to_vec()), judged.map(|verified| verified.body().to_vec()));
     }
 }
@@ -63,13 +63,13 @@ fn body(request: Request) -> Option<Vec<u8>> {
     if request.is_base64 { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) }
 }
 
-fn refused_for_its_body(request: Request, body_bytes_max: usize) -> Option<Rejected> {
+fn refused_for_its_body(request: Request, body_bytes_max: usize) -> Option<Rejection> {
     // Four characters for each three bytes, the last of which may be padding.
     let is_hopeless = request.body.as_ref().is_some_and(|body| body.len() / 4 * 3 > body_bytes_max + 2);
     match body(request) {
-        Some(body) => (body.len() > body_bytes_max).then_some(Rejected::TooLarge),
-        None if is_hopeless => Some(Rejected::TooLarge),
-        None => Some(Rejected::NotBase64),
+        Some(body) => (body.len() > body_bytes_max).then_some(Rejection::TooLarge),
+        None if is_hopeless => Some(Rejection::TooLarge),
+        None => Some(Rejection::NotBase64),
     }
 }
 

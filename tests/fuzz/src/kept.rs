@@ -1,6 +1,8 @@
 //! What is kept of a delivery is all of it, but for credentials.
 
-use clientele_model::{Credentials, Kept, Part, Provider, Translated, Translation, Untranslatable, Verified};
+use clientele_model::{
+    CredentialFields, KeptDelivery, KeptPart, Provider, Translated, Translation, Untranslatable, Verified,
+};
 use serde_json::Value;
 
 use crate::item::is_sendable;
@@ -10,8 +12,8 @@ use crate::translate::{delivered, shown};
 const CANARY: &str = "9c1dCANARY44e2";
 
 pub(crate) fn check_whole(provider: &Provider, verified: &Verified, translations: &[Translation]) {
-    let again = there_and_back(provider, verified, Part::Whole);
-    if provider.credentials == Credentials::NONE {
+    let again = there_and_back(provider, verified, KeptPart::Whole);
+    if provider.credential_fields == CredentialFields::NONE {
         assert_eq!(shown(again.body()), shown(verified.body()), "kept otherwise");
         assert_eq!(again.body(), verified.body(), "kept otherwise");
     }
@@ -21,23 +23,24 @@ pub(crate) fn check_whole(provider: &Provider, verified: &Verified, translations
 /// Of a batch each event alone, and of anything else the whole, whatever part is asked for.
 pub(crate) fn check_parts(provider: &Provider, verified: &Verified, translations: &[Translation]) {
     let body: Option<Value> = serde_json::from_slice(verified.body()).ok();
-    let events = provider.dialect.batch.and_then(|name| body.as_ref()?.get(name)?.as_array());
+    let events = provider.response_rules.batch_field.and_then(|name| body.as_ref()?.get(name)?.as_array());
     let Some(events) = events else {
         // What is no batch for the check here may be one for the code: half a surrogate pair is enough.
-        if provider.dialect.batch.is_none() {
-            let [whole, part] =
-                [Part::Whole, Part::Events(&[1])].map(|part| Kept::new(provider, verified, "why", part));
+        if provider.response_rules.batch_field.is_none() {
+            let [whole, part] = [KeptPart::Whole, KeptPart::Events(&[1])]
+                .map(|part| KeptDelivery::new(provider, verified, "why", part));
             assert!(whole == part, "kept otherwise: {}", shown(verified.body()));
         }
         return;
     };
     assert_eq!(events.len(), translations.len(), "an event is lost: {}", shown(verified.body()));
     for place in 0..events.len().min(8) {
-        let again = there_and_back(provider, verified, Part::Events(&[place]));
+        let again = there_and_back(provider, verified, KeptPart::Events(&[place]));
         let parts = (provider.translate)(&again);
         assert_eq!(parts.len(), translations.len());
         for (at, part) in parts.iter().enumerate() {
-            let is_right = if at == place { *part == translations[at] } else { *part == Ok(Translated::Blank) };
+            let is_right =
+                if at == place { *part == translations[at] } else { *part == Ok(Translated::AlreadySettled) };
             assert!(is_right, "event {at} of part {place}: {}", shown(verified.body()));
         }
     }
@@ -45,7 +48,7 @@ pub(crate) fn check_parts(provider: &Provider, verified: &Verified, translations
 
 /// A credential put anywhere into a body is in no message.
 pub(crate) fn check_credentials(provider: &Provider, body: &[u8]) {
-    if provider.credentials == Credentials::NONE || shown(body).contains(CANARY) {
+    if provider.credential_fields == CredentialFields::NONE || shown(body).contains(CANARY) {
         return;
     }
     let places = objects(body);
@@ -66,8 +69,8 @@ pub(crate) fn check_credentials(provider: &Provider, body: &[u8]) {
 
 fn check_credential(provider: &Provider, body: &[u8]) {
     let verified = delivered(body);
-    let kept = Kept::new(provider, &verified, "why", Part::Whole);
-    let (message, again) = (kept.message(), kept.open().unwrap());
+    let kept = KeptDelivery::new(provider, &verified, "why", KeptPart::Whole);
+    let (message, again) = (kept.to_message(), kept.into_verified().unwrap());
     assert_same(provider, &verified, &again, &(provider.translate)(&verified));
     let is_without = |text: &str| !text.contains(CANARY);
     if is_without(&message) && is_without(&shown(again.body())) {
@@ -75,7 +78,7 @@ fn check_credential(provider: &Provider, body: &[u8]) {
     }
     // What the customer's own fields are called is the customer's business.
     let mut value: Value = serde_json::from_slice(again.body()).unwrap_or_default();
-    remove_own(&mut value, provider.credentials.except_in);
+    remove_own(&mut value, provider.credential_fields.exempt_fields);
     assert!(!value.is_null() && is_without(&value.to_string()), "a credential is kept: {}", shown(body));
 }
 
@@ -106,13 +109,13 @@ fn objects(body: &[u8]) -> Vec<usize> {
 }
 
 /// The delivery that comes out of the message that it goes into.
-fn there_and_back(provider: &Provider, verified: &Verified, part: Part<'_>) -> Verified {
-    let kept = Kept::new(provider, verified, "why", part);
-    let message = kept.message();
+fn there_and_back(provider: &Provider, verified: &Verified, part: KeptPart<'_>) -> Verified {
+    let kept = KeptDelivery::new(provider, verified, "why", part);
+    let message = kept.to_message();
     assert!(message.chars().all(is_sendable), "SQS takes no such message: {message}");
-    let read = Kept::read(&message).unwrap();
+    let read = KeptDelivery::from_message(&message).unwrap();
     assert!(read == kept, "read otherwise: {message}");
-    let again = read.open().unwrap();
+    let again = read.into_verified().unwrap();
     assert_eq!(again.received_at(), verified.received_at());
     let [after, before] = [&again, verified].map(Verified::proof);
     assert_eq!((&after.message_id, after.sent_at), (&before.message_id, before.sent_at));
@@ -121,7 +124,7 @@ fn there_and_back(provider: &Provider, verified: &Verified, part: Part<'_>) -> V
 
 /// Without a credential that was no JSON itself, a body may be JSON: then it is understood later, and was not before.
 fn assert_same(provider: &Provider, before: &Verified, after: &Verified, translations: &[Translation]) {
-    if provider.credentials != Credentials::NONE && translations == [Err(Untranslatable::NotJson)] {
+    if provider.credential_fields != CredentialFields::NONE && translations == [Err(Untranslatable::NotJson)] {
         return;
     }
     assert!((provider.translate)(after) == translations, "understood otherwise: {}", shown(before.body()));

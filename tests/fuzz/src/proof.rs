@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Encoding, Rejected, Scheme, Secrets, SignedTime, TokenPlace, Verified};
+use clientele_model::{Rejection, Scheme, Secrets, SignatureEncoding, SignedTime, TokenPlace, Verified};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
@@ -31,14 +31,14 @@ enum SentAt {
 }
 
 /// Judges an attempt, and asserts that the judgement is right.
-pub(crate) fn judge(attempt: &Attempt, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejected> {
+pub(crate) fn judge(attempt: &Attempt, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejection> {
     let parsed = Secrets::parse(secrets, scheme);
     let keys = keys(secrets, scheme);
     assert_eq!(parsed.is_ok(), keys.is_some(), "whether {secrets:?} can be used with {scheme:?}");
-    let (Ok(parsed), Some(keys)) = (parsed, keys) else { return Err(Rejected::NoSecret) };
+    let (Ok(parsed), Some(keys)) = (parsed, keys) else { return Err(Rejection::NoSecret) };
     let verdict = attempt.judged(scheme, &parsed);
     let reason = verdict.as_ref().map_err(|reason| *reason).err();
-    let about_time = [Rejected::TimeUnreadable, Rejected::TooOld, Rejected::TooNew];
+    let about_time = [Rejection::TimeUnreadable, Rejection::TooOld, Rejection::TooNew];
     match opinion(attempt, scheme, &keys) {
         Opinion::Forged => {
             assert!(reason.is_some(), "forged and accepted: {scheme:?} {secrets:?} {attempt:?}");
@@ -50,13 +50,13 @@ pub(crate) fn judge(attempt: &Attempt, scheme: &Scheme, secrets: &str) -> Result
         Opinion::Authentic(place, sent_at) => {
             let expected = match sent_at {
                 SentAt::NotSaid => None,
-                SentAt::Unreadable => Some(Rejected::TimeUnreadable),
+                SentAt::Unreadable => Some(Rejection::TimeUnreadable),
                 SentAt::At(at) => stale(at),
                 SentAt::InOddJson => reason.filter(|reason| about_time.contains(reason)),
             };
             assert_eq!(reason, expected, "{scheme:?} {secrets:?} {attempt:?}");
             if let Ok(verified) = &verdict {
-                assert_eq!(verified.proof().secret, place, "which secret matched");
+                assert_eq!(verified.proof().secret_index, place, "which secret matched");
                 assert_eq!(verified.body(), attempt.body, "the bytes that were proved");
                 assert_eq!(verified.received_at(), NOW);
             }
@@ -65,11 +65,11 @@ pub(crate) fn judge(attempt: &Attempt, scheme: &Scheme, secrets: &str) -> Result
     verdict
 }
 
-fn stale(sent_at: Timestamp) -> Option<Rejected> {
+fn stale(sent_at: Timestamp) -> Option<Rejection> {
     let tolerance = i128::try_from(TOLERANCE.as_nanos()).unwrap();
     match NOW.as_nanosecond() - sent_at.as_nanosecond() {
-        age if age > tolerance => Some(Rejected::TooOld),
-        age if age < -tolerance => Some(Rejected::TooNew),
+        age if age > tolerance => Some(Rejection::TooOld),
+        age if age < -tolerance => Some(Rejection::TooNew),
         _ => None,
     }
 }
@@ -100,8 +100,8 @@ fn is_right(attempt: &Attempt, scheme: &Scheme, key: &[u8]) -> bool {
         Scheme::Hmac { header, encoding, .. } => {
             let (sent, mac) = (attempt.headers(header), mac(key, &[&attempt.body]));
             match encoding {
-                Encoding::Hex => sent.len() == 1 && sent[0].eq_ignore_ascii_case(&hex::encode(mac)),
-                Encoding::Base64 => sent == [BASE64_STANDARD.encode(mac)],
+                SignatureEncoding::Hex => sent.len() == 1 && sent[0].eq_ignore_ascii_case(&hex::encode(mac)),
+                SignatureEncoding::Base64 => sent == [BASE64_STANDARD.encode(mac)],
             }
         }
         Scheme::Svix => svix_headers(attempt).is_some_and(|[id, timestamp, signatures]| {
@@ -166,8 +166,8 @@ pub(crate) fn signed(scheme: &Scheme, key: &[u8], body: &[u8], id: &str) -> Atte
             }
             let mac = mac(key, &[&attempt.body]);
             let signature = match encoding {
-                Encoding::Hex => hex::encode(mac),
-                Encoding::Base64 => BASE64_STANDARD.encode(mac),
+                SignatureEncoding::Hex => hex::encode(mac),
+                SignatureEncoding::Base64 => BASE64_STANDARD.encode(mac),
             };
             attempt.headers = vec![(header.to_string(), signature)];
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Provider, Rejected, Scheme, Secrets, verify};
+use clientele_model::{Provider, Rejection, Scheme, Secrets, verify};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -93,12 +93,12 @@ fn rightly_signed(attempt: &Attempt, scheme: &Scheme, secrets: &str, seed: usize
     if matches!(scheme, Scheme::Hmac { .. } | Scheme::Svix) {
         let body = with_a_bit_turned(&signed.body, seed);
         let verdict = judge(&Attempt { body, ..signed.clone() }, scheme, secrets);
-        assert_eq!(verdict.unwrap_err(), Rejected::Mismatch);
+        assert_eq!(verdict.unwrap_err(), Rejection::Mismatch);
     }
     for place in 0..signed.headers.len() {
         let mut repeated = signed.clone();
         repeated.headers.push(signed.headers[place].clone());
-        assert_eq!(judge(&repeated, scheme, secrets).unwrap_err(), Rejected::ProofRepeated);
+        assert_eq!(judge(&repeated, scheme, secrets).unwrap_err(), Rejection::ProofRepeated);
 
         let mut changed = signed.clone();
         let value = &mut changed.headers[place].1;
@@ -127,7 +127,7 @@ fn rightly_signed(attempt: &Attempt, scheme: &Scheme, secrets: &str, seed: usize
 fn sealed_until_a_secret_matches(signed: &Attempt, scheme: &Scheme, secrets: &str) {
     let none = Secrets::parse("", scheme).unwrap();
     let refused = verify(signed.delivery(), scheme, &none, NOW, TOLERANCE).unwrap_err();
-    assert_eq!(refused.reason, Rejected::NoSecret);
+    assert_eq!(refused.reason, Rejection::NoSecret);
     let secrets = Secrets::parse(secrets, scheme).unwrap();
     let verified = verify(refused.delivery, scheme, &secrets, NOW, TOLERANCE).unwrap();
     assert_eq!(verified.body(), signed.body);

@@ -1,7 +1,7 @@
 //! `clientele quarantine`: what waits for an operator, and settling it.
 
 use clientele::events::signed_at;
-use clientele_model::{Kept, Part};
+use clientele_model::{KeptDelivery, KeptPart};
 use serde_json::{Value, json};
 
 use crate::support::cli::run;
@@ -14,7 +14,7 @@ use crate::support::{drain, handle, item, stack};
 fn kept(provider: &str, body: &str) -> String {
     let provider = clientele::providers::known(provider).unwrap().provider;
     let verified = verified(body.as_bytes(), signed_at());
-    Kept::new(provider, &verified, "a partial snapshot: fullName is absent", Part::Whole).message()
+    KeptDelivery::new(provider, &verified, "a partial snapshot: fullName is absent", KeptPart::Whole).to_message()
 }
 
 /// The body of a delivery of Plain about Ada.

@@ -43,7 +43,7 @@ async fn a_proof_given_twice_is_refused() {
         let twice = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).unwrap().clone();
         headers.push(twice);
         let refused = post(&stack, path, &headers, body).await;
-        assert_eq!(refused.0, case.known.provider.dialect.rejected_status, "{title} {name}");
+        assert_eq!(refused.0, case.known.provider.response_rules.rejected_status, "{title} {name}");
         headers.pop();
         assert_eq!(post(&stack, path, &headers, body).await.0, 200, "{title}");
     }

@@ -4,7 +4,7 @@
 //! Each leaf in turn is given a value that is found nowhere else; that value must be in the item.
 
 use clientele::events::{Case, signed_at};
-use clientele_model::{Kept, Part, Time, Translated};
+use clientele_model::{KeptDelivery, KeptPart, Time, Translated};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn leaves(pointer: &str, value: &Value, into: &mut Vec<String>) {
 fn is_dropped(case: &Case, pointer: &str) -> bool {
     let names: Vec<_> = pointer.split('/').skip(1).filter(|name| name.parse::<usize>().is_err()).collect();
     let path = names.join(".");
-    let listed = case.known.provider.dropped.iter().any(|pattern| match pattern.strip_suffix('*') {
+    let listed = case.known.provider.dropped_paths.iter().any(|pattern| match pattern.strip_suffix('*') {
         Some(start) => path.starts_with(start),
         None => path == *pattern || path.starts_with(&format!("{pattern}.")),
     });
@@ -74,10 +74,10 @@ fn items(case: &Case, body: &Value) -> String {
     for (place, translation) in translate(case.known.provider.name, body.as_bytes()).into_iter().enumerate() {
         match translation {
             Ok(Translated::Event(event)) => items += &serde_json::to_string(&event.item(signed_at())).unwrap(),
-            Ok(Translated::Ignored(_) | Translated::Blank) => {}
+            Ok(Translated::Ignored(_) | Translated::AlreadySettled) => {}
             Err(_) => {
                 let verified = verified(body.as_bytes(), signed_at());
-                items += &Kept::new(case.known.provider, &verified, "", Part::Events(&[place])).body;
+                items += &KeptDelivery::new(case.known.provider, &verified, "", KeptPart::Events(&[place])).body;
             }
         }
     }

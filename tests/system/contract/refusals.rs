@@ -9,7 +9,7 @@ use clientele::providers::PROVIDERS;
 use clientele::signing::Unsigned;
 use clientele::stack::{Captured, Stack};
 use clientele_aws::HttpAnswer;
-use clientele_model::{Credentials, Dialect, Provider, Scheme, TokenPlace, Verified};
+use clientele_model::{CredentialFields, Provider, ResponseRules, Scheme, TokenPlace, Verified};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,10 +22,10 @@ static UNREACHABLE: Provider = Provider {
     name: "unreachable",
     scheme_variable: None,
     scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: None },
+    response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: |_: &Verified| panic!("provider code ran for an unproved delivery"),
-    credentials: Credentials::NONE,
-    dropped: &[],
+    credential_fields: CredentialFields::NONE,
+    dropped_paths: &[],
 };
 
 /// No secret, no proof, a garbled header: refused, and no line of provider code ran.
@@ -49,7 +49,7 @@ async fn closed_by_default() {
     let closed = Stack::start(options).await.unwrap();
     for case in cases() {
         let answer = handle(&receiver(&closed, case), &case.event, signed_at()).await;
-        assert_eq!(answer.status_code, case.known.provider.dialect.rejected_status, "{}", case.title());
+        assert_eq!(answer.status_code, case.known.provider.response_rules.rejected_status, "{}", case.title());
     }
     assert_eq!(all_items(&closed).await, [] as [Value; 0]);
 }
@@ -96,7 +96,7 @@ async fn answers_never_help_a_forger() {
             event["body"] = json!(unsigned.body);
             attempt(&event, signed_at()).await;
         }
-        let wanted = case.known.provider.dialect.rejected_status;
+        let wanted = case.known.provider.response_rules.rejected_status;
         // The path's token proves nothing about headers, and SmarterPay signs no time: what is left of those attempts
         // is a good delivery.
         let good = refused.iter().filter(|(status, ..)| *status == 200).count();

@@ -32,7 +32,7 @@ async fn schemes_are_settings(
 
     let (set, first) = stack.proof(known).unwrap();
     assert_eq!(first, secret);
-    let rejected = known.provider.dialect.rejected_status;
+    let rejected = known.provider.response_rules.rejected_status;
     let default = case.fresh(&scheme(case), known.local_secret, signed_at()).unwrap().event;
     assert_eq!(handle(receiver, &default, signed_at()).await.status_code, rejected);
     let mut forged = case.clone();

@@ -25,11 +25,11 @@ fn variant(translation: Translation) -> Result<&'static str, Untranslatable> {
     translation.map(|translated| match translated {
         Translated::Event(_) => "event",
         Translated::Ignored(_) => "ignored",
-        Translated::Blank => "blank",
+        Translated::AlreadySettled => "blank",
     })
 }
 
-use Untranslatable::{Missing, Partial, WrongType};
+use Untranslatable::{Missing, PartialSnapshot, WrongType};
 
 #[rstest]
 #[case("plain/customer-updated", "/type", None, Err(Missing("type")))]
@@ -38,9 +38,9 @@ use Untranslatable::{Missing, Partial, WrongType};
 #[case("plain/customer-updated", "/payload", Some(json!([])), Err(Missing("payload")))]
 #[case("plain/customer-updated", "/payload/customer", None, Err(Missing("the customer")))]
 #[case("plain/customer-updated", "/payload/customer/id", None, Err(Missing("customer id")))]
-#[case("plain/customer-updated", "/payload/customer/email", None, Err(Partial("email")))]
-#[case("plain/customer-updated", "/payload/customer/fullName", None, Err(Partial("fullName")))]
-#[case("plain/customer-updated", "/payload/customer/updatedAt", None, Err(Partial("updatedAt")))]
+#[case("plain/customer-updated", "/payload/customer/email", None, Err(PartialSnapshot("email")))]
+#[case("plain/customer-updated", "/payload/customer/fullName", None, Err(PartialSnapshot("fullName")))]
+#[case("plain/customer-updated", "/payload/customer/updatedAt", None, Err(PartialSnapshot("updatedAt")))]
 #[case("plain/customer-updated", "/payload/customer/updatedAt", Some(json!(null)), Err(Missing("updatedAt")))]
 #[case("plain/customer-updated", "/payload/customer/email", Some(json!(null)), Ok("event"))]
 #[case("plain/customer-updated", "/payload/customer/externalId", None, Ok("event"))]
@@ -61,9 +61,9 @@ use Untranslatable::{Missing, Partial, WrongType};
 #[case("metrifox/customer-created", "/data", None, Err(Missing("data")))]
 #[case("metrifox/customer-created", "/data/customer", Some(json!("// See customer object below")), Err(Missing("data.customer")))]
 #[case("metrifox/customer-created", "/data/customer/id", None, Err(Missing("customer id")))]
-#[case("metrifox/customer-created", "/data/customer/updated_at", None, Err(Partial("updated_at")))]
+#[case("metrifox/customer-created", "/data/customer/updated_at", None, Err(PartialSnapshot("updated_at")))]
 #[case("metrifox/customer-created", "/data/customer/email_addresses", None, Ok("event"))]
-#[case("metrifox/older-shape", "/data/customer/email", None, Err(Partial("email_addresses")))]
+#[case("metrifox/older-shape", "/data/customer/email", None, Err(PartialSnapshot("email_addresses")))]
 #[case("metrifox/older-shape", "/data/customer/email", Some(json!(null)), Ok("event"))]
 #[case("metrifox/older-shape", "/data/customer/id", Some(json!(731)), Ok("event"))]
 #[case("metrifox/customer-deleted", "/data/customer/updated_at", None, Ok("event"))]
@@ -75,19 +75,24 @@ use Untranslatable::{Missing, Partial, WrongType};
 #[case("metrifox/unrelated-invoice", "/data", None, Ok("ignored"))]
 #[case("flexprice/customer-updated", "/event_type", None, Err(Missing("event_type")))]
 #[case("flexprice/customer-updated", "/customer", None, Err(Missing("customer")))]
-#[case("flexprice/customer-updated", "/customer/name", None, Err(Partial("name")))]
+#[case("flexprice/customer-updated", "/customer/name", None, Err(PartialSnapshot("name")))]
 #[case("flexprice/customer-updated", "/customer/name", Some(json!("")), Ok("event"))]
 #[case("flexprice/customer-updated", "/customer/id", None, Err(Missing("customer id")))]
 #[case("flexprice/customer-updated", "/customer/environment_id", None, Ok("event"))]
 #[case("flexprice/customer-updated", "/event_type", Some(json!("customer.merged")), Ok("ignored"))]
 #[case("flexprice/customer-deleted", "/customer/name", None, Ok("event"))]
 #[case("flexprice/unrelated-subscription", "/subscription", None, Ok("ignored"))]
-#[case("smarterpay/customer-updated", "/events/0/email", None, Err(Partial("email")))]
-#[case("smarterpay/customer-updated", "/events/0/first_name", None, Err(Partial("first_name")))]
-#[case("smarterpay/customer-updated", "/events/0/last_name", None, Err(Partial("last_name")))]
-#[case("smarterpay/customer-updated", "/events/0/billing_address_line_1", None, Err(Partial("billing_address_line_1")))]
-#[case("smarterpay/customer-updated", "/events/0/status", None, Err(Partial("status")))]
-#[case("smarterpay/customer-updated", "/events/0/edited_at", None, Err(Partial("edited_at")))]
+#[case("smarterpay/customer-updated", "/events/0/email", None, Err(PartialSnapshot("email")))]
+#[case("smarterpay/customer-updated", "/events/0/first_name", None, Err(PartialSnapshot("first_name")))]
+#[case("smarterpay/customer-updated", "/events/0/last_name", None, Err(PartialSnapshot("last_name")))]
+#[case(
+    "smarterpay/customer-updated",
+    "/events/0/billing_address_line_1",
+    None,
+    Err(PartialSnapshot("billing_address_line_1"))
+)]
+#[case("smarterpay/customer-updated", "/events/0/status", None, Err(PartialSnapshot("status")))]
+#[case("smarterpay/customer-updated", "/events/0/edited_at", None, Err(PartialSnapshot("edited_at")))]
 #[case("smarterpay/customer-updated", "/events/0/edited_at", Some(json!(null)), Err(Missing("edited_at")))]
 #[case("smarterpay/customer-updated", "/events/0/status", Some(json!(null)), Ok("event"))]
 #[case("smarterpay/customer-updated", "/events/0/event_id", None, Err(Missing("event_id")))]
@@ -178,7 +183,7 @@ fn a_batch_is_judged_event_by_event() {
     let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
     body["events"][1].as_object_mut().unwrap().remove("status");
     let translated: Vec<_> = translate("smarterpay", body.to_string().as_bytes()).into_iter().map(variant).collect();
-    assert_eq!(translated, [Ok("ignored"), Err(Partial("status")), Ok("ignored"), Ok("event")]);
+    assert_eq!(translated, [Ok("ignored"), Err(PartialSnapshot("status")), Ok("ignored"), Ok("event")]);
 }
 
 /// Self-hosted Flexprice sends no id and no time: the order is weak there, and documented as such.

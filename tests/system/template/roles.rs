@@ -10,7 +10,7 @@ use clientele::providers::PROVIDERS;
 use clientele::signing::Unsigned;
 use clientele::stack::{Captured, Stack};
 use clientele::template::Function;
-use clientele_model::{Kept, Part};
+use clientele_model::{KeptDelivery, KeptPart};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -62,7 +62,7 @@ async fn called_by_replay(stack: &Stack) -> Calls {
     let replayer = replayer(stack, &aws.clients(), &Captured::default());
     let verified = verified(b"{", signed_at());
     let bodies = drain(stack, "inbox").await.into_iter().map(|body| body.to_string());
-    let unreadable = Kept::new(PROVIDERS[0].provider, &verified, "", Part::Whole).message();
+    let unreadable = KeptDelivery::new(PROVIDERS[0].provider, &verified, "", KeptPart::Whole).to_message();
     let bodies: Vec<_> = bodies.chain([unreadable]).collect();
     for outage in [&["PutItem"][..], &[]] {
         aws.fail(outage);

@@ -1,7 +1,7 @@
 //! What is kept: only what failed, in its place; and nothing that brings a deleted customer back.
 
 use clientele_flow::{Budget, Queue, Queues};
-use clientele_model::{Kept, Outcome, Part};
+use clientele_model::{KeptDelivery, KeptPart, Outcome};
 use tokio::time::Instant;
 
 use crate::actors::run;
@@ -73,7 +73,7 @@ fn a_replayed_batch_is_quarantined_once_and_last() {
     let history = batch();
     run(async {
         let world = World::new(&history);
-        let whole = Kept::new(&ACME, &history.posts[0].verified, "why", Part::Whole).message();
+        let whole = KeptDelivery::new(&ACME, &history.posts[0].verified, "why", KeptPart::Whole).to_message();
         world.memory.send(Queue::Inbox, ACME.name, &whole).await.unwrap();
         let message = world.memory.messages(Queue::Inbox).pop().unwrap();
         let down = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::Put);
@@ -95,7 +95,7 @@ fn a_replay_that_cannot_quarantine_leaves_the_message() {
     let history = batch();
     run(async {
         let world = World::new(&history);
-        let whole = Kept::new(&ACME, &history.posts[0].verified, "why", Part::Whole).message();
+        let whole = KeptDelivery::new(&ACME, &history.posts[0].verified, "why", KeptPart::Whole).to_message();
         world.memory.send(Queue::Inbox, ACME.name, &whole).await.unwrap();
         let message = world.memory.messages(Queue::Inbox).pop().unwrap();
         let down = |port| port == Port::Send(Queue::Quarantine);
@@ -136,7 +136,8 @@ fn delete_is_final() {
                         2 => {
                             // As an operator redrives it.
                             let verified = &history.posts[2].verified;
-                            let message = Kept::new(&ACME, verified, "not understood then", Part::Whole).message();
+                            let message =
+                                KeptDelivery::new(&ACME, verified, "not understood then", KeptPart::Whole).to_message();
                             world.memory.send(Queue::Inbox, ACME.name, &message).await.unwrap();
                             let message = world.memory.messages(Queue::Inbox).pop().unwrap();
                             world.replay(&ports, &message).await
@@ -206,7 +207,8 @@ fn a_kept_message_says_why() {
         let world = World::new(&history);
         let down = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::Put);
         world.deliver(&down, 0).await;
-        let reason = |queue| Kept::read(&world.memory.messages(queue).pop().unwrap().body).unwrap().reason;
+        let reason =
+            |queue| KeptDelivery::from_message(&world.memory.messages(queue).pop().unwrap().body).unwrap().reason;
         let unreadable = "a known type is missing or unreadable";
         assert_eq!(reason(Queue::Quarantine), unreadable);
         assert_eq!(reason(Queue::Inbox), "the table cannot be used: down");

@@ -61,7 +61,7 @@ impl Scenario {
         match self {
             Self::Update | Self::Delete | Self::DeleteAgain | Self::Batch => {
                 let outcomes = world.deliver(ports, 0).await;
-                let status = ACME.dialect.answer(&outcomes).status;
+                let status = ACME.response_rules.respond(&outcomes).status;
                 assert!([200, 202, 503].contains(&status), "{status}: {outcomes:?}");
                 // One event that is not kept makes the provider send the whole delivery again.
                 assert_eq!(status == 503, outcomes.contains(&Outcome::Unavailable), "{outcomes:?}");

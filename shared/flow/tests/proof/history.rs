@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clientele_model::{CustomerEvent, Item, Kept, Part, Rank, Translated, Verified};
+use clientele_model::{CustomerEvent, Item, KeptDelivery, KeptPart, Rank, Translated, Verified};
 use serde_json::{Map, Value};
 
 use crate::provider::{ACME, Said, TOO_BIG, What, body, verified};
@@ -69,7 +69,7 @@ impl History {
 impl Post {
     fn new(body: &str) -> Self {
         let verified = verified(body);
-        let whole = Kept::new(&ACME, &verified, "", Part::Whole).message();
+        let whole = KeptDelivery::new(&ACME, &verified, "", KeptPart::Whole).to_message();
         let marks = marks(&whole);
         let translations = (ACME.translate)(&verified);
         assert_eq!(marks.len(), translations.len());
@@ -77,7 +77,7 @@ impl Post {
             let meaning = match translation {
                 Ok(Translated::Event(event)) if fits(&event) => Meaning::Event(event),
                 Ok(Translated::Event(_)) | Err(_) => Meaning::ForQuarantine,
-                Ok(Translated::Ignored(_) | Translated::Blank) => return None,
+                Ok(Translated::Ignored(_) | Translated::AlreadySettled) => return None,
             };
             Some(Fact { mark: mark?, meaning })
         });
@@ -137,7 +137,7 @@ pub(crate) fn settled(mut item: Map<String, Value>) -> Map<String, Value> {
 
 /// What each place of a kept message holds: the id of the event, or what is not readable; nothing if it is blank.
 pub(crate) fn marks(message: &str) -> Vec<Option<String>> {
-    let verified = Kept::read(message).unwrap().open().unwrap();
+    let verified = KeptDelivery::from_message(message).unwrap().into_verified().unwrap();
     match serde_json::from_slice::<Value>(verified.body()) {
         Ok(body) => {
             let id = |event: &Value| (!event.is_null()).then(|| event["id"].as_str().unwrap().to_owned());

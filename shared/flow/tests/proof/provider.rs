@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use clientele_model::{
-    Credentials, Customer, CustomerEvent, CustomerKey, Delivery, Dialect, Email, Event, Fields, Micros, Profile,
-    Provider, Request, Scheme, Secrets, Sequence, Time, TokenPlace, Translated, Translation, Untranslatable, Verb,
-    Verified, verify,
+    CredentialFields, Customer, CustomerEvent, CustomerKey, Delivery, Email, EpochMicros, EventFacts, Fields, Profile,
+    Provider, Request, ResponseRules, Scheme, Secrets, Sequence, Time, TokenPlace, Translated, Translation,
+    Untranslatable, Verb, Verified, verify,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -26,16 +26,16 @@ const KNOWN_MAX: usize = 1_000;
 
 const SCHEME: Scheme = Scheme::Token(TokenPlace::Path);
 const TOKEN: &str = "token";
-const CREDENTIALS: Credentials = Credentials { begin_like: &["otp"], except_in: &[] };
+const CREDENTIALS: CredentialFields = CredentialFields { name_prefixes: &["otp"], exempt_fields: &[] };
 
 pub(crate) static ACME: Provider = Provider {
     name: "acme",
     scheme_variable: None,
     scheme: |_| Ok(SCHEME),
-    dialect: Dialect { rejected_status: 401, ignored_status: 200, batch: Some("events") },
+    response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: Some("events") },
     translate,
-    credentials: CREDENTIALS,
-    dropped: &["sent_at"],
+    credential_fields: CREDENTIALS,
+    dropped_paths: &["sent_at"],
 };
 
 static SECRETS: LazyLock<Secrets> = LazyLock::new(|| Secrets::parse(TOKEN, &SCHEME).unwrap());
@@ -63,21 +63,21 @@ fn copy(translation: &Translation) -> Translation {
     match translation {
         Ok(Translated::Event(event)) => Ok(Translated::Event(event.clone())),
         Ok(Translated::Ignored(kind)) => Ok(Translated::Ignored(kind.clone())),
-        Ok(Translated::Blank) => Ok(Translated::Blank),
+        Ok(Translated::AlreadySettled) => Ok(Translated::AlreadySettled),
         Err(error) => Err(*error),
     }
 }
 
 fn events(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
     let mut body = Fields::parse(body, &CREDENTIALS)?;
-    let raised = Micros::from(body.time("sent_at").ok_or(Untranslatable::Missing("sent_at"))?);
+    let raised = EpochMicros::from(body.time("sent_at").ok_or(Untranslatable::Missing("sent_at"))?);
     let events = body.take_list("events").unwrap_or_default();
     Ok((0..).zip(events).map(|(place, fields)| event(Sequence { raised, place }, fields)).collect())
 }
 
 fn event(sequence: Sequence, fields: Value) -> Translation {
     if fields.is_null() {
-        return Ok(Translated::Blank);
+        return Ok(Translated::AlreadySettled);
     }
     let mut fields = Fields::try_from(fields)?;
     let kind = fields.text("what").ok_or(Untranslatable::Missing("what"))?;
@@ -93,7 +93,7 @@ fn event(sequence: Sequence, fields: Value) -> Translation {
         ..Profile::default()
     };
     let customer = Customer { profile, extra: fields.rest(), ..Customer::default() };
-    let event = Event { id, kind, version, sequence };
+    let event = EventFacts { id, kind, version, sequence };
     let event = match event.kind.as_str() {
         "created" => CustomerEvent::snapshot(key, event, Verb::Created, customer)?,
         "updated" => CustomerEvent::snapshot(key, event, Verb::Updated, customer)?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clientele_flow::memory::{Memory, Message};
 use clientele_flow::{Budget, Flow, Queue, Settled, SweepLimits, Swept, Table};
-use clientele_model::{Change, CleanupMessage, Kept, Outcome};
+use clientele_model::{Change, CleanupMessage, KeptDelivery, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -69,7 +69,7 @@ impl<'h> World<'h> {
         let settled = flow(ports).receive(&ACME, verified, Budget::of_delivery(started)).await;
         assert!(started.elapsed() <= ANSWER_WITHIN, "answered after {:?}", started.elapsed());
         let outcomes = outcomes(&settled);
-        if ACME.dialect.answer(&outcomes).status < 300 {
+        if ACME.response_rules.respond(&outcomes).status < 300 {
             self.answered.borrow_mut().insert(post);
         }
         outcomes
@@ -82,7 +82,7 @@ impl<'h> World<'h> {
             self.memory.move_to(message.id, Queue::Quarantine);
             return vec![];
         }
-        let verified = Kept::read(&message.body).unwrap().open().unwrap();
+        let verified = KeptDelivery::from_message(&message.body).unwrap().into_verified().unwrap();
         let started = Instant::now();
         let settled = flow(ports).replay(&ACME, &verified, Budget::of_replay(started)).await;
         assert!(started.elapsed() < FUNCTION_TIMEOUT, "replayed after {:?}", started.elapsed());

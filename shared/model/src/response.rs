@@ -1,36 +1,37 @@
-//! What came of a delivery, and how its sender hears of it.
+//! The outcome of a delivery, and the HTTP response that its provider gets.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-/// What came of one event, or of a whole delivery.
+/// The outcome of one event, or of a whole delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// The event is now the customer's state.
     Applied,
-    /// The very same event is the customer's state already.
+    /// This event was already the customer's state.
     Duplicate,
     /// A greater event is the customer's state.
     Stale,
-    /// Not about a customer.
+    /// The event is not about a customer.
     Ignored,
-    /// Kept on the inbox queue until the table can be written.
+    /// The event is on the inbox queue until the table can be written.
     Parked,
-    /// Kept on the quarantine queue until an operator has looked at it.
+    /// The event is on the quarantine queue until an operator has looked at it.
     Quarantined,
-    /// Not proved to be the provider's.
+    /// The delivery was not proved to be the provider's.
     Rejected,
-    /// Larger than the limit.
+    /// The delivery is larger than the limit.
     TooLarge,
-    /// Neither table nor queue could be reached.
+    /// Neither the table nor a queue could be reached.
     Unavailable,
 }
 
 impl Outcome {
-    /// The word in the answer. A caller who has proved nothing cannot tell one refusal from another.
+    /// The word for the outcome in the response. All rejections share one, so that an unauthenticated caller cannot
+    /// tell them apart.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Duplicate => "duplicate",
@@ -43,21 +44,21 @@ impl Outcome {
         }
     }
 
-    /// The HTTP status for a provider.
+    /// The HTTP status for a provider with these rules.
     #[must_use]
-    pub fn status(self, dialect: Dialect) -> u16 {
+    pub fn status(self, rules: ResponseRules) -> u16 {
         match self {
             Self::Applied | Self::Duplicate | Self::Stale => 200,
-            Self::Ignored => dialect.ignored_status,
+            Self::Ignored => rules.ignored_status,
             Self::Parked | Self::Quarantined => 202,
-            Self::Rejected => dialect.rejected_status,
+            Self::Rejected => rules.rejected_status,
             Self::TooLarge => 413,
             Self::Unavailable => 503,
         }
     }
 
-    /// Which outcome of a batch's events decides its status: the greatest.
-    fn weight(self) -> u8 {
+    /// The status of a batch is that of its event with the greatest precedence.
+    fn precedence(self) -> u8 {
         match self {
             Self::Ignored => 0,
             Self::Applied | Self::Duplicate | Self::Stale => 1,
@@ -68,20 +69,20 @@ impl Outcome {
     }
 }
 
-/// How a provider wants to be answered.
+/// What a provider expects of our responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dialect {
-    /// The status of a refusal.
+pub struct ResponseRules {
+    /// The status of a rejection.
     pub rejected_status: u16,
-    /// The status when nothing in the delivery was about a customer.
+    /// The status when no event of the delivery is about a customer.
     pub ignored_status: u16,
-    /// Where deliveries are batches: the name of the list of events in the body. They are answered with counts.
-    pub batch: Option<&'static str>,
+    /// For a provider that sends batches: the field of the body that lists the events. The response counts outcomes.
+    pub batch_field: Option<&'static str>,
 }
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct WebhookResponse {
     /// The status.
     pub status: u16,
     /// The JSON body; none with 204.
@@ -90,24 +91,24 @@ pub struct Answer {
     pub retry_after_seconds: Option<u32>,
 }
 
-impl Dialect {
-    /// The answer to a delivery whose events had these outcomes.
+impl ResponseRules {
+    /// The response to a delivery whose events had these outcomes.
     #[must_use]
-    pub fn answer(self, outcomes: &[Outcome]) -> Answer {
-        let decisive = outcomes.iter().copied().max_by_key(|outcome| outcome.weight()).unwrap_or(Outcome::Ignored);
+    pub fn respond(self, outcomes: &[Outcome]) -> WebhookResponse {
+        let decisive = outcomes.iter().copied().max_by_key(|outcome| outcome.precedence()).unwrap_or(Outcome::Ignored);
         let status = decisive.status(self);
-        // A refusal is one for the whole delivery, and says no more than that.
-        let refused = decisive.word() == Outcome::Rejected.word();
-        let body = if self.batch.is_some() && !refused {
+        // A rejection concerns the whole delivery, so there is nothing to count.
+        let is_rejected = decisive.as_str() == Outcome::Rejected.as_str();
+        let body = if self.batch_field.is_some() && !is_rejected {
             let mut counts = BTreeMap::new();
             for outcome in outcomes {
-                *counts.entry(outcome.word()).or_insert(0_u32) += 1;
+                *counts.entry(outcome.as_str()).or_insert(0_u32) += 1;
             }
             json!({ "outcomes": counts })
         } else {
-            json!({ "outcome": decisive.word() })
+            json!({ "outcome": decisive.as_str() })
         };
-        Answer {
+        WebhookResponse {
             status,
             body: (status != 204).then(|| body.to_string()),
             retry_after_seconds: (status == 503).then_some(5),
@@ -121,8 +122,9 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const SINGLE: Dialect = Dialect { rejected_status: 401, ignored_status: 200, batch: None };
-    const BATCH: Dialect = Dialect { rejected_status: 498, ignored_status: 204, batch: Some("events") };
+    const SINGLE: ResponseRules = ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None };
+    const BATCH: ResponseRules =
+        ResponseRules { rejected_status: 498, ignored_status: 204, batch_field: Some("events") };
 
     #[rstest]
     #[case(Applied, 200, "applied")]
@@ -134,10 +136,10 @@ mod tests {
     #[case(Rejected, 401, "rejected")]
     #[case(TooLarge, 413, "rejected")]
     #[case(Unavailable, 503, "unavailable")]
-    fn one_event(#[case] outcome: Outcome, #[case] status: u16, #[case] word: &str) {
-        let answer = SINGLE.answer(&[outcome]);
-        assert_eq!((answer.status, answer.body), (status, Some(format!(r#"{{"outcome":"{word}"}}"#))));
-        assert_eq!(answer.retry_after_seconds.is_some(), status == 503);
+    fn response_to_one_event(#[case] outcome: Outcome, #[case] status: u16, #[case] word: &str) {
+        let response = SINGLE.respond(&[outcome]);
+        assert_eq!((response.status, response.body), (status, Some(format!(r#"{{"outcome":"{word}"}}"#))));
+        assert_eq!(response.retry_after_seconds.is_some(), status == 503);
     }
 
     #[rstest]
@@ -150,8 +152,8 @@ mod tests {
     #[case(&[Unavailable, Parked], 503, Some(r#"{"outcomes":{"parked":1,"unavailable":1}}"#))]
     #[case(&[Rejected], 498, Some(r#"{"outcome":"rejected"}"#))]
     #[case(&[TooLarge], 413, Some(r#"{"outcome":"rejected"}"#))]
-    fn a_batch(#[case] outcomes: &[Outcome], #[case] status: u16, #[case] body: Option<&str>) {
-        let answer = BATCH.answer(outcomes);
-        assert_eq!((answer.status, answer.body.as_deref()), (status, body));
+    fn response_to_a_batch(#[case] outcomes: &[Outcome], #[case] status: u16, #[case] body: Option<&str>) {
+        let response = BATCH.respond(outcomes);
+        assert_eq!((response.status, response.body.as_deref()), (status, body));
     }
 }

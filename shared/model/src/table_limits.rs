@@ -1,36 +1,47 @@
-//! What DynamoDB cannot hold, and what becomes of it
+//! The limits of the table, and how a value is changed so that it can be stored
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+//!
+//! The limit of 400 KB for an item is not checked here: DynamoDB rejects the write, and the event is quarantined.
 
 use serde_json::Value;
 
-/// The most levels of lists and maps round a value, in the attribute that holds it.
+/// The maximum length of a partition key, of the table and of its indexes.
+const KEY_BYTES_MAX: usize = 2048;
+/// The maximum number of lists and maps around a value within its attribute.
 const NESTING_LEVELS_MAX: usize = 31;
-/// The most digits of a number.
+/// The maximum number of digits of a number.
 const DIGITS_MAX: usize = 38;
-/// The decimal exponents of the first digit that a number may have.
+/// The decimal exponents that the first digit of a number may have.
 const EXPONENTS: std::ops::RangeInclusive<i64> = -130..=125;
 
-/// The same value, with each number that the table cannot hold exactly as text.
-pub(crate) fn storable(value: Value) -> Value {
-    match value {
-        Value::Number(number) if !fits(number.as_str()) => Value::String(number.to_string()),
-        Value::Array(elements) => elements.into_iter().map(storable).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, storable(value))).collect(),
-        other => other,
-    }
+/// Whether the text is short enough for a key.
+pub(crate) fn fits_key(text: &str) -> bool {
+    text.len() <= KEY_BYTES_MAX
 }
 
-/// Whether the table can hold the value: nested not too deep, and no name empty.
-pub(crate) fn holds(value: &Value, levels: usize) -> bool {
+/// Whether the value can be stored `levels` deep in an attribute: it is not nested too deeply, and no name is empty.
+pub(crate) fn can_store(value: &Value, levels: usize) -> bool {
     levels <= NESTING_LEVELS_MAX
         && match value {
-            Value::Array(elements) => elements.iter().all(|element| holds(element, levels + 1)),
-            Value::Object(fields) => fields.iter().all(|(name, value)| !name.is_empty() && holds(value, levels + 1)),
+            Value::Array(elements) => elements.iter().all(|element| can_store(element, levels + 1)),
+            Value::Object(fields) => {
+                fields.iter().all(|(name, value)| !name.is_empty() && can_store(value, levels + 1))
+            }
             _ => true,
         }
 }
 
-fn fits(number: &str) -> bool {
+/// The same value, except that a number which the table cannot hold exactly becomes text.
+pub(crate) fn with_storable_numbers(value: Value) -> Value {
+    match value {
+        Value::Number(number) if !is_storable(number.as_str()) => Value::String(number.to_string()),
+        Value::Array(elements) => elements.into_iter().map(with_storable_numbers).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, with_storable_numbers(value))).collect(),
+        other => other,
+    }
+}
+
+fn is_storable(number: &str) -> bool {
     let number = number.trim_start_matches('-');
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let Ok(exponent) = exponent.parse::<i32>() else { return false };
@@ -70,32 +81,32 @@ mod tests {
     #[case("1e400", false)]
     #[case("1e99999999999999999999", false)]
     #[case("-1e-99999999999999999999", false)]
-    fn numbers(#[case] number: &str, #[case] kept: bool) {
+    fn numbers_that_do_not_fit_become_text(#[case] number: &str, #[case] is_storable: bool) {
         let value: Value = serde_json::from_str(number).unwrap();
         let text = Value::String(value.to_string());
-        assert_eq!(storable(value.clone()), if kept { value } else { text });
+        assert_eq!(with_storable_numbers(value.clone()), if is_storable { value } else { text });
     }
 
     #[test]
-    fn numbers_inside() {
+    fn nested_numbers_that_do_not_fit_become_text() {
         let value: Value = serde_json::from_str(r#"{"a":[1e400,1],"b":{"c":1e400}}"#).unwrap();
-        assert_eq!(storable(value).to_string(), r#"{"a":["1e+400",1],"b":{"c":"1e+400"}}"#);
+        assert_eq!(with_storable_numbers(value).to_string(), r#"{"a":["1e+400",1],"b":{"c":"1e+400"}}"#);
     }
 
     #[rstest]
     #[case(31, true)]
     #[case(32, false)]
-    fn nesting(#[case] levels: usize, #[case] held: bool) {
+    fn nesting_is_limited(#[case] levels: usize, #[case] is_storable: bool) {
         let (mut lists, mut maps) = (Value::Null, Value::Null);
         for _ in 0..levels {
             lists = serde_json::json!([lists]);
             maps = serde_json::json!({ "a": maps });
         }
-        assert_eq!((holds(&lists, 0), holds(&maps, 0)), (held, held));
+        assert_eq!((can_store(&lists, 0), can_store(&maps, 0)), (is_storable, is_storable));
     }
 
     #[test]
-    fn empty_names_are_not_held() {
-        assert!(!holds(&serde_json::json!({"a": [{"": 1}]}), 0));
+    fn empty_names_cannot_be_stored() {
+        assert!(!can_store(&serde_json::json!({"a": [{"": 1}]}), 0));
     }
 }

@@ -1,27 +1,27 @@
-//! Secrets that a provider puts into a payload.
+//! Removes the secrets that a provider sends in a payload.
 
 use serde_json::Value;
 
-/// Which fields of a payload are credentials.
+/// Which fields of a payload contain credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// Fields whose names begin like one of these, in any letter case.
-    pub begin_like: &'static [&'static str],
-    /// Inside of fields with these names nothing is a credential: they are the customer's own and may use any name.
-    pub except_in: &'static [&'static str],
+pub struct CredentialFields {
+    /// A field whose name begins with one of these, in any letter case, is a credential.
+    pub name_prefixes: &'static [&'static str],
+    /// Nothing inside fields with these names is a credential. They are the customer's own and may contain any name.
+    pub exempt_fields: &'static [&'static str],
 }
 
-impl Credentials {
-    /// The provider puts none into a payload.
-    pub const NONE: Self = Self { begin_like: &[], except_in: &[] };
+impl CredentialFields {
+    /// For a provider that sends no credentials.
+    pub const NONE: Self = Self { name_prefixes: &[], exempt_fields: &[] };
 
-    /// Removes them from every object of a payload.
+    /// Removes credentials from every object of a payload.
     pub fn remove_from(&self, payload: &mut Value) {
         match payload {
-            _ if self.begin_like.is_empty() => {}
+            _ if self.name_prefixes.is_empty() => {}
             Value::Object(fields) => {
                 fields.retain(|name, _| !self.is_name(name));
-                let others = fields.iter_mut().filter(|(name, _)| !self.except_in.contains(&name.as_str()));
+                let others = fields.iter_mut().filter(|(name, _)| !self.exempt_fields.contains(&name.as_str()));
                 others.for_each(|(_, value)| self.remove_from(value));
             }
             Value::Array(elements) => elements.iter_mut().for_each(|element| self.remove_from(element)),
@@ -29,39 +29,39 @@ impl Credentials {
         }
     }
 
-    /// The same text with `null` for each value that looks like one of theirs. For text that is no JSON to us: broken,
-    /// cut off, or nested too deep.
-    pub(crate) fn blank_in(&self, text: &str) -> String {
-        let mut blanked = String::with_capacity(text.len());
+    /// The text with `null` in place of each value that looks like a credential. This is for text that cannot be parsed as
+    /// JSON because it is broken, truncated or nested too deeply.
+    pub(crate) fn replace_in(&self, text: &str) -> String {
+        let mut redacted = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some(at) = rest.find('"').filter(|_| !self.begin_like.is_empty()) {
+        while let Some(at) = rest.find('"').filter(|_| !self.name_prefixes.is_empty()) {
             let (before, token) = rest.split_at(at);
             let (token, after) = token.split_at(string_len(token));
-            blanked.extend([before, token]);
+            redacted.extend([before, token]);
             rest = after;
-            if let Some(value) = after.trim_start().strip_prefix(':').filter(|_| self.is_token(token)) {
-                blanked.push_str(":null");
+            if let Some(value) = after.trim_start().strip_prefix(':').filter(|_| self.is_quoted_name(token)) {
+                redacted.push_str(":null");
                 let value = value.trim_start();
                 rest = &value[value_len(value)..];
             }
         }
-        blanked + rest
+        redacted + rest
     }
 
     fn is_name(&self, name: &str) -> bool {
         let start = |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-        self.begin_like.iter().any(start)
+        self.name_prefixes.iter().any(start)
     }
 
-    /// Whether the text in quotes is one of their names, letters written as escapes included. With escapes that cannot be
-    /// read it may be.
-    fn is_token(&self, token: &str) -> bool {
+    /// Whether the quoted text is the name of a credential, after its escapes are decoded. With escapes that cannot be
+    /// decoded, it is taken for one.
+    fn is_quoted_name(&self, token: &str) -> bool {
         let name = serde_json::from_str::<String>(token);
         name.map_or_else(|_| token.contains('\\') || self.is_name(token.trim_matches('"')), |name| self.is_name(&name))
     }
 }
 
-/// The bytes of the string that the text begins with, its quotes included.
+/// The length in bytes of the string at the beginning of the text, including its quotes.
 fn string_len(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -75,7 +75,7 @@ fn string_len(text: &str) -> usize {
     text.len()
 }
 
-/// The bytes of the value that the text begins with; all of it if it does not end.
+/// The length in bytes of the value at the beginning of the text; all of the text if the value does not end.
 fn value_len(text: &str) -> usize {
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = text.as_bytes().get(at) {
@@ -97,10 +97,11 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    const CREDENTIALS: Credentials = Credentials { begin_like: &["otp", "edit_token"], except_in: &["metadata"] };
+    const CREDENTIALS: CredentialFields =
+        CredentialFields { name_prefixes: &["otp", "edit_token"], exempt_fields: &["metadata"] };
 
     #[test]
-    fn removed_everywhere_but_where_they_are_none() {
+    fn credentials_are_removed_except_in_exempt_fields() {
         let mut payload = json!({"data": {
             "changes": {"otp": ["1", "2"], "edit_token": [null, "3"], "first_name": ["a", "b"]},
             "customer": {"OTP": "4", "otp_sent_at": "5", "edit_token_expires_at": "6", "option": 7,
@@ -130,12 +131,12 @@ mod tests {
     #[case(r#"{"otp":"#, r#"{"otp":null"#)]
     #[case("{\"otp\u{0}\\x\":\"924\",", "{\"otp\u{0}\\x\":null,")]
     #[case("{\"é\":\"ü\",\"otp\":\"é\"}", "{\"é\":\"ü\",\"otp\":null}")]
-    fn blanked_in_what_is_no_json(#[case] text: &str, #[case] blanked: &str) {
-        assert_eq!(CREDENTIALS.blank_in(text), blanked);
+    fn credentials_are_replaced_in_text_that_is_not_json(#[case] text: &str, #[case] redacted: &str) {
+        assert_eq!(CREDENTIALS.replace_in(text), redacted);
     }
 
     #[test]
-    fn nothing_is_blanked_where_there_are_none() {
-        assert_eq!(Credentials::NONE.blank_in(r#"{"otp":1"#), r#"{"otp":1"#);
+    fn nothing_is_replaced_without_credential_fields() {
+        assert_eq!(CredentialFields::NONE.replace_in(r#"{"otp":1"#), r#"{"otp":1"#);
     }
 }

@@ -1,0 +1,25 @@
+//! Why an authentic delivery was not understood.
+
+/// Why an authentic delivery, or one of its events, was not understood. No variant contains what was sent: field names
+/// come from the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untranslatable {
+    /// The body is not JSON.
+    #[error("the body is not JSON")]
+    NotJson,
+    /// A value has another type than expected.
+    #[error("{0} is not of the expected type")]
+    WrongType(&'static str),
+    /// A value that every event has is absent or cannot be read.
+    #[error("{0} is missing or unreadable")]
+    Missing(&'static str),
+    /// The record lacks this field, so it must not replace the whole record.
+    #[error("a partial snapshot: {0} is absent")]
+    PartialSnapshot(&'static str),
+    /// The customer's key is longer than the table allows.
+    #[error("the customer's key is too long for the table")]
+    KeyTooLong,
+    /// The record is nested more deeply than the table allows, or has an empty field name.
+    #[error("nested too deep, or an empty field name")]
+    NotStorable,
+}

@@ -1,0 +1,157 @@
+//! Decides whether a delivery is authentic. This is the only place that does; a provider only describes its [`Scheme`].
+//!
+//! Every configured secret is tried against every signature in the delivery, and compared in constant time. Only an
+//! authentic delivery is checked for its age. Without a configured secret every delivery is rejected.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::Sha256;
+
+use crate::delivery::{Delivery, Proof, Verified};
+use crate::fields::text_at;
+use crate::rejection::Rejection;
+use crate::scheme::{Scheme, SignatureEncoding, SignedTime, TokenPlace};
+use crate::secret::Secrets;
+
+/// A rejected delivery. It can be verified again with newer secrets.
+#[derive(Debug)]
+pub struct RejectedDelivery {
+    /// Why it was rejected.
+    pub reason: Rejection,
+    /// The delivery, whose bytes still cannot be read.
+    pub delivery: Delivery,
+}
+
+/// Verifies that a delivery's proof matches one of `secrets` and that it was sent within `tolerance` of `now`
+/// (inclusive).
+///
+/// # Errors
+/// Returns the delivery with the reason for its rejection.
+pub fn verify(
+    delivery: Delivery,
+    scheme: &Scheme,
+    secrets: &Secrets,
+    now: Timestamp,
+    tolerance: Duration,
+) -> Result<Verified, Box<RejectedDelivery>> {
+    match prove(&delivery, scheme, secrets).and_then(|proof| check_age(proof, now, tolerance)) {
+        Ok(proof) => Ok(Verified::new(delivery.body, proof, now)),
+        Err(reason) => Err(Box::new(RejectedDelivery { reason, delivery })),
+    }
+}
+
+/// Checks that the delivery is authentic, whatever its age.
+fn prove(delivery: &Delivery, scheme: &Scheme, secrets: &Secrets) -> Result<Proof, Rejection> {
+    if secrets.is_empty() {
+        return Err(Rejection::NoSecret);
+    }
+    match scheme {
+        Scheme::Hmac { header, encoding, signed_time } => {
+            let signature =
+                decode(exactly_one(delivery.header(header))?, *encoding).ok_or(Rejection::ProofMalformed)?;
+            let secret_index = secret_that_signed(secrets, &[&delivery.body], &[signature])?;
+            let sent_at = match signed_time {
+                SignedTime::None => None,
+                SignedTime::InBody(path) => Some(time_in(&delivery.body, path).ok_or(Rejection::TimeUnreadable)?),
+            };
+            Ok(Proof { secret_index, message_id: None, sent_at })
+        }
+        Scheme::Svix => prove_svix(delivery, secrets),
+        Scheme::Token(TokenPlace::Path) => {
+            let token = delivery.token.as_deref().filter(|token| !token.is_empty()).ok_or(Rejection::ProofMissing)?;
+            prove_by_secret_itself(secrets, token.as_bytes())
+        }
+        Scheme::Token(TokenPlace::Header(header)) => {
+            prove_by_secret_itself(secrets, exactly_one(delivery.header(header))?.as_bytes())
+        }
+        Scheme::Basic => {
+            let (kind, credentials) =
+                exactly_one(delivery.header("authorization"))?.split_once(' ').ok_or(Rejection::ProofMalformed)?;
+            let credentials = kind.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(credentials.trim()));
+            prove_by_secret_itself(secrets, &credentials.and_then(Result::ok).ok_or(Rejection::ProofMalformed)?)
+        }
+    }
+}
+
+fn prove_svix(delivery: &Delivery, secrets: &Secrets) -> Result<Proof, Rejection> {
+    // All headers must be of one family. If they could be mixed, two readers could take different parts as signed.
+    let branded = ["svix-id", "svix-timestamp", "svix-signature"];
+    let unbranded = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+    let is_branded = branded.iter().any(|name| delivery.header(name).next().is_some());
+    let names = if is_branded { branded } else { unbranded };
+    let [id, timestamp, signatures] = names.map(|name| exactly_one(delivery.header(name)));
+    let (id, timestamp, signatures) = (id?, timestamp?, signatures?);
+    // A dot separates the signed parts. If the id could contain one, two different messages could have one signature.
+    if id.contains('.') {
+        return Err(Rejection::ProofMalformed);
+    }
+    let signatures: Vec<_> = signatures
+        .split(' ')
+        .filter_map(|signature| decode(signature.strip_prefix("v1,")?, SignatureEncoding::Base64))
+        .collect();
+    if signatures.is_empty() {
+        return Err(Rejection::ProofMalformed);
+    }
+    let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", &delivery.body];
+    let secret_index = secret_that_signed(secrets, &signed, &signatures)?;
+    let seconds = timestamp.parse().map_err(|_| Rejection::TimeUnreadable)?;
+    let sent_at = Timestamp::from_second(seconds).map_err(|_| Rejection::TimeUnreadable)?;
+    Ok(Proof { secret_index, message_id: Some(id.to_owned()), sent_at: Some(sent_at) })
+}
+
+/// The value of a header that must come exactly once. (A gateway may join repeated headers with commas, but the joined
+/// value is malformed in every scheme.)
+fn only<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<&'a str, Rejection> {
+    let value = values.next().filter(|value| !value.is_empty()).ok_or(Rejection::ProofMissing)?;
+    if values.next().is_some() { Err(Rejection::ProofRepeated) } else { Ok(value) }
+}
+
+fn decode(signature: &str, encoding: SignatureEncoding) -> Option<Vec<u8>> {
+    match encoding {
+        SignatureEncoding::Hex => hex::decode(signature).ok(),
+        SignatureEncoding::Base64 => BASE64_STANDARD.decode(signature).ok(),
+    }
+}
+
+fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    Hmac::new_from_slice(key).expect("any length")
+}
+
+/// The index of the secret with which one of `signatures` over the concatenated `parts` was made.
+fn secret_that_signed(secrets: &Secrets, parts: &[&[u8]], signatures: &[Vec<u8>]) -> Result<usize, Rejection> {
+    let signed = |key: &[u8]| {
+        let mac = parts.iter().fold(hmac(key), Mac::chain_update);
+        signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
+    };
+    secrets.keys().position(signed).ok_or(Rejection::Mismatch)
+}
+
+/// Checks that `presented` equals a secret. Their hashes are compared, so that the time it takes reveals neither the
+/// length of the secret nor how much of `presented` is right.
+fn prove_by_secret_itself(secrets: &Secrets, presented: &[u8]) -> Result<Proof, Rejection> {
+    let is_equal = |key: &[u8]| {
+        let expected = hmac(key).chain_update(key).finalize().into_bytes();
+        hmac(key).chain_update(presented).verify_slice(&expected).is_ok()
+    };
+    let secret_index = secrets.keys().position(is_equal).ok_or(Rejection::Mismatch)?;
+    Ok(Proof { secret_index, message_id: None, sent_at: None })
+}
+
+fn time_in(body: &[u8], path: &[&str]) -> Option<Timestamp> {
+    text_at(body, path)?.parse().ok()
+}
+
+fn check_age(proof: Proof, now: Timestamp, tolerance: Duration) -> Result<Proof, Rejection> {
+    let Some(sent_at) = proof.sent_at else { return Ok(proof) };
+    let age = now.as_nanosecond() - sent_at.as_nanosecond();
+    match i128::try_from(tolerance.as_nanos()) {
+        Ok(tolerance) if age > tolerance => Err(Rejection::TooOld),
+        Ok(tolerance) if age < -tolerance => Err(Rejection::TooNew),
+        _ => Ok(proof),
+    }
+}
