@@ -35,7 +35,7 @@ impl ExtraFields {
                 while self.kept.contains_key(&name) {
                     name = format!("{}.{name}", if path.is_empty() { "body" } else { path });
                 }
-                self.kept.insert(name, storable(value));
+                self.kept.insert(name, with_storable_numbers(value));
             }
         }
         self

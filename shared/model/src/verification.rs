@@ -105,7 +105,7 @@ fn prove_svix(delivery: &Delivery, secrets: &Secrets) -> Result<Proof, Rejection
 
 /// The value of a header that must come exactly once. (A gateway may join repeated headers with commas, but the joined
 /// value is malformed in every scheme.)
-fn only<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<&'a str, Rejection> {
+fn exactly_one<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<&'a str, Rejection> {
     let value = values.next().filter(|value| !value.is_empty()).ok_or(Rejection::ProofMissing)?;
     if values.next().is_some() { Err(Rejection::ProofRepeated) } else { Ok(value) }
 }

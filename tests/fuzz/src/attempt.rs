@@ -1,4 +1,4 @@
-//! A delivery before it is proved, all of it readable.
+//! An unverified delivery whose parts can all be read.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use base64::prelude::BASE64_STANDARD;
 use clientele_model::{Delivery, Rejection, Request, Scheme, Secrets, Verified, verify};
 use jiff::Timestamp;
 
-/// When every attempt arrives: when the event files were signed, 2026-11-20T12:00:00Z.
+/// When every attempt arrives: 2026-11-20T12:00:00Z, when the event files were signed.
 pub(crate) const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
 pub(crate) const TOLERANCE: Duration = Duration::from_mins(5);
 
-/// Headers that some scheme reads.
-pub(crate) const NAMES: [&str; 9] = [
+/// Names of headers that some scheme reads.
+pub(crate) const HEADER_NAMES: [&str; 9] = [
     "Svix-Id",
     "svix-timestamp",
     "svix-signature",
@@ -32,11 +32,11 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Headers, a line each, to an empty line; then the body.
+    /// Reads headers on a line each, an empty line and the body.
     pub(crate) fn read(input: &[u8]) -> Self {
         let (mut headers, mut rest) = (vec![], input);
         while !rest.is_empty() {
-            let (line, after) = line(rest);
+            let (line, after) = split_line(rest);
             rest = after;
             let Some((name, value)) = line.split_once(": ") else { break };
             headers.push((name.to_owned(), value.to_owned()));
@@ -49,7 +49,7 @@ impl Attempt {
         named.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The delivery that it is: bytes that are no text come as base64, as the gateway sends them.
+    /// The delivery. A body that is not text is base64, as the gateway sends it.
     pub(crate) fn delivery(&self) -> Delivery {
         let request = |body, is_base64| Request {
             headers: self.headers.clone(),
@@ -64,13 +64,13 @@ impl Attempt {
         Delivery::accept(request, usize::MAX).unwrap()
     }
 
-    pub(crate) fn judged(&self, scheme: &Scheme, secrets: &Secrets) -> Result<Verified, Rejection> {
+    pub(crate) fn verify(&self, scheme: &Scheme, secrets: &Secrets) -> Result<Verified, Rejection> {
         verify(self.delivery(), scheme, secrets, NOW, TOLERANCE).map_err(|refused| refused.reason)
     }
 }
 
-/// The first line, and what comes after it.
-pub(crate) fn line(input: &[u8]) -> (String, &[u8]) {
+/// The first line, and the lines after it.
+pub(crate) fn split_line(input: &[u8]) -> (String, &[u8]) {
     let end = input.iter().position(|byte| *byte == b'\n');
     let (line, rest) = end.map_or((input, &[][..]), |end| (&input[..end], &input[end + 1..]));
     (String::from_utf8_lossy(line).into_owned(), rest)

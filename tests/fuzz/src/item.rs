@@ -1,4 +1,4 @@
-//! What of an event reaches the table and the queue.
+//! Checks the item of an event, and the cleanup message in it.
 
 use clientele_aws::{from_attributes, to_attributes};
 use clientele_model::{Change, CleanupMessage, CustomerEvent, CustomerItem, Item, Rank, SORT_KEY, Tombstone};
@@ -16,40 +16,40 @@ pub(crate) fn check(event: &CustomerEvent, received_at: Timestamp) {
     let (pk, sk) = match &item {
         Item::Customer(item) => {
             assert!(matches!(event.change(), Change::Snapshot(_)));
-            assert!(serde_json::from_str::<CustomerItem>(&text).unwrap() == **item, "read back otherwise: {text}");
+            assert!(serde_json::from_str::<CustomerItem>(&text).unwrap() == **item, "decoded differently: {text}");
             assert_eq!(item.updated_at, rank.version.to_string());
             for key in [&item.external_id, &item.email].into_iter().flatten() {
-                assert!((1..=2048).contains(&key.len()), "no key of an index: {key:?}");
+                assert!((1..=2048).contains(&key.len()), "not a key of an index: {key:?}");
             }
             (&item.pk, &item.sk)
         }
         Item::Tombstone(item) => {
             assert!(matches!(event.change(), Change::Deletion(_)));
-            assert!(serde_json::from_str::<Tombstone>(&text).unwrap() == **item, "read back otherwise: {text}");
+            assert!(serde_json::from_str::<Tombstone>(&text).unwrap() == **item, "decoded differently: {text}");
             let cleanup = item.cleanup.as_ref().unwrap();
-            assert!(cleanup.chars().all(is_sendable), "SQS takes no such message: {cleanup}");
+            assert!(cleanup.chars().all(is_accepted_by_sqs), "SQS rejects {cleanup}");
             let message: CleanupMessage = serde_json::from_str(cleanup).unwrap();
             assert_eq!((&message.cleanup_id, message.customer_id.as_str()), (&item.pk, key.customer_id()));
             (&item.pk, &item.sk)
         }
     };
     assert_eq!((pk, sk.as_str()), (&key.to_string(), SORT_KEY));
-    assert!(pk.len() <= 2048, "no key of the table: {pk}");
+    assert!(pk.len() <= 2048, "not a key of the table: {pk}");
     let parts: Vec<_> = pk.split('#').map(|part| part.replace("%23", "#").replace("%25", "%")).collect();
     assert_eq!(parts, [key.provider(), key.account(), key.customer_id()]);
 
-    let Value::Object(fields) = serde_json::from_str(&text).unwrap() else { panic!("no item: {text}") };
-    assert!(fields.values().all(|value| is_held(value, 1)), "the table cannot hold {text}");
+    let Value::Object(fields) = serde_json::from_str(&text).unwrap() else { panic!("not an item: {text}") };
+    assert!(fields.values().all(|value| can_store(value, 1)), "the table cannot store {text}");
     assert_eq!(from_attributes(to_attributes(&fields).unwrap()), fields);
 }
 
-/// The characters that SQS takes.
-pub(crate) fn is_sendable(character: char) -> bool {
+/// Whether SQS accepts the character in a message.
+pub(crate) fn is_accepted_by_sqs(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Whether `DynamoDB` can hold the value, in so many levels with its own.
-fn is_held(value: &Value, level: usize) -> bool {
+/// Whether `DynamoDB` can store the value, which is on this level of nesting.
+fn can_store(value: &Value, level: usize) -> bool {
     match value {
         Value::Number(number) => {
             let digits: String =
@@ -58,10 +58,10 @@ fn is_held(value: &Value, level: usize) -> bool {
             let significant = digits.trim_start_matches('0').trim_end_matches('0').len();
             significant == 0 || (significant <= 38 && (1e-130..=1e126).contains(&size))
         }
-        Value::Array(elements) => level <= 32 && elements.iter().all(|value| is_held(value, level + 1)),
+        Value::Array(elements) => level <= 32 && elements.iter().all(|value| can_store(value, level + 1)),
         Value::Object(fields) => {
-            let held = |(name, value): (&String, _)| !name.is_empty() && is_held(value, level + 1);
-            level <= 32 && fields.iter().all(held)
+            let can_store_field = |(name, value): (&String, _)| !name.is_empty() && can_store(value, level + 1);
+            level <= 32 && fields.iter().all(can_store_field)
         }
         Value::Null | Value::Bool(_) | Value::String(_) => true,
     }

@@ -1,5 +1,6 @@
-//! Bodies of the event files, changed in a few places: what random bytes never are, nearly right.
+//! Bodies of the event files with a few edits. They are almost valid, which random bytes never are.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -7,21 +8,21 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::pieces::Pieces;
+use crate::PROVIDERS;
+use crate::choices::Choices;
 
 /// The bodies of a provider's event files.
 fn bodies(provider: &str) -> &'static [Value] {
-    static BODIES: LazyLock<[Vec<Value>; 4]> = LazyLock::new(|| {
-        PROVIDERS.map(|provider| read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(provider)))
+    static BODIES: LazyLock<BTreeMap<&str, Vec<Value>>> = LazyLock::new(|| {
+        let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
+        PROVIDERS.iter().map(|provider| (provider.name, read(&events.join(provider.name)))).collect()
     });
-    const PROVIDERS: [&str; 4] = ["metrifox", "smarterpay", "plain", "flexprice"];
-    let place = PROVIDERS.iter().position(|name| *name == provider).unwrap();
-    &BODIES[place]
+    &BODIES[provider]
 }
 
 fn read(folder: &Path) -> Vec<Value> {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // An input must mean the same body everywhere.
+    // Sorted, so that an input selects the same body everywhere.
     files.sort();
     let events = files.iter().filter(|file| !file.to_string_lossy().ends_with(".expected.json"));
     let body = |event: Value| {
@@ -32,68 +33,68 @@ fn read(folder: &Path) -> Vec<Value> {
     events.map(|file| body(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap())).collect()
 }
 
-/// A body of `provider` with the changes that `input` says.
+/// A body of `provider` with edits that `input` selects.
 pub(crate) fn edited(provider: &str, input: &[u8]) -> Vec<u8> {
-    let mut pieces = Pieces(input);
-    let mut body = pieces.one_of(bodies(provider));
-    for _ in 0..=pieces.byte() % 6 {
-        edit(&mut body, &mut pieces);
+    let mut choices = Choices(input);
+    let mut body = choices.one_of(bodies(provider));
+    for _ in 0..=choices.byte() % 6 {
+        edit(&mut body, &mut choices);
     }
     let mut text = body.to_string().into_bytes();
-    if pieces.byte() % 8 == 7 {
-        let place = pieces.place(text.len());
-        let odd = pieces.one_of(&[&b"\\ud83d"[..], b"\xff", b"\"", b"{", b"\0", b"\\", b"\"otp\":", b"}"]);
-        text.splice(place..place + pieces.place(2), odd.iter().copied());
+    if choices.byte() % 8 == 7 {
+        let at = choices.index(text.len());
+        let odd = choices.one_of(&[&b"\\ud83d"[..], b"\xff", b"\"", b"{", b"\0", b"\\", b"\"otp\":", b"}"]);
+        text.splice(at..at + choices.index(2), odd.iter().copied());
     }
-    if pieces.byte() % 8 == 7 {
-        text.truncate(pieces.place(text.len()));
+    if choices.byte() % 8 == 7 {
+        text.truncate(choices.index(text.len()));
     }
     text
 }
 
-/// Changes one place.
-fn edit(body: &mut Value, pieces: &mut Pieces) {
+/// Changes one value.
+fn edit(body: &mut Value, choices: &mut Choices) {
     let mut pointers = vec![];
-    walk(String::new(), body, &mut pointers);
-    let pointer = pointers[pieces.place(pointers.len())].clone();
-    let other = body.pointer(&pointers[pieces.place(pointers.len())].clone()).cloned();
-    let Some(place) = body.pointer_mut(&pointer) else { return };
-    match (pieces.byte() % 8, place) {
-        (0, Value::Object(fields)) => drop(fields.insert(pieces.text(), other.into())),
+    collect_pointers(String::new(), body, &mut pointers);
+    let pointer = pointers[choices.index(pointers.len())].clone();
+    let other = body.pointer(&pointers[choices.index(pointers.len())].clone()).cloned();
+    let Some(value) = body.pointer_mut(&pointer) else { return };
+    match (choices.byte() % 8, value) {
+        (0, Value::Object(fields)) => drop(fields.insert(choices.text(), other.into())),
         (0, Value::Array(elements)) => elements.extend(other),
         (1, Value::Object(fields)) => {
             let names: Vec<_> = fields.keys().cloned().collect();
-            let name = names.get(pieces.place(names.len()));
+            let name = names.get(choices.index(names.len()));
             drop(name.and_then(|name| fields.remove(name)));
         }
         (1, Value::Array(elements)) => drop(elements.pop()),
-        (2, place) => *place = other.into(),
-        (3, place) => *place = json!([place.take()]),
-        (4, place) => *place = json!({ pieces.text(): place.take() }),
-        (5, place) => *place = json!(pieces.text()),
-        (_, place) => *place = pieces.one_of(&ODD),
+        (2, value) => *value = other.into(),
+        (3, value) => *value = json!([value.take()]),
+        (4, value) => *value = json!({ choices.text(): value.take() }),
+        (5, value) => *value = json!(choices.text()),
+        (_, value) => *value = choices.one_of(&UNUSUAL_VALUES),
     }
 }
 
-/// The JSON pointer of every value.
-fn walk(pointer: String, value: &Value, into: &mut Vec<String>) {
+/// Collects the JSON pointer of every value.
+fn collect_pointers(pointer: String, value: &Value, into: &mut Vec<String>) {
     let inner: Vec<_> = match value {
         Value::Object(fields) => {
             fields.iter().map(|(name, value)| (name.replace('~', "~0").replace('/', "~1"), value)).collect()
         }
         Value::Array(elements) => {
-            elements.iter().enumerate().map(|(place, value)| (place.to_string(), value)).collect()
+            elements.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
         }
         _ => vec![],
     };
     for (name, value) in inner {
-        walk(format!("{pointer}/{name}"), value, into);
+        collect_pointers(format!("{pointer}/{name}"), value, into);
     }
     into.push(pointer);
 }
 
-/// Values that are seldom sent.
-static ODD: LazyLock<Vec<Value>> = LazyLock::new(|| {
+/// Values that are rarely sent.
+static UNUSUAL_VALUES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let numbers =
         ["-0", "1e400", "1e-400", "123456789012345678901234567890123456789", "-9223372036854775808", "0.10", "5e-1"];
     let numbers = numbers.map(|number| serde_json::from_str(number).unwrap());
@@ -122,9 +123,9 @@ static ODD: LazyLock<Vec<Value>> = LazyLock::new(|| {
         "ADDED",
         "otp",
     ];
-    let mut odd =
+    let mut values =
         vec![json!(null), json!(true), json!([]), json!({}), json!({ "": 1 }), json!([null]), deep, json!(long)];
-    odd.extend(numbers);
-    odd.extend(texts.map(Value::from));
-    odd
+    values.extend(numbers);
+    values.extend(texts.map(Value::from));
+    values
 });

@@ -1,9 +1,9 @@
-//! Arbitrary bytes as a row of choices.
+//! Arbitrary bytes, read as a sequence of choices.
 
-/// What is left of the bytes. At their end every choice is the first.
-pub(crate) struct Pieces<'a>(pub(crate) &'a [u8]);
+/// The remaining bytes. When none are left, every choice is the first.
+pub(crate) struct Choices<'a>(pub(crate) &'a [u8]);
 
-impl<'a> Pieces<'a> {
+impl<'a> Choices<'a> {
     pub(crate) fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
@@ -14,13 +14,13 @@ impl<'a> Pieces<'a> {
         u64::from_le_bytes(std::array::from_fn(|_| self.byte()))
     }
 
-    /// One of `count` places; 0 if there is none.
-    pub(crate) fn place(&mut self, count: usize) -> usize {
-        usize::from(u16::from_le_bytes([self.byte(), self.byte()])) % count.max(1)
+    /// An index into `len` elements, or 0 if there are none.
+    pub(crate) fn index(&mut self, len: usize) -> usize {
+        usize::from(u16::from_le_bytes([self.byte(), self.byte()])) % len.max(1)
     }
 
-    pub(crate) fn one_of<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[usize::from(self.byte()) % choices.len()].clone()
+    pub(crate) fn one_of<T: Clone>(&mut self, options: &[T]) -> T {
+        options[usize::from(self.byte()) % options.len()].clone()
     }
 
     /// Up to 31 bytes, as text.
