@@ -125,6 +125,8 @@ pub struct Function {
     pub source: Option<QueueSource>,
     /// How often it is called.
     pub every: Option<Duration>,
+    /// Its `Timeout`.
+    pub timeout: Duration,
     /// Its environment, the globals included, not resolved yet.
     pub environment: BTreeMap<String, Value>,
 }
@@ -179,7 +181,7 @@ impl Template {
             memory_mb,
             resources: BTreeMap::new(),
         };
-        let globals = &root["Globals"]["Function"]["Environment"]["Variables"];
+        let globals = &root["Globals"]["Function"];
         for (id, resource) in mapping(&root["Resources"]) {
             let kind = resource["Type"].as_str().unwrap_or_default();
             if resource["Condition"].is_null() {
@@ -223,7 +225,9 @@ impl Template {
                 let schedules = of_type("Schedule").chain(of_type("ScheduleV2"));
                 let mut schedules = schedules.map(|schedule| &schedule[schedule_key(schedule)]);
                 let every = schedules.next().map(rate).transpose()?;
-                let environment = mapping(globals).chain(mapping(&properties["Environment"]["Variables"]));
+                let timeout = properties["Timeout"].as_u64().or(globals["Timeout"].as_u64()).context("no Timeout")?;
+                let environment = mapping(&globals["Environment"]["Variables"])
+                    .chain(mapping(&properties["Environment"]["Variables"]));
                 let environment = environment.map(|(name, value)| (name.to_owned(), value.clone())).collect();
                 self.functions.push(Function {
                     logical_id,
@@ -231,6 +235,7 @@ impl Template {
                     routes: routes.collect::<Result<_, _>>()?,
                     source,
                     every,
+                    timeout: Duration::from_secs(timeout),
                     environment,
                 });
             }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::Message;
 use clap::{Args, Subcommand};
 use clientele_aws::{Clients, Resources, open};
-use clientele_flow::Budget;
+use clientele_flow::Deadlines;
 use clientele_model::{CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Verified};
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -311,7 +311,7 @@ impl Queue {
                 outcomes.push(outcome);
             }
         } else {
-            for settled in flow.settle(provider, &verified, Budget::of_replay(Instant::now())).await {
+            for settled in flow.settle(provider, &verified, Deadlines::of_replay(Instant::now())).await {
                 let foreseen = changes.remove(&settled.place).and_then(Result::ok).map(|(_, line)| line);
                 let line = settled.reason.or(foreseen).unwrap_or_default();
                 lines.push(format!("  {:<12}{line}", settled.outcome.as_str()));

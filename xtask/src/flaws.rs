@@ -41,10 +41,10 @@ pub(crate) const FLAWS: [Flaw; 11] = [
             (
                 CUSTOMERS,
                 "        let rank = AttributeValue::S(item.rank().to_owned());\n",
-                "        let Item::Customer(_) = item else { return Ok(Put::Written(None)) };
+                "        let Item::Customer(_) = item else { return Ok(PutResult::Written(None)) };
         let pk = serde_json::to_value(item).unwrap_or_default()[\"pk\"].as_str().unwrap_or_default().to_owned();
-        if let Some(standing) = self.standing(&pk).await?.filter(|standing| standing.rank.as_str() >= item.rank()) {
-            return Ok(Put::Refused(standing));
+        if let Some(current) = self.current_item(&pk).await?.filter(|current| current.rank.as_str() >= item.rank()) {
+            return Ok(PutResult::ConditionFailed(current));
         }
         let rank = AttributeValue::S(item.rank().to_owned());\n",
             ),

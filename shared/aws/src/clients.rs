@@ -1,12 +1,4 @@
-//! The SDK's clients, with the time budget of a delivery in their timeouts.
-//!
-//! Flexprice Cloud gives up after 5 s; a delivery is answered within 4 s whatever fails:
-//!
-//! | step | at most |
-//! |---|---|
-//! | secrets fetched again after a mismatch | 0.6 s |
-//! | the table written | 0.7 s an attempt; 2.5 s from arrival |
-//! | a message sent | 0.6 s an attempt; 3.6 s from arrival |
+//! The SDK's clients. Their timeouts are in [`deadlines`].
 
 use std::time::Duration;
 
@@ -18,7 +10,7 @@ use aws_sdk_dynamodb::config::{
 };
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_types::SdkConfig;
-use clientele_flow::Flow;
+use clientele_flow::{Flow, deadlines};
 
 use crate::config::{Reader, Resources};
 use crate::customers::Customers;
@@ -108,22 +100,25 @@ impl Clients {
     /// Clients of that configuration.
     #[must_use]
     pub fn new(config: &SdkConfig, budget: Budget, endpoints: &Endpoints) -> Self {
-        let within = |attempt_ms: u64| {
+        let within = |attempt: Duration| {
             let factor = match budget {
                 Budget::Function => 1,
-                Budget::Operator => 20,
+                Budget::Operator => deadlines::OPERATOR_FACTOR,
             };
             // All attempts together are bounded by the flow, which knows what is left of the time of the delivery or
             // sweep; secrets.rs bounds its own.
             let timeouts = TimeoutConfig::builder()
-                .connect_timeout(Duration::from_millis(500 * factor))
-                .operation_attempt_timeout(Duration::from_millis(attempt_ms * factor));
-            let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50));
+                .connect_timeout(deadlines::CONNECT_TIMEOUT * factor)
+                .operation_attempt_timeout(attempt * factor);
+            let retries = RetryConfig::standard()
+                .with_max_attempts(deadlines::ATTEMPTS_MAX)
+                .with_initial_backoff(deadlines::FIRST_BACKOFF);
             config.to_builder().timeout_config(timeouts.build()).retry_config(retries).build()
         };
-        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&within(700));
-        let mut sqs = aws_sdk_sqs::config::Builder::from(&within(600));
-        let mut secrets_manager = aws_sdk_secretsmanager::config::Builder::from(&within(600));
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&within(deadlines::DYNAMODB_ATTEMPT_TIMEOUT));
+        let mut sqs = aws_sdk_sqs::config::Builder::from(&within(deadlines::SQS_ATTEMPT_TIMEOUT));
+        let mut secrets_manager =
+            aws_sdk_secretsmanager::config::Builder::from(&within(deadlines::SECRETS_REFRESH_TIMEOUT));
         if let Some(url) = &endpoints.dynamodb {
             dynamodb = dynamodb.endpoint_url(url);
         }

@@ -1,7 +1,6 @@
 //! The table of customers: one conditional write an event, and no read. Only the sweep reads.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -10,7 +9,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
-use clientele_flow::{Due, Put, Standing, Table, TableError, Waiting};
+use clientele_flow::deadlines::CONNECT_AT_START_WITHIN;
+use clientele_flow::{CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Table, TableError};
 use clientele_model::{Item, SORT_KEY};
 use tokio::time::timeout;
 
@@ -21,9 +21,6 @@ use crate::telemetry;
 const CLEANUP_DUE: &str = "cleanup-due";
 /// How many of them are read at a time.
 const PAGE: i32 = 100;
-
-/// How long a start waits for the connection.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
 /// The customers' table.
 #[derive(Clone, Debug)]
@@ -42,13 +39,13 @@ impl Customers {
     /// Opens the connection before the first delivery needs it, by a write that the role may make and that does
     /// nothing: it is for a customer that cannot be. One write unit a start. Whether it goes well does not matter.
     pub(crate) async fn connect(&self) {
-        drop(timeout(CONNECT_WITHIN, self.clear_cleanup("-", "-")).await);
+        drop(timeout(CONNECT_AT_START_WITHIN, self.clear_cleanup("-", "-")).await);
     }
 }
 
 impl Table for Customers {
     /// This is all of idempotency, ordering, deletion and replay protection: taking a maximum in one atomic step.
-    async fn put(&self, item: &Item) -> Result<Put, TableError> {
+    async fn put(&self, item: &Item) -> Result<PutResult, TableError> {
         let rank = AttributeValue::S(item.rank().to_owned());
         let attributes = to_attributes(item).map_err(|error| TableError::Unstorable(error.to_string()))?;
         let output = self
@@ -64,7 +61,7 @@ impl Table for Customers {
             .send()
             .await;
         match output {
-            Ok(output) => Ok(Put::Written(units(output.consumed_capacity))),
+            Ok(output) => Ok(PutResult::Written(units(output.consumed_capacity))),
             Err(error) => refused(error),
         }
     }
@@ -94,21 +91,22 @@ impl Table for Customers {
         }
     }
 
-    async fn due(&self, after: Option<Waiting>) -> Result<Due, TableError> {
-        let start = after.map(|Waiting { pk, since }| {
+    async fn pending_cleanups(&self, after: Option<PendingCleanup>) -> Result<PendingCleanupPage, TableError> {
+        let start = after.map(|PendingCleanup { pk, since }| {
             let key = [("pk", pk), ("sk", SORT_KEY.to_owned()), ("cleanup_due", since)];
             key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
         });
         let request = self.client.scan().table_name(&self.table).index_name(CLEANUP_DUE).limit(PAGE);
         let page = request.set_exclusive_start_key(start).send().await.map_err(|error| unavailable(&error))?;
-        let waiting = |key: HashMap<_, _>| Some(Waiting { pk: text(&key, "pk")?, since: text(&key, "cleanup_due")? });
-        Ok(Due {
-            waiting: page.items.unwrap_or_default().into_iter().filter_map(waiting).collect(),
+        let waiting =
+            |key: HashMap<_, _>| Some(PendingCleanup { pk: text(&key, "pk")?, since: text(&key, "cleanup_due")? });
+        Ok(PendingCleanupPage {
+            pending: page.items.unwrap_or_default().into_iter().filter_map(waiting).collect(),
             next: page.last_evaluated_key.and_then(waiting),
         })
     }
 
-    async fn standing(&self, pk: &str) -> Result<Option<Standing>, TableError> {
+    async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
         let output = self
             .client
             .get_item()
@@ -121,7 +119,7 @@ impl Table for Customers {
             .send()
             .await;
         let item = output.map_err(|error| unavailable(&error))?.item;
-        Ok(item.and_then(|item| Some(Standing { rank: text(&item, "rank")?, cleanup: text(&item, "cleanup") })))
+        Ok(item.and_then(|item| Some(CurrentItem { rank: text(&item, "rank")?, cleanup: text(&item, "cleanup") })))
     }
 }
 
@@ -137,14 +135,14 @@ fn units(capacity: Option<ConsumedCapacity>) -> Option<f64> {
     capacity.and_then(|capacity| capacity.capacity_units)
 }
 
-fn refused(error: SdkError<PutItemError>) -> Result<Put, TableError> {
+fn refused(error: SdkError<PutItemError>) -> Result<PutResult, TableError> {
     let told = telemetry::sdk_error(&error);
     match error.into_service_error() {
         PutItemError::ConditionalCheckFailedException(refused) => {
             let text = |name| text(refused.item()?, name);
             // Without the item nothing is known of what stands there; the delivery must be tried again.
             let rank = text("rank").ok_or(TableError::Unavailable("no item with the failed condition".to_owned()))?;
-            Ok(Put::Refused(Standing { rank, cleanup: text("cleanup") }))
+            Ok(PutResult::ConditionFailed(CurrentItem { rank, cleanup: text("cleanup") }))
         }
         error if error.code() == Some("ValidationException") => Err(TableError::Unstorable(told)),
         _ => Err(TableError::Unavailable(told)),
@@ -207,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_is_told() {
         let error = "ResourceNotFoundException";
-        unavailable(refuses(error).due(None).await, error);
-        unavailable(refuses(error).standing("a").await, error);
+        unavailable(refuses(error).pending_cleanups(None).await, error);
+        unavailable(refuses(error).current_item("a").await, error);
     }
 }

@@ -1,5 +1,7 @@
 //! The queues: deletes for all other systems, and verified deliveries that wait.
 
+use std::time::Duration;
+
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use clientele_flow::{Queue, QueueError, Queues};
@@ -29,12 +31,13 @@ impl SqsQueues {
         }
     }
 
-    /// Hides a message of the inbox for so long, instead of for the queue's visibility timeout.
+    /// Hides a message of the inbox for this time instead of the queue's visibility timeout.
     ///
     /// # Errors
-    /// When the queue could not be told.
-    pub(crate) async fn hide(&self, receipt: &str, seconds: i32) -> Result<(), QueueError> {
+    /// When SQS did not confirm it.
+    pub(crate) async fn hide(&self, receipt: &str, time: Duration) -> Result<(), QueueError> {
         let request = self.client.change_message_visibility().queue_url(&self.inbox_url).receipt_handle(receipt);
+        let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
         let answer = request.visibility_timeout(seconds).send().await;
         answer.map(drop).map_err(|error| QueueError { queue: Queue::Inbox, why: telemetry::sdk_error(&error) })
     }

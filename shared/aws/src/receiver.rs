@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientele_flow::{Budget, Flow};
+use clientele_flow::{Deadlines, Flow};
 use clientele_model::{Delivery, Provider, Rejection, Request, Scheme, Verified, verify};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -72,7 +72,7 @@ impl Receiver {
         let trouble = trouble.map(|error| format!("secrets not refreshed: {error}"));
         let outcomes = match opened {
             Ok(verified) => {
-                let settled = self.flow.receive(self.provider, &verified, Budget::of_delivery(started)).await;
+                let settled = self.flow.receive(self.provider, &verified, Deadlines::of_delivery(started)).await;
                 line.settled(&settled, Some(verified.proof().secret_index), trouble.as_deref(), started.elapsed());
                 settled.iter().map(|event| event.outcome).collect()
             }

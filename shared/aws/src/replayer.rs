@@ -1,6 +1,7 @@
 //! The function behind the inbox queue: what was kept is settled, a message at a time, and each answers for itself.
 
-use clientele_flow::{Budget, Flow};
+use clientele_flow::deadlines::replay_delay;
+use clientele_flow::{Deadlines, Flow};
 use clientele_model::{KeptDelivery, KeptDeliveryError, Outcome, Provider, Verified};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -15,10 +16,6 @@ use crate::telemetry::{Happened, Lines, Telemetry};
 
 /// How many messages of a batch are under way at a time.
 const CONCURRENT_MESSAGES: usize = 4;
-/// How long a message is hidden after its first attempt, in seconds; twice as long after each further one.
-const HIDDEN_SECONDS_MIN: i32 = 60;
-/// The longest that it is hidden: after an outage the inbox is empty again that soon.
-const HIDDEN_SECONDS_MAX: i32 = 900;
 
 /// Why a message of the inbox cannot be replayed. It comes back, and moves to quarantine after the queue's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,9 +56,9 @@ impl Replayer {
 
     /// Replays a batch. Each message answers for itself: those that must come back are named.
     pub async fn handle(&self, event: SqsEvent, invocation: &Invocation) -> SqsAnswer {
-        let budget = Budget::of_replay(Instant::now());
+        let deadlines = Deadlines::of_replay(Instant::now());
         let replay = async |message: Message| {
-            let is_done = self.replay(&message, invocation, budget).await;
+            let is_done = self.replay(&message, invocation, deadlines).await;
             (!is_done).then_some(Failure { item_identifier: message.message_id })
         };
         let messages = futures_util::stream::iter(event.records).map(replay);
@@ -70,29 +67,28 @@ impl Replayer {
     }
 
     /// Whether the message is done with.
-    async fn replay(&self, message: &Message, invocation: &Invocation, budget: Budget) -> bool {
+    async fn replay(&self, message: &Message, invocation: &Invocation, deadlines: Deadlines) -> bool {
         let (provider, verified) = match open(&message.body, self.providers) {
             Ok(opened) => opened,
             Err(error) => {
                 let line = self.telemetry.delivery("unknown", invocation, &message.message_id);
                 let (outcome, reason) = (Some(Outcome::Unavailable), Some(error.to_string()));
-                line.write(&Happened { outcome, reason, duration: budget.started.elapsed(), ..Happened::default() });
+                line.write(&Happened { outcome, reason, duration: deadlines.started.elapsed(), ..Happened::default() });
                 return false;
             }
         };
         let line = self.telemetry.delivery(provider.name, invocation, &message.message_id);
-        let settled = self.flow.replay(provider, &verified, budget).await;
+        let settled = self.flow.replay(provider, &verified, deadlines).await;
         let must_wait = settled.iter().any(|event| matches!(event.outcome, Outcome::Parked | Outcome::Unavailable));
         let trouble = if must_wait { self.back_off(message).await } else { None };
-        line.settled(&settled, None, trouble.as_deref(), budget.started.elapsed());
+        line.settled(&settled, None, trouble.as_deref(), deadlines.started.elapsed());
         !must_wait
     }
 
     /// An outage is not to use up the attempts of a message: the longer it lasts, the rarer they are.
     async fn back_off(&self, message: &Message) -> Option<String> {
-        let doublings = message.attributes.approximate_receive_count.parse::<u32>().unwrap_or(1).saturating_sub(1);
-        let seconds = HIDDEN_SECONDS_MIN.saturating_mul(2_i32.saturating_pow(doublings)).min(HIDDEN_SECONDS_MAX);
-        let hidden = self.flow.queues.hide(&message.receipt_handle, seconds).await;
+        let receives = message.attributes.approximate_receive_count.parse().unwrap_or(1);
+        let hidden = self.flow.queues.hide(&message.receipt_handle, replay_delay(receives)).await;
         hidden.err().map(|error| format!("comes back sooner: {error}"))
     }
 }

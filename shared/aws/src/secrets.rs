@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::{Client, Config};
+use clientele_flow::deadlines;
 use clientele_model::{Scheme, Secrets};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -111,8 +112,8 @@ pub struct Known {
 
 /// How long one attempt and all attempts to fetch may take.
 type Budget = [Duration; 2];
-const AT_START: Budget = [Duration::from_millis(1_500), Duration::from_secs(4)];
-const WHILE_A_PROVIDER_WAITS: Budget = [Duration::from_millis(600), Duration::from_millis(600)];
+const AT_START: Budget = [deadlines::SECRETS_START_ATTEMPT_TIMEOUT, deadlines::SECRETS_START_TIMEOUT];
+const WHILE_A_PROVIDER_WAITS: Budget = [deadlines::SECRETS_REFRESH_TIMEOUT, deadlines::SECRETS_REFRESH_TIMEOUT];
 
 async fn fetch(client: &Client, arn: &str, scheme: &Scheme, [attempt, all]: Budget) -> Result<Secrets, SecretsError> {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(all).build();

@@ -1,6 +1,6 @@
 //! The function on a schedule: cleanup messages that still wait in their tombstones are sent.
 
-use clientele_flow::{Flow, SweepLimits, Swept};
+use clientele_flow::{Flow, SweepLimits, SweepReport};
 use tokio::time::Instant;
 
 use crate::clients::Clients;
@@ -25,7 +25,7 @@ impl Sweeper {
     }
 
     /// One sweep.
-    pub async fn handle(&self, invocation: &Invocation) -> Swept {
+    pub async fn handle(&self, invocation: &Invocation) -> SweepReport {
         let started = Instant::now();
         let swept = self.flow.sweep(invocation.received_at, SweepLimits::of_function(started)).await;
         self.telemetry.swept(invocation, &swept, started.elapsed());

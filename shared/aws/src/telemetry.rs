@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use clientele_flow::{Settled, Swept};
+use clientele_flow::{SettledEvent, SweepReport};
 use clientele_model::{CustomerEvent, Outcome, Rejection, Translated};
 use jiff::Timestamp;
 use metrique_writer_core::format::Format;
@@ -136,7 +136,7 @@ impl Telemetry {
     }
 
     /// The line of a sweep.
-    pub(crate) fn swept(&self, invocation: &Invocation, swept: &Swept, duration: Duration) {
+    pub(crate) fn swept(&self, invocation: &Invocation, swept: &SweepReport, duration: Duration) {
         let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
         self.write(&SweepLine { telemetry: self, invocation, is_cold, swept, duration });
     }
@@ -190,13 +190,13 @@ impl Delivered<'_> {
     /// What came of each event; one line still, where there was none.
     pub(crate) fn settled(
         &self,
-        settled: &[Settled],
+        settled: &[SettledEvent],
         secret: Option<usize>,
         trouble: Option<&str>,
         duration: Duration,
     ) {
         for settled in settled {
-            let Settled { translation, outcome, reason, warning, write_units, duration, .. } = settled;
+            let SettledEvent { translation, outcome, reason, warning, write_units, duration, .. } = settled;
             let (event, kind) = match translation {
                 Ok(Translated::Event(event)) => (Some(&**event), None),
                 Ok(Translated::Ignored(kind)) => (None, Some(kind.as_str())),
@@ -301,7 +301,7 @@ struct SweepLine<'a> {
     telemetry: &'a Telemetry,
     invocation: &'a Invocation,
     is_cold: bool,
-    swept: &'a Swept,
+    swept: &'a SweepReport,
     duration: Duration,
 }
 

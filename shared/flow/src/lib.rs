@@ -1,26 +1,32 @@
-//! What becomes of a verified delivery and of a delete, whatever fails.
+//! How verified deliveries get into the table, whatever fails.
 //!
-//! Three ways lead to the table, and all of them end in the same conditional write:
+//! There are three entry points, and all of them write by the same conditional write:
 //!
 //! - [`Flow::receive`] settles every event of a delivery, and keeps on a queue what cannot be settled now;
 //! - [`Flow::replay`] settles what was kept on the inbox queue;
-//! - [`Flow::sweep`] sends cleanup messages that still wait in their tombstones.
+//! - [`Flow::sweep`] sends cleanup messages that are still in their tombstones.
 //!
-//! There is no AWS here. The table and the queues are [`Table`] and [`Queues`]: the functions bring those of AWS, the
-//! proofs in `tests/` bring some in memory that fail and die wherever they can.
+//! To settle an event is to write its item, or to find that the table has that event or a greater one already.
+//!
+//! This crate does not depend on AWS: [`Table`] and [`Queues`] are traits. The functions implement them with DynamoDB and
+//! SQS, the proofs in `tests/` with a table and queues in memory that fail, hang and crash wherever possible.
 
 mod apply;
+pub mod deadlines;
 mod delivery;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod ports;
 mod sweep;
 
-pub use delivery::{Budget, Settled};
-pub use ports::{Due, Put, Queue, QueueError, Queues, Standing, Table, TableError, Waiting};
-pub use sweep::{SweepLimits, Swept};
+pub use deadlines::Deadlines;
+pub use delivery::SettledEvent;
+pub use ports::{
+    CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
+};
+pub use sweep::{SweepLimits, SweepReport};
 
-/// Events on their way into a table.
+/// Processes deliveries with a table and queues.
 #[derive(Clone, Debug)]
 pub struct Flow<T, Q> {
     /// The customers.

@@ -1,5 +1,5 @@
-//! A table and queues in memory, which do exactly what the ports ask for and never fail. The storage contract's tests
-//! hold them to the same rules as DynamoDB and SQS.
+//! A table and queues in memory for the proofs. They never fail. The storage contract's tests hold them to the same rules
+//! as DynamoDB and SQS.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,90 +7,88 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use clientele_model::Item;
 use serde_json::{Map, Value};
 
-use crate::ports::{Due, Put, Queue, QueueError, Queues, Standing, Table, TableError, Waiting};
+use crate::ports::{
+    CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
+};
 
 /// How many tombstones are on a page.
 const PAGE: usize = 3;
 
-/// A table and queues in memory. Clones share what is in them.
+/// A table and queues in memory. Clones share the contents.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<State>>);
+pub struct InMemoryStorage(Arc<Mutex<Contents>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Contents {
     items: BTreeMap<String, Map<String, Value>>,
-    messages: Vec<Message>,
+    messages: Vec<QueuedMessage>,
     sent: usize,
 }
 
 /// A message on a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Unique, and growing.
+pub struct QueuedMessage {
+    /// Unique and ascending.
     pub id: usize,
-    /// Its queue.
+    /// The queue that it is on.
     pub queue: Queue,
-    /// Whose it is.
+    /// The name of the provider.
     pub provider: String,
-    /// What was sent.
+    /// The message as it was sent.
     pub body: String,
 }
 
-impl Memory {
+impl InMemoryStorage {
     /// Every item, by `pk`.
     #[must_use]
     pub fn items(&self) -> BTreeMap<String, Map<String, Value>> {
-        self.state().items.clone()
-    }
-
-    /// The rank of a customer's item.
-    #[must_use]
-    pub fn rank(&self, pk: &str) -> Option<String> {
-        text(self.state().items.get(pk)?, "rank")
+        self.contents().items.clone()
     }
 
     /// The messages of a queue, oldest first.
     #[must_use]
-    pub fn messages(&self, queue: Queue) -> Vec<Message> {
-        self.state().messages.iter().filter(|message| message.queue == queue).cloned().collect()
+    pub fn messages(&self, queue: Queue) -> Vec<QueuedMessage> {
+        self.contents().messages.iter().filter(|message| message.queue == queue).cloned().collect()
     }
 
-    /// Takes a message from its queue, if it is still there.
+    /// Deletes a message from its queue, if it is still there.
     pub fn delete(&self, id: usize) {
-        self.state().messages.retain(|message| message.id != id);
+        self.contents().messages.retain(|message| message.id != id);
     }
 
-    /// Moves a message to another queue, if it is still there.
+    /// Moves a message to another queue, if it still exists.
     pub fn move_to(&self, id: usize, queue: Queue) {
-        if let Some(message) = self.state().messages.iter_mut().find(|message| message.id == id) {
+        if let Some(message) = self.contents().messages.iter_mut().find(|message| message.id == id) {
             message.queue = queue;
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table for Memory {
-    async fn put(&self, item: &Item) -> Result<Put, TableError> {
+impl Table for InMemoryStorage {
+    async fn put(&self, item: &Item) -> Result<PutResult, TableError> {
         let Ok(Value::Object(item)) = serde_json::to_value(item) else {
             return Err(TableError::Unstorable("not an object".to_owned()));
         };
-        let mut state = self.state();
+        let mut contents = self.contents();
         let pk = text(&item, "pk").unwrap_or_default();
-        match state.items.get(&pk).and_then(standing) {
-            Some(standing) if text(&item, "rank") <= Some(standing.rank.clone()) => Ok(Put::Refused(standing)),
+        match contents.items.get(&pk).and_then(current_item) {
+            Some(current) if text(&item, "rank") <= Some(current.rank.clone()) => {
+                Ok(PutResult::ConditionFailed(current))
+            }
             _ => {
-                state.items.insert(pk, item);
-                Ok(Put::Written(Some(1.0)))
+                contents.items.insert(pk, item);
+                Ok(PutResult::Written(Some(1.0)))
             }
         }
     }
 
     async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, TableError> {
-        let mut state = self.state();
-        let Some(item) = state.items.get_mut(pk).filter(|item| text(item, "rank").as_deref() == Some(rank)) else {
+        let mut contents = self.contents();
+        let Some(item) = contents.items.get_mut(pk).filter(|item| text(item, "rank").as_deref() == Some(rank)) else {
             return Ok(None);
         };
         item.remove("cleanup");
@@ -98,33 +96,33 @@ impl Table for Memory {
         Ok(Some(1.0))
     }
 
-    async fn due(&self, after: Option<Waiting>) -> Result<Due, TableError> {
-        let state = self.state();
-        let later = state.items.iter().filter(|(pk, _)| after.as_ref().is_none_or(|after| **pk > after.pk));
-        let waiting =
-            later.filter_map(|(pk, item)| Some(Waiting { pk: pk.clone(), since: text(item, "cleanup_due")? }));
-        let waiting: Vec<_> = waiting.take(PAGE).collect();
-        let next = waiting.last().filter(|_| waiting.len() == PAGE).cloned();
-        Ok(Due { waiting, next })
+    async fn pending_cleanups(&self, after: Option<PendingCleanup>) -> Result<PendingCleanupPage, TableError> {
+        let contents = self.contents();
+        let later = contents.items.iter().filter(|(pk, _)| after.as_ref().is_none_or(|after| **pk > after.pk));
+        let pending =
+            |(pk, item): (&String, _)| Some(PendingCleanup { pk: pk.clone(), since: text(item, "cleanup_due")? });
+        let pending: Vec<_> = later.filter_map(pending).take(PAGE).collect();
+        let next = pending.last().filter(|_| pending.len() == PAGE).cloned();
+        Ok(PendingCleanupPage { pending, next })
     }
 
-    async fn standing(&self, pk: &str) -> Result<Option<Standing>, TableError> {
-        Ok(self.state().items.get(pk).and_then(standing))
+    async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
+        Ok(self.contents().items.get(pk).and_then(current_item))
     }
 }
 
-impl Queues for Memory {
+impl Queues for InMemoryStorage {
     async fn send(&self, queue: Queue, provider: &str, message: &str) -> Result<(), QueueError> {
-        let mut state = self.state();
-        state.sent += 1;
-        let id = state.sent;
-        state.messages.push(Message { id, queue, provider: provider.to_owned(), body: message.to_owned() });
+        let mut contents = self.contents();
+        contents.sent += 1;
+        let id = contents.sent;
+        contents.messages.push(QueuedMessage { id, queue, provider: provider.to_owned(), body: message.to_owned() });
         Ok(())
     }
 }
 
-fn standing(item: &Map<String, Value>) -> Option<Standing> {
-    Some(Standing { rank: text(item, "rank")?, cleanup: text(item, "cleanup") })
+fn current_item(item: &Map<String, Value>) -> Option<CurrentItem> {
+    Some(CurrentItem { rank: text(item, "rank")?, cleanup: text(item, "cleanup") })
 }
 
 fn text(item: &Map<String, Value>, name: &str) -> Option<String> {

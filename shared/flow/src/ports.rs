@@ -1,79 +1,82 @@
-//! What the flow needs from outside: a table that writes on a condition, and queues that keep a message.
+//! What the flow needs from outside: a table with conditional writes, and queues.
 
 use clientele_model::Item;
 
 /// The table of customers.
 pub trait Table: Sync {
-    /// Writes the item if there is none of its customer, or one of a smaller rank: in one atomic step.
+    /// Writes the item if the customer has none yet, or one of a smaller rank. Atomic.
     ///
     /// # Errors
     /// When it is not known that the item was written. It may have been.
-    fn put(&self, item: &Item) -> impl Future<Output = Result<Put, TableError>> + Send;
+    fn put(&self, item: &Item) -> impl Future<Output = Result<PutResult, TableError>> + Send;
 
-    /// Takes the cleanup message out of the tombstone of that rank. If another stands there by now, it is left alone.
-    /// Gives the write units, as far as they are known.
+    /// Removes the cleanup message from the tombstone of that rank. An item of another rank is left alone. Returns the
+    /// write units, if the service reported them.
     ///
     /// # Errors
-    /// When it is not known that the message is gone. It may be.
+    /// When it is not known that the message was removed. It may have been.
     fn clear_cleanup(&self, pk: &str, rank: &str) -> impl Future<Output = Result<Option<f64>, TableError>> + Send;
 
-    /// Tombstones whose cleanup message waits: a page of them, from where an earlier page ended. What was marked or
-    /// cleared a moment ago may be missing or still be there.
+    /// A page of the tombstones that still hold their cleanup message, starting after an earlier page. Eventually
+    /// consistent: a tombstone that was written or cleared a moment ago may be missing or still be there.
     ///
     /// # Errors
     /// When the table cannot be read.
-    fn due(&self, after: Option<Waiting>) -> impl Future<Output = Result<Due, TableError>> + Send;
+    fn pending_cleanups(
+        &self,
+        after: Option<PendingCleanup>,
+    ) -> impl Future<Output = Result<PendingCleanupPage, TableError>> + Send;
 
-    /// What stands for a customer now.
+    /// The current item of a customer, strongly consistent.
     ///
     /// # Errors
     /// When the table cannot be read.
-    fn standing(&self, pk: &str) -> impl Future<Output = Result<Option<Standing>, TableError>> + Send;
+    fn current_item(&self, pk: &str) -> impl Future<Output = Result<Option<CurrentItem>, TableError>> + Send;
 }
 
-/// What came of a write.
+/// The result of a conditional write.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Put {
-    /// The item is now the customer's state. In write units, as far as the service told.
+pub enum PutResult {
+    /// The item was written. With the write units, if the service reported them.
     Written(Option<f64>),
-    /// It is not: something that is not smaller stands already.
-    Refused(Standing),
+    /// The item was not written: the current one has the same rank or a greater one.
+    ConditionFailed(CurrentItem),
 }
 
-/// What stands for a customer.
+/// What the flow needs to know of a customer's current item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct CurrentItem {
     /// Its rank.
     pub rank: String,
-    /// The cleanup message that it still has to send.
+    /// The cleanup message of a tombstone, until it is sent and removed.
     pub cleanup: Option<String>,
 }
 
-/// A page of tombstones whose cleanup message waits.
+/// A page of tombstones that still hold their cleanup message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct PendingCleanupPage {
     /// The tombstones.
-    pub waiting: Vec<Waiting>,
-    /// After which the next page begins; none after the last page.
-    pub next: Option<Waiting>,
+    pub pending: Vec<PendingCleanup>,
+    /// The next page starts after this tombstone; absent on the last page.
+    pub next: Option<PendingCleanup>,
 }
 
-/// A tombstone whose cleanup message waits.
+/// A tombstone that still holds its cleanup message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct PendingCleanup {
     /// Its key.
     pub pk: String,
-    /// Since when it waits, in RFC 3339.
+    /// When it was written, in RFC 3339.
     pub since: String,
 }
 
 /// Why the table could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// The service could not be reached, or could not do it now: throttled, timed out, not allowed.
+    /// Trying again later may help: unreachable, throttled, timed out, access denied.
     #[error("the table cannot be used: {0}")]
     Unavailable(String),
-    /// The table cannot hold the item: over 400 KB, for one.
+    /// The table can never hold this item: it is over 400 KB, for example.
     #[error("the table cannot hold the item: {0}")]
     Unstorable(String),
 }
@@ -90,7 +93,7 @@ pub enum Queue {
 }
 
 impl Queue {
-    /// What it is called.
+    /// The name of the queue in messages and on the local stack.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -103,10 +106,10 @@ impl Queue {
 
 /// The queues.
 pub trait Queues: Sync {
-    /// Sends a message about something of that provider, byte for byte.
+    /// Sends a message to a queue, byte for byte, with the name of the provider as an attribute.
     ///
     /// # Errors
-    /// When it is not known that the queue has taken it. It may have.
+    /// When it is not known that the queue accepted the message. It may have.
     fn send(&self, queue: Queue, provider: &str, message: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! The sweep: cleanup messages that still wait in their tombstones are sent.
+//! The sweep: sends the cleanup messages that are still in their tombstones.
 
 use std::time::Duration;
 
@@ -7,137 +7,135 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use crate::Flow;
-use crate::apply::Forwarded;
-use crate::ports::{Queues, Standing, Table, Waiting};
+use crate::apply::ForwardResult;
+use crate::deadlines::{SWEEP_END_WITHIN, SWEEP_GRACE, SWEEP_START_WITHIN};
+use crate::ports::{CurrentItem, PendingCleanup, Queues, Table};
 
 /// How many messages are sent at a time.
 const CONCURRENT_SENDS: usize = 8;
-/// The function has 10 s, and what is begun last has 3 of them: a read, a message sent, a mark cleared.
-const BEGIN_WITHIN: Duration = Duration::from_secs(6);
-const END_WITHIN: Duration = Duration::from_secs(9);
-/// The most tombstones that one sweep looks at.
+/// The most tombstones in one sweep.
 const TOMBSTONES_MAX: usize = 10_000;
-/// Whoever wrote the tombstone is at it for 4 s, or parked the delete and replays it.
-const GRACE: Duration = Duration::from_mins(1);
 
-/// How far a sweep goes. What is left waits for the next one.
+/// The limits of one sweep. The next sweep continues with what is left.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepLimits {
-    /// Nothing is begun after that time.
-    pub begin_by: Instant,
-    /// What is not done by then is given up, and counts as failed.
+    /// No page is read and no tombstone started after this time.
+    pub start_by: Instant,
+    /// What is unfinished by then is cancelled, and counts as failed.
     pub end_by: Instant,
-    /// The most tombstones that are looked at.
+    /// The most tombstones.
     pub tombstones_max: usize,
-    /// How long a message waits before it is swept: whoever wrote the tombstone is still at it.
+    /// Younger tombstones are skipped, because the function that wrote them may still be sending the message.
     pub grace: Duration,
 }
 
 impl SweepLimits {
-    /// Those of the function.
+    /// The limits of the sweep function.
     #[must_use]
     pub fn of_function(started: Instant) -> Self {
         Self {
-            begin_by: started + BEGIN_WITHIN,
-            end_by: started + END_WITHIN,
+            start_by: started + SWEEP_START_WITHIN,
+            end_by: started + SWEEP_END_WITHIN,
             tombstones_max: TOMBSTONES_MAX,
-            grace: GRACE,
+            grace: SWEEP_GRACE,
         }
     }
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Messages that were sent.
+pub struct SweepReport {
+    /// Messages that were sent and removed from their tombstones.
     pub sent: usize,
-    /// Messages that were not sent, or whose tombstone could not be read or cleared. They are tried again.
+    /// Tombstones that could not be read or cleared, or whose message could not be sent. The next sweep tries again.
     pub failed: usize,
-    /// Whether a limit ended the sweep before all were looked at.
+    /// Whether a limit ended the sweep before the last tombstone.
     pub is_cut_short: bool,
-    /// The first thing that went wrong.
+    /// The first failure.
     pub error: Option<String>,
 }
 
 impl<T: Table, Q: Queues> Flow<T, Q> {
-    /// Sends what waits, and takes it out of its tombstone. May be cut off anywhere and may run twice at once: a message
-    /// is then sent twice, never lost, and a mark is cleared only from the tombstone whose message was sent.
-    pub async fn sweep(&self, now: Timestamp, limits: SweepLimits) -> Swept {
-        let mut swept = Swept::default();
-        let mut looked_at = 0;
+    /// Sends pending cleanup messages and removes them from their tombstones. It may crash anywhere and may run twice at
+    /// the same time: a message is then sent twice but never lost, because it is removed only from the very tombstone
+    /// whose message was sent.
+    pub async fn sweep(&self, now: Timestamp, limits: SweepLimits) -> SweepReport {
+        let mut report = SweepReport::default();
+        let mut tombstones = 0;
         let mut after = None;
         loop {
-            let page = match timeout_at(limits.end_by, self.table.due(after)).await {
+            let page = match timeout_at(limits.end_by, self.table.pending_cleanups(after)).await {
                 Ok(Ok(page)) => page,
                 Ok(Err(error)) => {
-                    swept.fail(&error.to_string());
-                    return swept;
+                    report.fail(&error.to_string());
+                    return report;
                 }
                 Err(_) => {
-                    swept.fail("the table did not answer in time");
-                    return swept;
+                    report.fail("the table did not answer in time");
+                    return report;
                 }
             };
-            let left = limits.tombstones_max.saturating_sub(looked_at);
-            let due: Vec<_> = page.waiting.into_iter().filter(|waiting| is_due(waiting, now, limits.grace)).collect();
-            swept.is_cut_short |= due.len() > left;
-            looked_at += due.len().min(left);
-            let sweep_one = async |waiting: Waiting| {
-                if Instant::now() >= limits.begin_by {
-                    return One::NotBegun;
+            let left = limits.tombstones_max.saturating_sub(tombstones);
+            let mut due = page.pending;
+            due.retain(|pending| is_due(pending, now, limits.grace));
+            report.is_cut_short |= due.len() > left;
+            due.truncate(left);
+            tombstones += due.len();
+            let sweep_tombstone = async |pending: PendingCleanup| {
+                if Instant::now() >= limits.start_by {
+                    return TombstoneResult::NotStarted;
                 }
-                let one = timeout_at(limits.end_by, self.sweep_one(&waiting.pk)).await;
-                one.unwrap_or_else(|_| One::Failed("no time left".to_owned()))
+                let result = timeout_at(limits.end_by, self.sweep_tombstone(&pending.pk)).await;
+                result.unwrap_or_else(|_| TombstoneResult::Failed("no time left".to_owned()))
             };
-            let due = due.into_iter().take(left);
-            let mut ones = futures_util::stream::iter(due).map(sweep_one).buffer_unordered(CONCURRENT_SENDS);
-            while let Some(one) = ones.next().await {
-                match one {
-                    One::Sent => swept.sent += 1,
-                    One::Nothing => {}
-                    One::NotBegun => swept.is_cut_short = true,
-                    One::Failed(why) => swept.fail(&why),
+            let mut results = futures_util::stream::iter(due).map(sweep_tombstone).buffer_unordered(CONCURRENT_SENDS);
+            while let Some(result) = results.next().await {
+                match result {
+                    TombstoneResult::Sent => report.sent += 1,
+                    TombstoneResult::NothingPending => {}
+                    TombstoneResult::NotStarted => report.is_cut_short = true,
+                    TombstoneResult::Failed(why) => report.fail(&why),
                 }
             }
             after = page.next;
-            swept.is_cut_short |= after.is_some() && Instant::now() >= limits.begin_by;
-            if after.is_none() || swept.is_cut_short {
-                return swept;
+            report.is_cut_short |= after.is_some() && Instant::now() >= limits.start_by;
+            if after.is_none() || report.is_cut_short {
+                return report;
             }
         }
     }
 
-    /// The index may lag behind the table, so the tombstone itself is asked.
-    async fn sweep_one(&self, pk: &str) -> One {
-        let (rank, message) = match self.table.standing(pk).await {
-            Ok(Some(Standing { rank, cleanup: Some(message) })) => (rank, message),
-            Ok(_) => return One::Nothing,
-            Err(error) => return One::Failed(error.to_string()),
+    /// The index may lag behind the table, so this reads the tombstone itself.
+    async fn sweep_tombstone(&self, pk: &str) -> TombstoneResult {
+        let (rank, message) = match self.table.current_item(pk).await {
+            Ok(Some(CurrentItem { rank, cleanup: Some(message) })) => (rank, message),
+            Ok(_) => return TombstoneResult::NothingPending,
+            Err(error) => return TombstoneResult::Failed(error.to_string()),
         };
         let provider = pk.split('#').next().unwrap_or_default();
         match self.forward(pk, &rank, provider, &message).await {
-            Forwarded::Cleared(_) => One::Sent,
-            Forwarded::Sent(why) | Forwarded::Waits(why) => One::Failed(why),
+            ForwardResult::SentAndCleared(_) => TombstoneResult::Sent,
+            ForwardResult::SentNotCleared(why) | ForwardResult::NotSent(why) => TombstoneResult::Failed(why),
         }
     }
 }
 
-enum One {
+enum TombstoneResult {
     Sent,
-    Nothing,
-    NotBegun,
+    NothingPending,
+    NotStarted,
     Failed(String),
 }
 
-impl Swept {
+impl SweepReport {
     fn fail(&mut self, why: &str) {
         self.failed += 1;
         self.error.get_or_insert_with(|| why.to_owned());
     }
 }
 
-/// What has no readable time is due.
-fn is_due(waiting: &Waiting, now: Timestamp, grace: Duration) -> bool {
+/// Whether the tombstone is old enough. One with an unreadable time counts as old enough.
+fn is_due(pending: &PendingCleanup, now: Timestamp, grace: Duration) -> bool {
     let grace = SignedDuration::try_from(grace).unwrap_or_default();
-    waiting.since.parse::<Timestamp>().map_or(true, |since| now.duration_since(since) >= grace)
+    pending.since.parse::<Timestamp>().map_or(true, |since| now.duration_since(since) >= grace)
 }

@@ -86,7 +86,7 @@ async fn no_secret_leaves() {
             && log.contains("\"outcome\":\"unavailable\"")
             && log.contains("\"outcome\":\"parked\"")
             && log.contains("\"outcome\":\"quarantined\"")
-            && log.contains("cleanup mark not cleared")
+            && log.contains("cleanup message sent but not removed from the tombstone")
             && log.contains("cleanup message left to the sweep")
             && log.contains("\"reason\":"),
         "{log}"

@@ -2,10 +2,11 @@
 //! redelivery completes what was left half-done.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clientele::events::signed_at;
 use clientele_aws::HttpAnswer;
+use clientele_flow::deadlines::PROVIDER_TIMEOUT;
 use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
@@ -133,7 +134,7 @@ async fn whatever_hangs_the_answer_comes_in_time() {
 async fn in_time(answer: impl Future<Output = HttpAnswer>) -> HttpAnswer {
     let started = Instant::now();
     let answer = answer.await;
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < PROVIDER_TIMEOUT, "{:?}", started.elapsed());
     answer
 }
 

@@ -15,8 +15,8 @@ use clientele::events::signed_at;
 use clientele::stack;
 use clientele::template::Template;
 use clientele_aws::{Budget, Clients, Customers, Resources, SqsQueues};
-use clientele_flow::memory::Memory;
-use clientele_flow::{Flow, Put, Queue, Queues, Standing, Table, TableError, Waiting};
+use clientele_flow::memory::InMemoryStorage;
+use clientele_flow::{CurrentItem, Flow, PendingCleanup, PutResult, Queue, Queues, Table, TableError};
 use clientele_model::{CustomerEvent, Item, Translated};
 use futures_util::future::join_all;
 
@@ -40,12 +40,12 @@ fn item(customer: &str, version: i64, number: u32, kind: ChangeKind) -> Item {
     event(customer, version, number, kind).item(signed_at())
 }
 
-fn standing(item: &Item) -> Standing {
+fn current_item(item: &Item) -> CurrentItem {
     let cleanup = match item {
         Item::Customer(_) => None,
         Item::Tombstone(tombstone) => tombstone.cleanup.clone(),
     };
-    Standing { rank: item.rank().to_owned(), cleanup }
+    CurrentItem { rank: item.rank().to_owned(), cleanup }
 }
 
 /// Customers of this run, in a table that may hold others.
@@ -56,18 +56,18 @@ fn unique(name: &str) -> String {
 async fn the_greater_stays(table: &impl Table) {
     let id = unique("greater");
     let [small, middle, great] = [1, 2, 3].map(|version| item(&id, version, 9, Updated));
-    assert!(matches!(table.put(&middle).await.unwrap(), Put::Written(_)));
+    assert!(matches!(table.put(&middle).await.unwrap(), PutResult::Written(_)));
     for other in [&middle, &small] {
-        assert_eq!(table.put(other).await.unwrap(), Put::Refused(standing(&middle)));
+        assert_eq!(table.put(other).await.unwrap(), PutResult::ConditionFailed(current_item(&middle)));
     }
-    assert!(matches!(table.put(&great).await.unwrap(), Put::Written(_)));
+    assert!(matches!(table.put(&great).await.unwrap(), PutResult::Written(_)));
     let pk = format!("plain#w_1#{id}");
-    assert_eq!(table.standing(&pk).await.unwrap(), Some(standing(&great)));
-    assert_eq!(table.standing(&format!("{pk}-not")).await.unwrap(), None);
+    assert_eq!(table.current_item(&pk).await.unwrap(), Some(current_item(&great)));
+    assert_eq!(table.current_item(&format!("{pk}-not")).await.unwrap(), None);
     // Ranks that differ in their last part only, as strings do.
     let [a, b] = [7, 8].map(|number| item(&id, 4, number, Updated));
-    assert!(matches!(table.put(&b).await.unwrap(), Put::Written(_)));
-    assert_eq!(table.put(&a).await.unwrap(), Put::Refused(standing(&b)));
+    assert!(matches!(table.put(&b).await.unwrap(), PutResult::Written(_)));
+    assert_eq!(table.put(&a).await.unwrap(), PutResult::ConditionFailed(current_item(&b)));
 }
 
 async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
@@ -76,38 +76,41 @@ async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
     let puts = join_all(items.iter().map(|item| table.put(item))).await;
     assert!(puts.iter().all(Result::is_ok));
     let greatest = items.iter().max_by_key(|item| item.rank().to_owned()).unwrap();
-    assert_eq!(table.standing(&format!("plain#w_1#{id}")).await.unwrap(), Some(standing(greatest)));
+    assert_eq!(table.current_item(&format!("plain#w_1#{id}")).await.unwrap(), Some(current_item(greatest)));
 }
 
 async fn a_mark_stays_until_it_is_cleared(table: &impl Table) {
     let id = unique("mark");
     let pk = format!("plain#w_1#{id}");
     let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, Deleted));
-    assert!(matches!(table.put(&tombstone).await.unwrap(), Put::Written(_)));
-    assert!(standing(&tombstone).cleanup.is_some());
-    assert_eq!(table.put(&item(&id, 9, 2, Updated)).await.unwrap(), Put::Refused(standing(&tombstone)));
+    assert!(matches!(table.put(&tombstone).await.unwrap(), PutResult::Written(_)));
+    assert!(current_item(&tombstone).cleanup.is_some());
+    assert_eq!(
+        table.put(&item(&id, 9, 2, Updated)).await.unwrap(),
+        PutResult::ConditionFailed(current_item(&tombstone))
+    );
     assert!(due(table).await.contains(&pk));
-    assert!(matches!(table.put(&greater).await.unwrap(), Put::Written(_)));
+    assert!(matches!(table.put(&greater).await.unwrap(), PutResult::Written(_)));
     // Of another tombstone by now: left alone.
     assert_eq!(table.clear_cleanup(&pk, tombstone.rank()).await.unwrap(), None);
-    assert_eq!(table.standing(&pk).await.unwrap(), Some(standing(&greater)));
+    assert_eq!(table.current_item(&pk).await.unwrap(), Some(current_item(&greater)));
     table.clear_cleanup(&pk, greater.rank()).await.unwrap();
-    let cleared = Standing { cleanup: None, ..standing(&greater) };
-    assert_eq!(table.standing(&pk).await.unwrap(), Some(cleared.clone()));
+    let cleared = CurrentItem { cleanup: None, ..current_item(&greater) };
+    assert_eq!(table.current_item(&pk).await.unwrap(), Some(cleared.clone()));
     assert!(!due(table).await.contains(&pk));
     // Again, and of nobody: nothing happens.
     table.clear_cleanup(&pk, greater.rank()).await.unwrap();
     table.clear_cleanup(&format!("{pk}-not"), greater.rank()).await.unwrap();
-    assert_eq!(table.standing(&format!("{pk}-not")).await.unwrap(), None, "clearing creates nothing");
-    assert_eq!(table.put(&greater).await.unwrap(), Put::Refused(cleared));
+    assert_eq!(table.current_item(&format!("{pk}-not")).await.unwrap(), None, "clearing creates nothing");
+    assert_eq!(table.put(&greater).await.unwrap(), PutResult::ConditionFailed(cleared));
 }
 
 /// Every tombstone that waits, page by page.
 async fn due(table: &impl Table) -> BTreeSet<String> {
-    let (mut found, mut after) = (BTreeSet::new(), None::<Waiting>);
+    let (mut found, mut after) = (BTreeSet::new(), None::<PendingCleanup>);
     loop {
-        let page = table.due(after).await.unwrap();
-        for waiting in page.waiting {
+        let page = table.pending_cleanups(after).await.unwrap();
+        for waiting in page.pending {
             waiting.since.parse::<jiff::Timestamp>().unwrap();
             assert!(found.insert(waiting.pk), "twice");
         }
@@ -141,7 +144,7 @@ const BODIES: [&str; 3] = ["plain", r#"{"é":"\ufffe \u0000 \ud83d\ude00 😀"}"
 
 #[tokio::test]
 async fn storage_contract_of_memory() {
-    let memory = Memory::default();
+    let memory = InMemoryStorage::default();
     a_table(&memory).await;
     for queue in [Queue::Cleanup, Queue::Inbox, Queue::Quarantine] {
         for body in BODIES {
@@ -174,7 +177,7 @@ async fn what_is_too_large_is_told(flow: &OfSqs) {
     customer.extra.insert("more".to_owned(), "x".repeat(400 * 1024).into());
     let error = flow.table.put(&Item::Customer(customer)).await.unwrap_err();
     assert!(matches!(error, TableError::Unstorable(_)), "{error}");
-    assert_eq!(flow.table.standing(&format!("plain#w_1#{id}")).await.unwrap(), None);
+    assert_eq!(flow.table.current_item(&format!("plain#w_1#{id}")).await.unwrap(), None);
 }
 
 async fn messages_are_as_sent(flow: &OfSqs, clients: &Clients, queue: Queue, url: &str) {

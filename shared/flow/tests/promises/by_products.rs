@@ -1,6 +1,6 @@
 //! What is kept: only what failed, in its place; and nothing that brings a deleted customer back.
 
-use clientele_flow::{Budget, Queue, Queues};
+use clientele_flow::{Deadlines, Queue, Queues};
 use clientele_model::{KeptDelivery, KeptPart, Outcome};
 use tokio::time::Instant;
 
@@ -172,8 +172,8 @@ fn what_an_event_costs_is_told() {
         let ports = world.prompt();
         let mut units = vec![];
         for post in [0, 0, 1, 2, 2] {
-            let budget = Budget::of_delivery(Instant::now());
-            let settled = flow(&ports).receive(&ACME, &history.posts[post].verified, budget).await;
+            let deadlines = Deadlines::of_delivery(Instant::now());
+            let settled = flow(&ports).receive(&ACME, &history.posts[post].verified, deadlines).await;
             units.push((settled[0].outcome, settled[0].write_units));
         }
         let none = None::<f64>;
@@ -183,12 +183,15 @@ fn what_an_event_costs_is_told() {
         // The mark stays: only the tombstone was written.
         let world = World::new(&history);
         let ports = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::Clear);
-        let budget = Budget::of_delivery(Instant::now());
-        let settled = flow(&ports).receive(&ACME, &history.posts[2].verified, budget).await;
+        let deadlines = Deadlines::of_delivery(Instant::now());
+        let settled = flow(&ports).receive(&ACME, &history.posts[2].verified, deadlines).await;
         assert_eq!(settled[0].write_units, Some(1.0));
-        assert_eq!(settled[0].warning.as_deref(), Some("cleanup mark not cleared: the table cannot be used: down"));
+        assert_eq!(
+            settled[0].warning.as_deref(),
+            Some("cleanup message sent but not removed from the tombstone: the table cannot be used: down")
+        );
         // Sent already, and not cleared: the next one clears it.
-        let settled = flow(&world.prompt()).receive(&ACME, &history.posts[2].verified, budget).await;
+        let settled = flow(&world.prompt()).receive(&ACME, &history.posts[2].verified, deadlines).await;
         assert_eq!((settled[0].outcome, settled[0].write_units), (Duplicate, Some(1.0)));
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientele_flow::{Queue, SweepLimits, Swept};
+use clientele_flow::{Queue, SweepLimits, SweepReport};
 use jiff::SignedDuration;
 use tokio::time::{Instant, timeout};
 
@@ -35,15 +35,15 @@ fn with_third(fault: Fault, of: Port, world: &World<'_>) -> Faulty {
 }
 
 fn limits(tombstones_max: usize, begin_within_ms: u64) -> SweepLimits {
-    let begin_by = Instant::now() + Duration::from_millis(begin_within_ms);
-    SweepLimits { begin_by, end_by: begin_by + TO_END, tombstones_max, grace: Duration::from_mins(1) }
+    let start_by = Instant::now() + Duration::from_millis(begin_within_ms);
+    SweepLimits { start_by, end_by: start_by + TO_END, tombstones_max, grace: Duration::from_mins(1) }
 }
 
 /// What is begun has so long.
 const TO_END: Duration = Duration::from_secs(3);
 
-fn swept(sent: usize, is_cut_short: bool) -> Swept {
-    Swept { sent, is_cut_short, ..Swept::default() }
+fn swept(sent: usize, is_cut_short: bool) -> SweepReport {
+    SweepReport { sent, is_cut_short, ..SweepReport::default() }
 }
 
 #[test]
@@ -79,7 +79,8 @@ fn nothing_is_begun_when_time_is_up() {
         assert_eq!(flow(&world.prompt()).sweep(later(), limits(10, 0)).await, swept(0, true));
         assert_eq!(world.memory.messages(Queue::Cleanup), []);
         // Each page takes a second: time is up in between, and what is begun ends.
-        let slow = Faulty::always(&world.memory, Fault::Late(Duration::from_secs(1)), |port| port == Port::Due);
+        let slow =
+            Faulty::always(&world.memory, Fault::Late(Duration::from_secs(1)), |port| port == Port::PendingCleanups);
         let some = flow(&slow).sweep(later(), limits(10, 2_500)).await;
         assert!(some.is_cut_short && (1..10).contains(&some.sent) && some.failed == 0, "{some:?}");
         assert_eq!(world.memory.messages(Queue::Cleanup).len(), some.sent);
@@ -92,7 +93,8 @@ fn pages_are_not_read_when_time_is_up() {
     let history = ten_deletes();
     run(async {
         let world = marked(&history).await;
-        let slow = Faulty::always(&world.memory, Fault::Late(Duration::from_secs(1)), |port| port == Port::Due);
+        let slow =
+            Faulty::always(&world.memory, Fault::Late(Duration::from_secs(1)), |port| port == Port::PendingCleanups);
         assert_eq!(flow(&slow).sweep(ARRIVED, limits(10, 2_500)).await, swept(0, true));
         assert_eq!(flow(&slow).sweep(ARRIVED, limits(10, 4_500)).await, swept(0, false));
     });
@@ -116,7 +118,7 @@ fn young_marks_are_left() {
 #[test]
 fn a_failure_holds_up_nobody() {
     let history = ten_deletes();
-    for failing in [Port::Send(Queue::Cleanup), Port::Standing, Port::Clear] {
+    for failing in [Port::Send(Queue::Cleanup), Port::CurrentItem, Port::Clear] {
         run(async {
             let world = marked(&history).await;
             let ports = with_third(Fault::FailsBefore, failing, &world);
@@ -136,12 +138,12 @@ fn a_sweep_ends_in_time() {
     let history = ten_deletes();
     let failed = |failed, is_cut_short, error: &str| {
         let error = Some(error.to_owned());
-        Swept { failed, is_cut_short, error, sent: 0 }
+        SweepReport { failed, is_cut_short, error, sent: 0 }
     };
     // Three are on a page. A mark that is not cleared is given up before the sweep is.
     for (hangs, expected) in [
-        (Port::Due, failed(1, false, "the table did not answer in time")),
-        (Port::Standing, failed(3, true, "no time left")),
+        (Port::PendingCleanups, failed(1, false, "the table did not answer in time")),
+        (Port::CurrentItem, failed(3, true, "no time left")),
         (Port::Send(Queue::Cleanup), failed(3, true, "no time left")),
         (Port::Clear, failed(10, false, "the table did not answer in time")),
     ] {
@@ -164,8 +166,8 @@ fn what_was_done_beside_a_hang_is_told() {
     let history = ten_deletes();
     run(async {
         let world = marked(&history).await;
-        let ports = with_third(Fault::HangsBefore, Port::Standing, &world);
-        let expected = Swept { sent: 2, failed: 1, is_cut_short: true, error: Some("no time left".to_owned()) };
+        let ports = with_third(Fault::HangsBefore, Port::CurrentItem, &world);
+        let expected = SweepReport { sent: 2, failed: 1, is_cut_short: true, error: Some("no time left".to_owned()) };
         assert_eq!(flow(&ports).sweep(later(), limits(10, 5_000)).await, expected);
         world.settle_down().await;
         world.assert_converged();
@@ -178,7 +180,7 @@ fn an_index_that_cannot_be_read_is_a_failure() {
     let history = ten_deletes();
     run(async {
         let world = marked(&history).await;
-        let ports = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::Due);
+        let ports = Faulty::always(&world.memory, Fault::FailsBefore, |port| port == Port::PendingCleanups);
         let none = flow(&ports).sweep(later(), limits(10, 5_000)).await;
         assert_eq!((none.sent, none.failed), (0, 1));
     });

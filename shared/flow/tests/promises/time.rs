@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientele_flow::{Budget, Queue};
+use clientele_flow::{Deadlines, Queue};
 use clientele_model::Outcome;
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ async fn settled(what: What, hangs: fn(Port) -> bool) -> (Outcome, String, Strin
     let ports = Faulty::always(&world.memory, Fault::HangsBefore, hangs);
     let started = Instant::now();
     let verified = &history.posts[0].verified;
-    let mut settled = flow(&ports).receive(&ACME, verified, Budget::of_delivery(started)).await;
+    let mut settled = flow(&ports).receive(&ACME, verified, Deadlines::of_delivery(started)).await;
     let settled = settled.remove(0);
     let (reason, warning) = (settled.reason.unwrap_or_default(), settled.warning.unwrap_or_default());
     (settled.outcome, reason, warning, started.elapsed().as_millis())
@@ -42,7 +42,7 @@ fn an_answer_comes_in_time() {
         let left = "cleanup message left to the sweep: no time left";
         assert_eq!((outcome, warning.as_str(), ms / 10), (Applied, left, 360));
         let (outcome, _, warning, ms) = settled(What::Deleted, |port| port == Port::Clear).await;
-        let mark = format!("cleanup mark not cleared: {table}");
+        let mark = format!("cleanup message sent but not removed from the tombstone: {table}");
         assert_eq!((outcome, warning, ms / 10), (Applied, mark, 50));
         let (outcome, reason, _, ms) = settled(What::Unreadable, |port| matches!(port, Port::Send(_))).await;
         assert!(reason.ends_with("; the quarantine queue did not answer in time"), "{reason}");

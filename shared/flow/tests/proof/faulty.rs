@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use clientele_flow::memory::Memory;
-use clientele_flow::{Due, Put, Queue, QueueError, Queues, Standing, Table, TableError, Waiting};
+use clientele_flow::memory::InMemoryStorage;
+use clientele_flow::{
+    CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
+};
 use clientele_model::Item;
 
 use crate::history::can_hold;
@@ -18,8 +20,8 @@ use crate::history::can_hold;
 pub(crate) enum Port {
     Put,
     Clear,
-    Due,
-    Standing,
+    PendingCleanups,
+    CurrentItem,
     Send(Queue),
 }
 
@@ -51,7 +53,7 @@ type Plan = Box<dyn FnMut(usize, Port) -> Option<Fault> + Send>;
 /// The ports of one actor. Clones share the plan and the count of calls.
 #[derive(Clone)]
 pub(crate) struct Faulty {
-    memory: Memory,
+    memory: InMemoryStorage,
     course: Arc<Mutex<Course>>,
 }
 
@@ -66,37 +68,40 @@ struct Course {
 }
 
 impl Faulty {
-    pub(crate) fn new(memory: &Memory, plan: impl FnMut(usize, Port) -> Option<Fault> + Send + 'static) -> Self {
+    pub(crate) fn new(
+        memory: &InMemoryStorage,
+        plan: impl FnMut(usize, Port) -> Option<Fault> + Send + 'static,
+    ) -> Self {
         let course = Course { calls: 0, plan: Box::new(plan), takes_turns: true, imminent: 0, heard: None };
         Self { memory: memory.clone(), course: Arc::new(Mutex::new(course)) }
     }
 
     /// Interruptible, and without a fault.
-    pub(crate) fn sound(memory: &Memory) -> Self {
+    pub(crate) fn sound(memory: &InMemoryStorage) -> Self {
         Self::new(memory, |_, _| None)
     }
 
     /// Without a fault, and not to be interrupted: for all that is only the way to what a proof is about.
-    pub(crate) fn prompt(memory: &Memory) -> Self {
+    pub(crate) fn prompt(memory: &InMemoryStorage) -> Self {
         let ports = Self::sound(memory);
         ports.course().takes_turns = false;
         ports
     }
 
     /// As `sound`, and what is heard is remembered.
-    pub(crate) fn overheard(memory: &Memory) -> Self {
+    pub(crate) fn overheard(memory: &InMemoryStorage) -> Self {
         let ports = Self::sound(memory);
         ports.course().heard = Some(DefaultHasher::new());
         ports
     }
 
     /// With faults in these calls.
-    pub(crate) fn at(memory: &Memory, faults: Vec<(usize, Fault)>) -> Self {
+    pub(crate) fn at(memory: &InMemoryStorage, faults: Vec<(usize, Fault)>) -> Self {
         Self::new(memory, move |call, _| faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault))
     }
 
     /// With the same fault in every call of some ports.
-    pub(crate) fn always(memory: &Memory, fault: Fault, has_it: fn(Port) -> bool) -> Self {
+    pub(crate) fn always(memory: &InMemoryStorage, fault: Fault, has_it: fn(Port) -> bool) -> Self {
         Self::new(memory, move |_, port| has_it(port).then_some(fault))
     }
 
@@ -169,7 +174,7 @@ impl Faulty {
 }
 
 impl Table for Faulty {
-    async fn put(&self, item: &Item) -> Result<Put, TableError> {
+    async fn put(&self, item: &Item) -> Result<PutResult, TableError> {
         let effect = async {
             if can_hold(item) { self.memory.put(item).await } else { Err(TableError::Unstorable("too big".to_owned())) }
         };
@@ -180,12 +185,12 @@ impl Table for Faulty {
         self.call(Port::Clear, self.memory.clear_cleanup(pk, rank), TableError::Unavailable).await
     }
 
-    async fn due(&self, after: Option<Waiting>) -> Result<Due, TableError> {
-        self.call(Port::Due, self.memory.due(after), TableError::Unavailable).await
+    async fn pending_cleanups(&self, after: Option<PendingCleanup>) -> Result<PendingCleanupPage, TableError> {
+        self.call(Port::PendingCleanups, self.memory.pending_cleanups(after), TableError::Unavailable).await
     }
 
-    async fn standing(&self, pk: &str) -> Result<Option<Standing>, TableError> {
-        self.call(Port::Standing, self.memory.standing(pk), TableError::Unavailable).await
+    async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
+        self.call(Port::CurrentItem, self.memory.current_item(pk), TableError::Unavailable).await
     }
 }
 

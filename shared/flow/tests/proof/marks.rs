@@ -56,7 +56,7 @@ fn a_mark_is_cleared_from_its_own_tombstone_only() {
         assert_eq!(world.memory.items(), before);
         let (_, rank) = known_by(&history, 1);
         assert_eq!(world.memory.clear_cleanup(&pk, &rank).await, Ok(Some(1.0)));
-        assert!(world.memory.due(None).await.unwrap().waiting.is_empty());
+        assert!(world.memory.pending_cleanups(None).await.unwrap().pending.is_empty());
     });
 }
 
@@ -67,7 +67,7 @@ fn a_sweep_that_comes_late_finds_nothing() {
     run(async {
         let world = World::new(&history);
         world.leave_marked(1).await;
-        let late = Faulty::always(&world.memory, Fault::Late(Duration::from_secs(1)), |port| port == Port::Standing);
+        let late = Faulty::always(&world.memory, Fault::Late(Duration::from_secs(1)), |port| port == Port::CurrentItem);
         let other = Faulty::sound(&world.memory);
         let (late, other) = tokio::join!(world.sweep(&late), world.sweep(&other));
         assert_eq!((late.sent, other.sent), (0, 1));

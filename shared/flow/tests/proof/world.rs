@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash};
 use std::time::Duration;
 
-use clientele_flow::memory::{Memory, Message};
-use clientele_flow::{Budget, Flow, Queue, Settled, SweepLimits, Swept, Table};
+use clientele_flow::memory::{InMemoryStorage, QueuedMessage};
+use clientele_flow::{Deadlines, Flow, Queue, SettledEvent, SweepLimits, SweepReport, Table};
 use clientele_model::{Change, CleanupMessage, KeptDelivery, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
@@ -28,7 +28,7 @@ const TOMBSTONE: [&str; 10] =
 
 /// A deployed Clientele, and the provider who delivers a history to it.
 pub(crate) struct World<'h> {
-    pub(crate) memory: Memory,
+    pub(crate) memory: InMemoryStorage,
     pub(crate) history: &'h History,
     /// The deliveries that the provider need not deliver again.
     answered: RefCell<BTreeSet<usize>>,
@@ -45,7 +45,7 @@ pub(crate) fn flow(ports: &Faulty) -> Flow<Faulty, Faulty> {
     Flow { table: ports.clone(), queues: ports.clone() }
 }
 
-pub(crate) fn outcomes(settled: &[Settled]) -> Vec<Outcome> {
+pub(crate) fn outcomes(settled: &[SettledEvent]) -> Vec<Outcome> {
     let mut outcomes: Vec<_> = settled.iter().map(|event| (event.place, event.outcome)).collect();
     outcomes.sort_unstable();
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
@@ -54,7 +54,7 @@ pub(crate) fn outcomes(settled: &[Settled]) -> Vec<Outcome> {
 impl<'h> World<'h> {
     pub(crate) fn new(history: &'h History) -> Self {
         let (answered, receives) = (RefCell::default(), RefCell::default());
-        Self { memory: Memory::default(), history, answered, receives }
+        Self { memory: InMemoryStorage::default(), history, answered, receives }
     }
 
     /// Without faults and interruptions.
@@ -66,7 +66,7 @@ impl<'h> World<'h> {
     pub(crate) async fn deliver(&self, ports: &Faulty, post: usize) -> Vec<Outcome> {
         let started = Instant::now();
         let verified = &self.history.posts[post].verified;
-        let settled = flow(ports).receive(&ACME, verified, Budget::of_delivery(started)).await;
+        let settled = flow(ports).receive(&ACME, verified, Deadlines::of_delivery(started)).await;
         assert!(started.elapsed() <= ANSWER_WITHIN, "answered after {:?}", started.elapsed());
         let outcomes = outcomes(&settled);
         if ACME.response_rules.respond(&outcomes).status < 300 {
@@ -76,7 +76,7 @@ impl<'h> World<'h> {
     }
 
     /// A message of the inbox, as the event source mapping and the replayer treat it.
-    pub(crate) async fn replay(&self, ports: &Faulty, message: &Message) -> Vec<Outcome> {
+    pub(crate) async fn replay(&self, ports: &Faulty, message: &QueuedMessage) -> Vec<Outcome> {
         let receives = *self.receives.borrow_mut().entry(message.id).and_modify(|count| *count += 1).or_insert(1);
         if receives > RECEIVES_MAX {
             self.memory.move_to(message.id, Queue::Quarantine);
@@ -84,7 +84,7 @@ impl<'h> World<'h> {
         }
         let verified = KeptDelivery::from_message(&message.body).unwrap().into_verified().unwrap();
         let started = Instant::now();
-        let settled = flow(ports).replay(&ACME, &verified, Budget::of_replay(started)).await;
+        let settled = flow(ports).replay(&ACME, &verified, Deadlines::of_replay(started)).await;
         assert!(started.elapsed() < FUNCTION_TIMEOUT, "replayed after {:?}", started.elapsed());
         let outcomes = outcomes(&settled);
         if !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Parked | Outcome::Unavailable)) {
@@ -102,7 +102,7 @@ impl<'h> World<'h> {
     }
 
     /// A sweep that spares no mark, and ends in time.
-    pub(crate) async fn sweep(&self, ports: &Faulty) -> Swept {
+    pub(crate) async fn sweep(&self, ports: &Faulty) -> SweepReport {
         let started = Instant::now();
         let limits = SweepLimits { grace: Duration::ZERO, ..SweepLimits::of_function(started) };
         let swept = flow(ports).sweep(later(), limits).await;
@@ -111,7 +111,7 @@ impl<'h> World<'h> {
     }
 
     /// Delivered while the table is down.
-    pub(crate) async fn park(&self, post: usize) -> Message {
+    pub(crate) async fn park(&self, post: usize) -> QueuedMessage {
         let outcomes =
             self.deliver(&Faulty::always(&self.memory, Fault::FailsBefore, |port| port == Port::Put), post).await;
         assert!(outcomes.contains(&Outcome::Parked), "{outcomes:?}");
@@ -155,8 +155,8 @@ impl<'h> World<'h> {
         assert_eq!(left, 0, "messages are left in the inbox");
         let swept = self.sweep(&ports).await;
         assert_eq!((swept.failed, swept.is_cut_short), (0, false), "{swept:?}");
-        let due = self.memory.due(None).await.unwrap();
-        assert!(due.waiting.is_empty(), "marks are left: {due:?}");
+        let due = self.memory.pending_cleanups(None).await.unwrap();
+        assert!(due.pending.is_empty(), "marks are left: {due:?}");
     }
 
     /// The world is as it must be when everything has arrived, whatever happened on the way.

@@ -1,0 +1,164 @@
+//! Every deadline of the system, with the reason for each and the relations between them.
+//!
+//! The relations between constants are checked at compile time, at the end of this file. `template.yaml` states three of
+//! the numbers again, as `Timeout`, `VisibilityTimeout` and the sweep's rate; a test compares them with these constants.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The shortest time that a provider waits for an answer, as far as they document it: Flexprice Cloud's.
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A delivery is answered within this time, whatever hangs. The difference to [`SEND_WITHIN`] is for processing.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+/// Time from the arrival of a delivery to the end of its last write. Events that are not written by then are kept.
+pub const WRITE_WITHIN: Duration = Duration::from_millis(2_500);
+/// Time from the arrival of a delivery until its last message is sent.
+pub const SEND_WITHIN: Duration = Duration::from_millis(3_600);
+/// Time to remove a cleanup message from its tombstone. Once the message is sent, a failure is harmless: the message is
+/// sent again later.
+pub const CLEAR_WITHIN: Duration = Duration::from_millis(500);
+
+/// As [`WRITE_WITHIN`], for a batch of the inbox. No provider waits, so it may take most of [`FUNCTION_TIMEOUT`].
+pub const REPLAY_WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// As [`SEND_WITHIN`], for a batch of the inbox.
+pub const REPLAY_SEND_WITHIN: Duration = Duration::from_millis(6_500);
+/// A message of the inbox is hidden for this long after its first failed replay, and twice as long after each further
+/// one, so that an outage does not use up the message's receives.
+pub const REPLAY_DELAY_MIN: Duration = Duration::from_mins(1);
+/// The longest that a message of the inbox is hidden: after an outage, the inbox is empty within this time.
+pub const REPLAY_DELAY_MAX: Duration = Duration::from_mins(15);
+
+/// Time between two sweeps: the rate of `SweepFunction`.
+pub const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
+/// A sweep starts on no further tombstone after this time.
+pub const SWEEP_START_WITHIN: Duration = Duration::from_secs(6);
+/// A sweep ends within this time. What is unfinished by then counts as failed.
+pub const SWEEP_END_WITHIN: Duration = Duration::from_secs(9);
+/// Tombstones younger than this are not swept, because the function that wrote them may still be sending the message.
+pub const SWEEP_GRACE: Duration = Duration::from_mins(1);
+
+/// Time for the SDK to open a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time for one attempt of a call to DynamoDB. The deadlines above limit all attempts together.
+pub const DYNAMODB_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(700);
+/// Time for one attempt of a call to SQS.
+pub const SQS_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(600);
+/// Attempts of a call to AWS.
+pub const ATTEMPTS_MAX: u32 = 3;
+/// The longest pause before the second attempt. It doubles with each further one.
+pub const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+/// Operators wait longer than providers, perhaps while their credentials are fetched: the SDK's timeouts times this.
+pub const OPERATOR_FACTOR: u32 = 20;
+
+/// Time to fetch newer secrets while a provider waits for its answer: one attempt.
+pub const SECRETS_REFRESH_TIMEOUT: Duration = Duration::from_millis(600);
+/// Time for one attempt to fetch the secrets when a function starts.
+pub const SECRETS_START_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// Time for all attempts to fetch the secrets when a function starts.
+pub const SECRETS_START_TIMEOUT: Duration = Duration::from_secs(4);
+/// Time to open the connection to the table when a function starts.
+pub const CONNECT_AT_START_WITHIN: Duration = Duration::from_secs(1);
+
+/// `Timeout` of every function.
+pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// `VisibilityTimeout` of every queue.
+pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long an HTTP API waits for a function, unless the template says less
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
+pub const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Deadlines for settling one delivery, or one batch of the inbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// When it arrived.
+    pub started: Instant,
+    /// Writes end by then. Events that are not written are kept.
+    pub write_by: Instant,
+    /// Messages are sent by then.
+    pub send_by: Instant,
+}
+
+impl Deadlines {
+    /// While a provider waits for the answer.
+    #[must_use]
+    pub fn of_delivery(started: Instant) -> Self {
+        Self { started, write_by: started + WRITE_WITHIN, send_by: started + SEND_WITHIN }
+    }
+
+    /// While Lambda waits for the replay of a batch.
+    #[must_use]
+    pub fn of_replay(started: Instant) -> Self {
+        Self { started, write_by: started + REPLAY_WRITE_WITHIN, send_by: started + REPLAY_SEND_WITHIN }
+    }
+}
+
+/// How long a message of the inbox is hidden when its replay has failed after that many receives.
+#[must_use]
+pub fn replay_delay(receives: u32) -> Duration {
+    let doublings = receives.saturating_sub(1);
+    REPLAY_DELAY_MIN.saturating_mul(2_u32.saturating_pow(doublings)).min(REPLAY_DELAY_MAX)
+}
+
+/// The longest that so many attempts of a call take, with the pauses between them.
+const fn attempts(number: u32, timeout: Duration) -> Duration {
+    let backoffs = FIRST_BACKOFF.saturating_mul(2_u32.pow(number - 1) - 1);
+    timeout.saturating_mul(number).saturating_add(backoffs)
+}
+
+/// Whether these follow each other in less than the time.
+const fn fit<const N: usize>(durations: [Duration; N], within: Duration) -> bool {
+    let (mut sum, mut index) = (Duration::ZERO, 0);
+    while index < N {
+        sum = sum.saturating_add(durations[index]);
+        index += 1;
+    }
+    sum.as_millis() < within.as_millis()
+}
+
+/// A delivery.
+const _: () = {
+    assert!(fit([CONNECT_TIMEOUT], SQS_ATTEMPT_TIMEOUT) && fit([CONNECT_TIMEOUT], DYNAMODB_ATTEMPT_TIMEOUT));
+    assert!(fit([attempts(ATTEMPTS_MAX, DYNAMODB_ATTEMPT_TIMEOUT)], WRITE_WITHIN), "a write has all its attempts");
+    assert!(
+        fit([SECRETS_REFRESH_TIMEOUT, attempts(2, DYNAMODB_ATTEMPT_TIMEOUT)], WRITE_WITHIN),
+        "a write has two attempts even after a slow refresh of the secrets"
+    );
+    assert!(fit([WRITE_WITHIN, SQS_ATTEMPT_TIMEOUT], SEND_WITHIN), "what is not written can still be kept");
+    assert!(fit([CLEAR_WITHIN], SEND_WITHIN));
+    assert!(fit([SEND_WITHIN], ANSWER_WITHIN));
+    assert!(fit([ANSWER_WITHIN], PROVIDER_TIMEOUT));
+    assert!(
+        fit([SECRETS_START_TIMEOUT, CONNECT_AT_START_WITHIN, ANSWER_WITHIN], FUNCTION_TIMEOUT),
+        "an invocation has time for a slow start and an answer"
+    );
+    assert!(fit([FUNCTION_TIMEOUT], GATEWAY_TIMEOUT));
+};
+
+/// A replay.
+const _: () = {
+    assert!(fit([attempts(ATTEMPTS_MAX, DYNAMODB_ATTEMPT_TIMEOUT)], REPLAY_WRITE_WITHIN));
+    assert!(fit([REPLAY_WRITE_WITHIN, SQS_ATTEMPT_TIMEOUT], REPLAY_SEND_WITHIN));
+    assert!(
+        fit([REPLAY_SEND_WITHIN, attempts(ATTEMPTS_MAX, SQS_ATTEMPT_TIMEOUT)], FUNCTION_TIMEOUT),
+        "after the last send there is time to hide the message"
+    );
+    assert!(
+        VISIBILITY_TIMEOUT.as_secs() >= 6 * FUNCTION_TIMEOUT.as_secs(),
+        "AWS recommends six times the timeout: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
+    );
+    assert!(VISIBILITY_TIMEOUT.as_secs() <= REPLAY_DELAY_MIN.as_secs(), "a message never comes back later unhidden");
+    assert!(fit([REPLAY_DELAY_MIN], REPLAY_DELAY_MAX));
+    assert!(fit([REPLAY_DELAY_MAX], Duration::from_hours(12)), "the longest that SQS hides a message");
+};
+
+/// A sweep.
+const _: () = {
+    assert!(
+        fit([SWEEP_START_WITHIN, DYNAMODB_ATTEMPT_TIMEOUT, SQS_ATTEMPT_TIMEOUT, CLEAR_WITHIN], SWEEP_END_WITHIN),
+        "the last tombstone has time for a read, a message and a removal"
+    );
+    assert!(fit([SWEEP_END_WITHIN], FUNCTION_TIMEOUT));
+    assert!(fit([FUNCTION_TIMEOUT], SWEEP_GRACE), "who wrote the tombstone is done or has died");
+    assert!(fit([FUNCTION_TIMEOUT], SWEEP_INTERVAL), "scheduled sweeps do not overlap");
+};
