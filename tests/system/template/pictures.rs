@@ -174,7 +174,7 @@ fn performance() -> String {
     const BAR: i32 = 150;
     const ROW: i32 = 24;
     let (headings, rows) = side_by_side();
-    let drawn = ["first answer ms", "CPU us an event", "RSS MB"];
+    let drawn = ["first answer ms", "CPU us per event", "RSS MB"];
     let mut svg = String::new();
     for (row, cells) in (0..).zip(&rows) {
         let (y, class) = (62 + row * ROW, if row == 0 { "title" } else { "small" });
