@@ -59,7 +59,7 @@ impl Customer {
     }
 }
 
-/// The status of a customer that is not deleted. (`deleted` is the status of a [`Tombstone`](crate::Tombstone).)
+/// The status of a customer that is not deleted. (`deleted` is the status of a tombstone.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
