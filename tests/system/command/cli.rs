@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::cli::{ANY_PORTS, Running, clientele, run};
+use crate::support::cli::{ANY_PORTS, RunningStack, clientele, run};
 use crate::support::{case, drain, root};
 
 #[test]
@@ -73,7 +73,7 @@ fn once_fails_when_something_is_not_as_expected() {
 
 #[test]
 fn customers_and_cleanups_are_shown_from_another_process() {
-    let (_running, [gateway, dynamodb, sqs, _]) = Running::start(&["--empty"]);
+    let (_running, [gateway, dynamodb, sqs, _]) = RunningStack::start(&["--empty"]);
     let to = format!("http://127.0.0.1:{gateway}");
     let (dynamodb, sqs) = (dynamodb.to_string(), sqs.to_string());
     let send = |provider: &str, case: &str| run(&["send", provider, case, "--to", &to]);
@@ -147,7 +147,7 @@ fn data_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_string_lossy().into_owned();
     let arguments = ["--empty", "--data-dir", data.as_str()];
-    let (running, [gateway, ..]) = Running::start(&arguments);
+    let (running, [gateway, ..]) = RunningStack::start(&arguments);
     let to = format!("http://127.0.0.1:{gateway}");
     for (provider, case) in
         [("plain", "customer-created"), ("metrifox", "customer-deleted"), ("plain", "customer-deleted")]
@@ -157,7 +157,7 @@ fn data_survives_a_kill() {
     drop(running);
 
     for _ in 0..2 {
-        let (_running, [_, dynamodb, sqs, _]) = Running::start(&arguments);
+        let (_running, [_, dynamodb, sqs, _]) = RunningStack::start(&arguments);
         let (_, customers, _) = run(&["list", "--json", "--dynamodb-port", &dynamodb.to_string()]);
         assert_eq!(customers.lines().count(), 3);
         let (_, cleanups, _) = run(&["cleanup", "--json", "--sqs-port", &sqs.to_string()]);

@@ -6,8 +6,9 @@ use clientele::events::signed_at;
 use clientele::stack::Stack;
 use clientele::stack::faults::{Fault, Mode, Service};
 use rstest::rstest;
+use serde_json::Value;
 
-use crate::support::cli::{Running, run};
+use crate::support::cli::run;
 use crate::support::deliveries::ChangeKind::Updated;
 use crate::support::deliveries::{change, deliver};
 use crate::support::{drain, handle, stack};
@@ -67,24 +68,31 @@ fn a_fault_ends_by_itself_and_is_bounded() {
     }
 }
 
-/// From another process: set, shown, felt, cleared; what was parked is replayed when it is over.
-#[test]
-fn the_command_sets_faults() {
-    let (_running, [gateway, dynamodb, _, admin]) = Running::start(&["--empty"]);
-    let (to, admin) = (format!("http://127.0.0.1:{gateway}"), admin.to_string());
-    let fault = |arguments: &[&str]| run(&[&["fault", "--admin-port", &admin], arguments].concat());
+/// Set, shown, in effect and cleared from another process. What was parked is replayed once the fault is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_sets_faults() {
+    let stack = stack().await;
+    // Nothing polls the inbox of this stack, so that only the test replays.
+    let [admin, dynamodb] = [stack.admin, stack.dynamodb].map(|address| address.port().to_string());
+    let to = stack.url();
+    tokio::task::spawn_blocking(move || set_and_clear_faults(&admin, &dynamodb, &to)).await.unwrap();
+    assert_eq!(drain(&stack, "inbox").await, [] as [Value; 0]);
+}
+
+fn set_and_clear_faults(admin: &str, dynamodb: &str, to: &str) {
+    let fault = |arguments: &[&str]| run(&[&["fault", "--admin-port", admin], arguments].concat());
+    let customers = || run(&["list", "--dynamodb-port", dynamodb, "--json"]).1.lines().count();
     assert_eq!(fault(&[]).1, "All services are well.\n");
     let (code, shown, _) = fault(&["dynamodb", "--mode", "throttle", "--for", "2m"]);
     assert!(code == 0 && shown.contains("dynamodb") && shown.contains("100 %") && shown.contains("120"), "{shown}");
-    assert_eq!(run(&["send", "plain", "customer-created", "--to", &to]).1, "202 {\"outcome\":\"parked\"}\n");
+    assert_eq!(run(&["send", "plain", "customer-created", "--to", to]).1, "202 {\"outcome\":\"parked\"}\n");
+    assert_eq!(customers(), 0);
     assert_eq!(fault(&["off"]).1, "All services are well.\n");
     let replayed = ureq::post(format!("http://127.0.0.1:{admin}/replay")).send_empty().unwrap();
     assert_eq!(replayed.status(), 200);
+    assert_eq!(customers(), 1);
     let swept = ureq::post(format!("http://127.0.0.1:{admin}/sweep")).send_empty().unwrap();
     assert_eq!(swept.into_body().read_to_string().unwrap(), r#"{"failed":0,"sent":0}"#);
-    let (code, listed, _) = run(&["list", "--dynamodb-port", &dynamodb.to_string(), "--json"]);
-    // It may have been taken by the mapping meanwhile, and be hidden for a minute.
-    assert!(code == 0 && listed.lines().count() <= 1);
     for (arguments, told) in [
         (&["sqs", "--rate", "2"][..], "the rate is from 0 to 1"),
         (&["sqs", "--for", "soon"], "expected a time as in 30s or 2m"),

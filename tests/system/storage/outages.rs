@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::aws::AwsStandIn;
 use crate::support::deliveries::ChangeKind::{self, Created, Deleted, Updated};
 use crate::support::deliveries::{change, deliver};
-use crate::support::{all_items, drain, handle, invocation, item, stack, timeless};
+use crate::support::{all_items, drain, handle, invocation, item, stack, stack_with_template, timeless};
 
 /// A delivery of a provider with one change of a customer.
 fn one(provider: &str, customer: &str, kind: ChangeKind) -> Value {
@@ -206,7 +206,7 @@ async fn of_a_batch_only_what_failed_is_parked() {
     let changes = ["a", "b", "a", "c", "b"].into_iter().zip(1..);
     let changes: Vec<_> = changes.map(|(customer, event)| change(customer, 0, event, Updated)).collect();
     let event = deliver("smarterpay", &changes, signed_at());
-    aws.fail_if_contains("PutItem", "#b");
+    aws.fail_if_contains(&[("PutItem", "#b")]);
     let answer = handle(&receivers["smarterpay"], &event, signed_at()).await;
     assert_eq!((answer.status_code, answer.body.as_deref()), (202, Some(r#"{"outcomes":{"applied":3,"parked":2}}"#)));
     let request = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls["inbox"]).visibility_timeout(0);
@@ -226,15 +226,9 @@ async fn of_a_batch_only_what_failed_is_parked() {
 /// other messages of its batch are settled.
 #[tokio::test]
 async fn one_poison_record_never_touches_its_neighbours() {
-    let text = std::fs::read_to_string(crate::support::root("template.yaml")).unwrap();
     // Messages are visible again at once, and are received at most three times.
-    let text = text
-        .replace("VisibilityTimeout: 60", "VisibilityTimeout: 0")
-        .replace("maxReceiveCount: 100", "maxReceiveCount: 3");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("template.yaml");
-    std::fs::write(&path, text).unwrap();
-    let stack = clientele::stack::Stack::start(clientele::stack::Options::ephemeral(path)).await.unwrap();
+    let changes = [("VisibilityTimeout: 60", "VisibilityTimeout: 0"), ("maxReceiveCount: 100", "maxReceiveCount: 3")];
+    let stack = stack_with_template(&changes).await;
     let send = async |body: &str| {
         let request = stack.clients.sqs.send_message().queue_url(&stack.queue_urls["inbox"]).message_body(body);
         request.send().await.unwrap();

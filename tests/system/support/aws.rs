@@ -18,7 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-use crate::support::start_receiver;
+use crate::support::start_receivers;
 use crate::support::template::template;
 
 #[derive(Clone)]
@@ -90,12 +90,7 @@ impl AwsStandIn {
         log: &Captured,
     ) -> (Self, BTreeMap<&'static str, Receiver>) {
         let aws = Self::start(stack).await;
-        let mut receivers = BTreeMap::new();
-        for known in &providers::PROVIDERS {
-            let environment = &stack.environments[known.provider.name];
-            let receiver = start_receiver(known.provider, environment, &aws.clients(), log).await.unwrap();
-            receivers.insert(known.provider.name, receiver);
-        }
+        let receivers = start_receivers(&stack.environments, &aws.clients(), log).await;
         (aws, receivers)
     }
 
@@ -111,9 +106,9 @@ impl AwsStandIn {
         self.state.lock().unwrap().failing = operations.iter().map(|operation| (*operation, "")).collect();
     }
 
-    /// From now on such calls are answered 500 if the request contains that text.
-    pub(crate) fn fail_if_contains(&self, operation: &'static str, text: &'static str) {
-        self.state.lock().unwrap().failing = vec![(operation, text)];
+    /// The same, but such a call fails only if its request contains the text beside the operation.
+    pub(crate) fn fail_if_contains(&self, operations: &[(&'static str, &'static str)]) {
+        self.state.lock().unwrap().failing = operations.to_vec();
     }
 
     /// From now on calls are never answered if the name of their operation ends like this.

@@ -32,10 +32,10 @@ pub(crate) fn clientele(arguments: &[&str]) -> Command {
     command
 }
 
-/// A local stack in another process. Its output is kept open, so that it can go on writing.
-pub(crate) struct Running(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
+/// A local stack in another process. Its output is kept open, so that it can go on writing. Dropping it kills it.
+pub(crate) struct RunningStack(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
 
-impl Running {
+impl RunningStack {
     /// The ports of the gateway, DynamoDB, SQS and the admin.
     pub(crate) fn start(arguments: &[&str]) -> (Self, [u16; 4]) {
         let mut child = clientele(&[arguments, &ANY_PORTS].concat()).stdout(Stdio::piped()).spawn().unwrap();
@@ -54,7 +54,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningStack {
     fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();

@@ -10,7 +10,8 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::support::deliveries::{CustomerChange, deliver};
+use crate::support::deliveries::deliver;
+use crate::support::random_deliveries::RandomDelivery;
 
 pub(crate) type Http = Client<HttpConnector, Full<Bytes>>;
 
@@ -50,9 +51,9 @@ pub(crate) fn headers(event: &Value) -> Vec<(String, String)> {
     clientele::events::headers(event).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Sends one, and gives the status; nothing if there is no answer.
-pub(crate) async fn send(http: &Http, url: &str, provider: &str, change: &[CustomerChange]) -> Option<u16> {
-    let event = deliver(provider, change, Timestamp::now());
+/// Signs a delivery now and sends it. Returns the status; nothing if there is no answer.
+pub(crate) async fn send(http: &Http, url: &str, (provider, changes): &RandomDelivery) -> Option<u16> {
+    let event = deliver(provider, changes, Timestamp::now());
     let body = event["body"].as_str().unwrap().to_owned();
     let answer = try_send(http, url, event["rawPath"].as_str().unwrap(), &headers(&event), body).await;
     answer.map(|(status, _)| status)

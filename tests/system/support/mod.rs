@@ -14,11 +14,17 @@ use std::sync::{Arc, LazyLock};
 
 use clientele::demonstration;
 use clientele::events::{self, Case};
+use clientele::providers::PROVIDERS;
 use clientele::stack::{Captured, Options, Stack};
-use clientele_aws::{Clients, Config, HttpAnswer, HttpEvent, Invocation, Receiver, Replayer, Sweeper, WorkerConfig};
+use clientele_aws::{
+    Clients, Config, HttpAnswer, HttpEvent, Invocation, Receiver, Replayer, SqsEvent, Sweeper, WorkerConfig,
+};
 use clientele_model::{Provider, Scheme};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// The environment of each function, by the name of its folder.
+pub(crate) type Environments = BTreeMap<String, BTreeMap<String, String>>;
 
 pub(crate) fn root(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -30,6 +36,19 @@ pub(crate) fn options() -> Options {
 
 pub(crate) async fn stack() -> Stack {
     Stack::start(options()).await.unwrap()
+}
+
+/// A stack of template.yaml after these texts in it are replaced.
+pub(crate) async fn stack_with_template(replacements: &[(&str, &str)]) -> Stack {
+    let mut text = std::fs::read_to_string(root("template.yaml")).unwrap();
+    for (from, to) in replacements {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("template.yaml");
+    std::fs::write(&path, text).unwrap();
+    Stack::start(Options::ephemeral(path)).await.unwrap()
 }
 
 /// The event files, parsed once per process.
@@ -59,21 +78,41 @@ pub(crate) async fn start_receiver(
     started.map_err(|error| error.to_string())
 }
 
-/// The function behind the inbox queue, as `start_receiver` starts the others.
-pub(crate) fn replayer(stack: &Stack, clients: &Clients, log: &Captured) -> Replayer {
-    Replayer::new(&clientele_replay::PROVIDERS, worker_config(stack, "replay"), clients, log.lines())
+/// The functions of all providers.
+pub(crate) async fn start_receivers(
+    environments: &Environments,
+    clients: &Clients,
+    log: &Captured,
+) -> BTreeMap<&'static str, Receiver> {
+    let mut receivers = BTreeMap::new();
+    for known in &PROVIDERS {
+        let name = known.provider.name;
+        receivers.insert(name, start_receiver(known.provider, &environments[name], clients, log).await.unwrap());
+    }
+    receivers
+}
+
+/// The function behind the inbox queue.
+pub(crate) fn replayer(environments: &Environments, clients: &Clients, log: &Captured) -> Replayer {
+    Replayer::new(&clientele_replay::PROVIDERS, worker_config(environments, "replay"), clients, log.lines())
 }
 
 /// The function on a schedule.
-pub(crate) fn sweeper(stack: &Stack, clients: &Clients, log: &Captured) -> Sweeper {
-    Sweeper::new(worker_config(stack, "sweep"), clients, log.lines())
+pub(crate) fn sweeper(environments: &Environments, clients: &Clients, log: &Captured) -> Sweeper {
+    Sweeper::new(worker_config(environments, "sweep"), clients, log.lines())
 }
 
-fn worker_config(stack: &Stack, function: &'static str) -> WorkerConfig {
-    WorkerConfig::read(function, |name| stack.environments[function].get(name).cloned()).unwrap()
+fn worker_config(environments: &Environments, function: &'static str) -> WorkerConfig {
+    WorkerConfig::read(function, |name| environments[function].get(name).cloned()).unwrap()
 }
 
-/// Of the functions that no webhook calls.
+/// The event of a batch of messages.
+pub(crate) fn sqs_event(bodies: impl IntoIterator<Item = String>) -> SqsEvent {
+    let record = |body: String| json!({ "messageId": "m", "receiptHandle": "r", "body": body });
+    let records: Vec<_> = bodies.into_iter().map(record).collect();
+    serde_json::from_value(json!({ "Records": records })).unwrap()
+}
+
 pub(crate) fn invocation(received_at: Timestamp) -> Invocation {
     Invocation { request_id: "test".to_owned(), trace_id: None, received_at }
 }

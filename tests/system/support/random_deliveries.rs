@@ -1,4 +1,4 @@
-//! Random deliveries, and what they come to.
+//! Random deliveries, and the events that they should end in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,11 @@ use proptest::strategy::{Strategy, ValueTree};
 
 use crate::support::deliveries::{ChangeKind, CustomerChange, PROVIDERS, deliver};
 
-/// Random events of each provider: customers, versions and kinds collide often.
-pub(crate) fn events(number: u32) -> Vec<(&'static str, Vec<CustomerChange>)> {
+/// A provider, and the changes that it sends in one delivery.
+pub(crate) type RandomDelivery = (&'static str, Vec<CustomerChange>);
+
+/// Deliveries of each provider, the same ones in every run. Customers, versions and kinds collide often.
+pub(crate) fn random_deliveries(number: u32) -> Vec<RandomDelivery> {
     let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     let mut runner = proptest::test_runner::TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
     let any = (0..4usize, 0..60u32, 0..40i64, 0..20u32, 1..4usize);
@@ -24,7 +27,7 @@ pub(crate) fn events(number: u32) -> Vec<(&'static str, Vec<CustomerChange>)> {
             customer: format!("{provider}-{}", (customer + place) % 60),
             version: version * 400,
             event_number: event * 4 + place,
-            // One in twenty deletes: enough to meet everything else, few enough to leave customers.
+            // One in twenty is a delete: often enough to meet everything else, and rarely enough to leave customers.
             kind: [ChangeKind::Created, ChangeKind::Deleted].get(kind as usize).copied().unwrap_or(ChangeKind::Updated),
         });
         (provider, changes.collect())
@@ -32,10 +35,8 @@ pub(crate) fn events(number: u32) -> Vec<(&'static str, Vec<CustomerChange>)> {
     (0..number).map(one).collect()
 }
 
-/// Of each customer's events, in the order of their ranks, the last: without a table.
-pub(crate) fn customer_events(
-    deliveries: &[(&'static str, Vec<CustomerChange>)],
-) -> BTreeMap<String, Box<CustomerEvent>> {
+/// The event with the greatest rank of each customer, found without a table.
+pub(crate) fn customer_events(deliveries: &[RandomDelivery]) -> BTreeMap<String, Box<CustomerEvent>> {
     let mut last = BTreeMap::<String, Box<CustomerEvent>>::new();
     for (provider, change) in deliveries {
         let event = deliver(provider, change, signed_at());
@@ -56,7 +57,7 @@ pub(crate) fn customer_events(
     last
 }
 
-/// The number that an environment variable says.
+/// The number in an environment variable.
 pub(crate) fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |number| number.parse().unwrap())
 }

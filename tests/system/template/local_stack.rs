@@ -6,7 +6,7 @@ use clientele::template::Template;
 use serde_json::Value;
 
 use crate::support::template::{resources, template};
-use crate::support::{root, stack};
+use crate::support::{root, stack, stack_with_template};
 
 #[tokio::test]
 async fn the_template_is_the_truth() {
@@ -105,13 +105,12 @@ async fn the_template_is_the_truth() {
 /// What the template says is what is made: another index in it is another index in the table.
 #[tokio::test]
 async fn another_template_is_another_stack() {
-    let text = std::fs::read_to_string(root("template.yaml")).unwrap();
-    let text = text.replace("IndexName: by-email", "IndexName: by-letter").replace("InboxQueue", "LetterBoxQueue");
-    let text = text.replace("Path: /webhooks/plain", "Path: /letters/plain");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("template.yaml");
-    std::fs::write(&path, text).unwrap();
-    let stack = clientele::stack::Stack::start(clientele::stack::Options::ephemeral(path)).await.unwrap();
+    let stack = stack_with_template(&[
+        ("IndexName: by-email", "IndexName: by-letter"),
+        ("InboxQueue", "LetterBoxQueue"),
+        ("Path: /webhooks/plain", "Path: /letters/plain"),
+    ])
+    .await;
     let table = stack.clients.dynamodb.describe_table().table_name("customers").send().await.unwrap().table.unwrap();
     assert!(table.global_secondary_indexes().iter().any(|index| index.index_name() == Some("by-letter")));
     assert!(stack.environments["plain"]["INBOX_QUEUE_URL"].ends_with("/letter-box"));

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use crate::support::aws::AwsStandIn;
 use crate::support::deliveries::{ChangeKind, change, deliver, signed};
 use crate::support::template::{dashboard, resources, template};
-use crate::support::{cases, drain, handle, invocation, json_lines, metrics, replayer, root, scheme, stack, sweeper};
+use crate::support::{
+    cases, drain, handle, invocation, json_lines, metrics, replayer, root, scheme, sqs_event, stack, sweeper,
+};
 
 fn text<'a>(value: &'a Value, what: &str) -> &'a str {
     value.as_str().unwrap_or_else(|| panic!("{what}: {value}"))
@@ -253,17 +255,15 @@ async fn metrics_that_are_read_are_written() {
 /// The lines of a replay of all that is on the inbox.
 async fn replay_lines(stack: &Stack) -> Vec<Value> {
     let lines = Captured::default();
-    let replayer = replayer(stack, &stack.clients, &lines);
-    let record = |body: Value| json!({ "messageId": "m", "receiptHandle": "r", "body": body.to_string() });
-    let records: Vec<_> = drain(stack, "inbox").await.into_iter().map(record).collect();
-    let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+    let replayer = replayer(&stack.environments, &stack.clients, &lines);
+    let event = sqs_event(drain(stack, "inbox").await.iter().map(Value::to_string));
     assert_eq!(replayer.handle(event, &invocation(signed_at())).await.batch_item_failures, []);
     json_lines(&lines)
 }
 
 async fn sweep_lines(stack: &Stack) -> Vec<Value> {
     let lines = Captured::default();
-    sweeper(stack, &stack.clients, &lines).handle(&invocation(signed_at())).await;
+    sweeper(&stack.environments, &stack.clients, &lines).handle(&invocation(signed_at())).await;
     json_lines(&lines)
 }
 

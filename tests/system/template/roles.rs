@@ -12,14 +12,15 @@ use clientele::stack::{Captured, Stack};
 use clientele::template::Function;
 use clientele_model::{KeptDelivery, KeptPart};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use crate::support::aws::{AwsStandIn, Call};
 use crate::support::deliveries::ChangeKind::{Deleted, Updated};
 use crate::support::deliveries::{change, deliver, signed};
 use crate::support::template::{Calls, allowed, logical_id, yaml};
 use crate::support::translation::verified;
-use crate::support::{case, cases, drain, handle, invocation, replayer, root, scheme, stack, start_receiver, sweeper};
+use crate::support::{
+    case, cases, drain, handle, invocation, replayer, root, scheme, sqs_event, stack, start_receiver, sweeper,
+};
 
 /// What each function calls, by the name of its folder: a receiver when every event file is delivered to it, the table
 /// and what a delivery says being in order or not; `replay` and `sweep` with what is left by an outage.
@@ -59,16 +60,14 @@ async fn called() -> BTreeMap<&'static str, Calls> {
 /// What is parked by now is replayed during the outage and after it, with a delivery that is not understood.
 async fn called_by_replay(stack: &Stack) -> Calls {
     let aws = AwsStandIn::start(stack).await;
-    let replayer = replayer(stack, &aws.clients(), &Captured::default());
+    let replayer = replayer(&stack.environments, &aws.clients(), &Captured::default());
     let verified = verified(b"{", signed_at());
     let bodies = drain(stack, "inbox").await.into_iter().map(|body| body.to_string());
     let unreadable = KeptDelivery::new(PROVIDERS[0].provider, &verified, "", KeptPart::Whole).to_message();
     let bodies: Vec<_> = bodies.chain([unreadable]).collect();
     for outage in [&["PutItem"][..], &[]] {
         aws.fail(outage);
-        let record = |body: &String| json!({ "messageId": "m", "receiptHandle": "r", "body": body });
-        let event = json!({ "Records": bodies.iter().map(record).collect::<Vec<_>>() });
-        replayer.handle(serde_json::from_value(event).unwrap(), &invocation(later())).await;
+        replayer.handle(sqs_event(bodies.clone()), &invocation(later())).await;
     }
     calls_through(&aws, stack)
 }
@@ -80,7 +79,7 @@ async fn called_by_sweep(stack: &Stack) -> Calls {
     handle(&receivers["plain"], &delete, signed_at()).await;
     aws.fail(&[]);
     aws.take_calls();
-    let sweeper = sweeper(stack, &aws.clients(), &Captured::default());
+    let sweeper = sweeper(&stack.environments, &aws.clients(), &Captured::default());
     assert_eq!(sweeper.handle(&invocation(later())).await.sent, 1);
     calls_through(&aws, stack)
 }
