@@ -33,7 +33,7 @@ pub const PRICES: [Price; 12] = [
     price("logs", 0.50, 1.0, "GB", "https://aws.amazon.com/cloudwatch/pricing/"),
     price("traces", 5.00, 1e6, "traces", "https://aws.amazon.com/xray/pricing/"),
     price("metrics", 0.30, 1.0, "metric-months", "https://aws.amazon.com/cloudwatch/pricing/"),
-    price("alarms", 0.10, 1.0, "alarm-months", "https://aws.amazon.com/cloudwatch/pricing/"),
+    price("alarms", 0.10, 1.0, "alarm-metric-months", "https://aws.amazon.com/cloudwatch/pricing/"),
     price("dashboards", 3.00, 1.0, "dashboard-months", "https://aws.amazon.com/cloudwatch/pricing/"),
     price("secrets", 0.40, 1.0, "secret-months", "https://aws.amazon.com/secrets-manager/pricing/"),
 ];

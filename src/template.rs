@@ -24,6 +24,8 @@ pub struct Template {
     pub memory_mb: u32,
     /// How many resources there are of each type that are made without a condition.
     pub resources: BTreeMap<String, usize>,
+    /// How many metrics their alarms watch, which is what CloudWatch charges for.
+    pub alarm_metrics: usize,
 }
 
 /// A table.
@@ -180,12 +182,16 @@ impl Template {
             parameters,
             memory_mb,
             resources: BTreeMap::new(),
+            alarm_metrics: 0,
         };
         let globals = &root["Globals"]["Function"];
         for (id, resource) in mapping(&root["Resources"]) {
             let kind = resource["Type"].as_str().unwrap_or_default();
             if resource["Condition"].is_null() {
                 *template.resources.entry(kind.to_owned()).or_default() += 1;
+                if kind == "AWS::CloudWatch::Alarm" {
+                    template.alarm_metrics += metrics_of_alarm(&resource["Properties"]);
+                }
             }
             template.add(id, kind, resource, globals).with_context(|| format!("in Resources.{id}"))?;
         }
@@ -266,6 +272,12 @@ impl Template {
         });
         variables.collect()
     }
+}
+
+/// One metric, or those that an expression combines.
+fn metrics_of_alarm(properties: &Value) -> usize {
+    let Some(queries) = properties["Metrics"].as_sequence() else { return 1 };
+    queries.iter().filter(|query| !query["MetricStat"].is_null()).count()
 }
 
 fn mapping(value: &Value) -> impl Iterator<Item = (&str, &Value)> {

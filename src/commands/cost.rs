@@ -269,7 +269,7 @@ fn fixed(cost: &Cost, measured: &[Measured], stack: &Stack) -> Table {
     let resources = |kind: &str| stack.template.resources.get(kind).copied().unwrap_or_default();
     let metrics: usize = measured.iter().map(|measured| measured.metrics.len()).sum();
     let lines = [
-        ("alarms", resources("AWS::CloudWatch::Alarm"), "alarms"),
+        ("metrics of alarms", stack.template.alarm_metrics, "alarms"),
         ("secrets", resources("AWS::SecretsManager::Secret"), "secrets"),
         ("dashboards", resources("AWS::CloudWatch::Dashboard"), "dashboards"),
         // Charged for the hours in which they are written; some outcomes are rare, and not in the event files.

@@ -15,7 +15,7 @@ pub(crate) fn yaml() -> &'static Yaml {
     &YAML
 }
 
-/// The template without its tags: `!Ref X` is `"X"`. Read without the code under test.
+/// The template without its tags: `!Ref X` is `"X"`.
 pub(crate) fn template() -> &'static Value {
     static TEMPLATE: LazyLock<Value> = LazyLock::new(|| plain(yaml().clone()));
     &TEMPLATE
@@ -40,7 +40,7 @@ pub(crate) fn resources(kind: &str) -> BTreeMap<String, Value> {
     of_kind.map(|(name, resource)| (name.clone(), resource["Properties"].clone())).collect()
 }
 
-/// The body of the dashboard, with names for what CloudFormation puts in; alarms that may not be there are not.
+/// The body of the dashboard. References are replaced by their names, and conditional alarms are left out.
 pub(crate) fn dashboard() -> Value {
     let (_, dashboard) = resources("AWS::CloudWatch::Dashboard").pop_first().unwrap();
     let [body, optional] = &dashboard["DashboardBody"].as_array().unwrap()[..] else { panic!("a text and a map") };
@@ -58,7 +58,7 @@ pub(crate) fn dashboard() -> Value {
     serde_json::from_str(&plain).unwrap()
 }
 
-/// What may be called on what: `dynamodb:PutItem CustomersTable`.
+/// Calls with the resource: `dynamodb:PutItem CustomersTable`.
 pub(crate) type Calls = BTreeSet<String>;
 
 /// The logical id that an expression names.
@@ -72,14 +72,12 @@ pub(crate) fn logical_id(expression: &Yaml) -> String {
     }
 }
 
-fn list(value: &Yaml) -> Vec<String> {
-    match value {
-        Yaml::Sequence(actions) => actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
-        action => vec![action.as_str().unwrap().to_owned()],
-    }
+/// The elements of a list; a value that is no list is its only element.
+fn elements(value: &Yaml) -> &[Yaml] {
+    value.as_sequence().map_or(std::slice::from_ref(value), Vec::as_slice)
 }
 
-/// What the role of a function allows, without an own key and with one.
+/// The calls that the role of a function allows: always, and only with a KMS key of the user.
 pub(crate) fn allowed(function: &str) -> (Calls, Calls) {
     let yaml = yaml();
     let properties = &yaml["Resources"][function]["Properties"];
@@ -101,8 +99,10 @@ pub(crate) fn allowed(function: &str) -> (Calls, Calls) {
         };
         assert_eq!(statement["Effect"], "Allow");
         assert!(statement["Condition"].is_null() && statement["NotAction"].is_null());
-        let on = logical_id(&statement["Resource"]);
-        calls.extend(list(&statement["Action"]).iter().map(|action| format!("{action} {on}")));
+        for resource in elements(&statement["Resource"]).iter().map(logical_id) {
+            let actions = elements(&statement["Action"]).iter().map(|action| action.as_str().unwrap());
+            calls.extend(actions.map(|action| format!("{action} {resource}")));
+        }
     }
     (always, with_own_key)
 }
