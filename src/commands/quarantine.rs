@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::Message;
 use clap::{Args, Subcommand};
-use clientele_aws::{Clients, Resources, open};
+use clientele_aws::{Clients, Resources, read_kept_message};
 use clientele_flow::Deadlines;
 use clientele_model::{CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Verified};
 use comfy_table::{Table, presets};
@@ -122,8 +122,8 @@ fn row(message: &Message) -> Value {
     match KeptDelivery::from_message(body) {
         Ok(kept) => {
             let (provider, reason, at) = (kept.provider.clone(), kept.reason.clone(), kept.received_at.to_string());
-            let events =
-                open(body, &clientele_replay::PROVIDERS).map(|(provider, verified)| events(provider, &verified));
+            let events = read_kept_message(body, &clientele_replay::PROVIDERS)
+                .map(|(provider, verified)| events(provider, &verified));
             (row["provider"], row["reason"], row["received_at"]) = (provider.into(), reason.into(), at.into());
             row["events"] = events.map_or(Value::Null, Value::from);
         }
@@ -286,10 +286,11 @@ impl Queue {
 
     /// Settles every event of a message, or says what would come of each.
     async fn settle(&self, message: &Message, dry_run: bool) -> Done {
-        let (provider, verified) = match open(message.body().unwrap_or_default(), &clientele_replay::PROVIDERS) {
-            Ok(opened) => opened,
-            Err(error) => return Done { is_settled: false, outcomes: vec![], text: format!("  {error}") },
-        };
+        let (provider, verified) =
+            match read_kept_message(message.body().unwrap_or_default(), &clientele_replay::PROVIDERS) {
+                Ok(opened) => opened,
+                Err(error) => return Done { is_settled: false, outcomes: vec![], text: format!("  {error}") },
+            };
         let flow = self.clients.flow(self.resources.clone());
         let (mut outcomes, mut lines, mut changes) = (vec![], vec![], BTreeMap::new());
         for (place, translation) in (provider.translate)(&verified).into_iter().enumerate() {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Args;
-use clientele_aws::{Budget, Clients, Endpoints, Resources, https_of_system};
+use clientele_aws::{CallTimeouts, Clients, Endpoints, Resources, https_with_system_roots};
 
 use crate::deployed::Deployed;
 
@@ -161,17 +161,17 @@ pub(crate) async fn deployed(name: &str) -> Result<(Clients, Deployed)> {
 
 /// Clients for wherever the ordinary AWS environment points.
 fn on_aws(configuration: &SdkConfig) -> Clients {
-    Clients::new(configuration, Budget::Operator, &Endpoints::default())
+    Clients::new(configuration, CallTimeouts::Operator, &Endpoints::default())
 }
 
 /// The ordinary AWS environment: region, profile, credentials, endpoints.
 async fn configuration() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest()).http_client(https_of_system()).load().await
+    aws_config::defaults(BehaviorVersion::latest()).http_client(https_with_system_roots()).load().await
 }
 
 fn local(host: IpAddr, dynamodb_port: u16, sqs_port: u16) -> Clients {
     let url = |port| format!("http://{}", SocketAddr::from((host, port)));
-    Clients::local(&url(dynamodb_port), &url(sqs_port), Budget::Operator)
+    Clients::local(&url(dynamodb_port), &url(sqs_port), CallTimeouts::Operator)
 }
 
 fn unreadable(name: &str) -> String {

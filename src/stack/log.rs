@@ -3,7 +3,7 @@
 use std::io::{Result, Write, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clientele_aws::Lines;
+use clientele_aws::LogWriter;
 use serde_json::Value;
 
 /// Where the functions' lines go.
@@ -20,7 +20,7 @@ pub enum Log {
 }
 
 impl Log {
-    pub(super) fn lines(&self) -> Lines {
+    pub(super) fn lines(&self) -> LogWriter {
         match self {
             Self::Everything => Box::new(stderr()),
             Self::Errors => Box::new(ErrorLines),
@@ -47,14 +47,14 @@ impl Write for ErrorLines {
     }
 }
 
-/// Lines in memory.
+/// LogWriter in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Captured {
     /// Where to write them.
     #[must_use]
-    pub fn lines(&self) -> Lines {
+    pub fn lines(&self) -> LogWriter {
         Box::new(self.clone())
     }
 

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clientele_aws::{Budget, Clients, Config, Receiver, Replayer, SecretSetting, Sweeper, WorkerConfig};
+use clientele_aws::{CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, SecretSource, Sweeper, WorkerConfig};
 use clientele_model::{Scheme, Secrets};
 use jiff::Timestamp;
 
@@ -111,6 +111,10 @@ pub struct Stack {
     _lock: Option<File>,
 }
 
+/// What Lambda sets for each function. The emulators accept any region and credentials.
+pub const LAMBDA_VARIABLES: [(&str, &str); 3] =
+    [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
+
 impl Stack {
     /// Starts everything, and creates what is not there yet.
     ///
@@ -122,7 +126,7 @@ impl Stack {
         let address = |port| SocketAddr::from((options.listen, port));
         let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref())?;
         let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref())?;
-        let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), Budget::Function);
+        let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), CallTimeouts::Function);
         let queue_urls = create(&clients, &template).await?;
         let mut stack = Self {
             gateway: address(options.port),
@@ -148,10 +152,11 @@ impl Stack {
 
     async fn start_functions(&mut self, options: &Options) -> Result<()> {
         let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
-        let clients = Clients::local_through(self.faults.http(), &dynamodb, &sqs, Budget::Function);
+        let clients = Clients::local_with_http(self.faults.http(), &dynamodb, &sqs, CallTimeouts::Function);
         for function in &self.template.functions {
             let name = name(function)?;
             let mut environment = self.template.environment(function, |id| self.resolve(id))?;
+            environment.extend(LAMBDA_VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned())));
             if let Some(known) = known(function) {
                 environment.insert("WEBHOOK_SECRETS".to_owned(), known.local_secret.to_owned());
             }
@@ -159,11 +164,11 @@ impl Stack {
             let variable = |variable: &str| environment.get(variable).cloned();
             let lines = options.log.lines();
             if let Some(known) = known(function) {
-                let mut config = Config::read(known.provider, variable)?;
+                let mut config = ReceiverConfig::read(known.provider, variable)?;
                 // As when deployed, the secrets come from Secrets Manager.
                 let arn = environment.get("WEBHOOK_SECRET_ARN").cloned().unwrap_or_default();
                 self.faults.set_secret(arn.clone(), environment["WEBHOOK_SECRETS"].clone());
-                config.secrets = SecretSetting::Manager(arn);
+                config.secrets = SecretSource::SecretsManager(arn);
                 let receiver = Receiver::start(known.provider, config, &clients, lines, Timestamp::now()).await?;
                 self.receivers.insert(known.provider.name, Arc::new(receiver));
             } else if let Some(source) = &function.source {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
-use clientele_aws::{Invocation, Message, MessageAttributes, Replayer, SqsEvent, Sweeper};
+use clientele_aws::{Invocation, Replayer, SqsEvent, SqsMessage, SqsSystemAttributes, Sweeper};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
@@ -83,13 +83,13 @@ impl Mapping {
     }
 }
 
-fn record(message: &aws_sdk_sqs::types::Message) -> Message {
+fn record(message: &aws_sdk_sqs::types::Message) -> SqsMessage {
     let receives = message.attributes().and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
-    Message {
+    SqsMessage {
         message_id: message.message_id().unwrap_or_default().to_owned(),
         receipt_handle: message.receipt_handle().unwrap_or_default().to_owned(),
         body: message.body().unwrap_or_default().to_owned(),
-        attributes: MessageAttributes { approximate_receive_count: receives.cloned().unwrap_or_default() },
+        attributes: SqsSystemAttributes { approximate_receive_count: receives.cloned().unwrap_or_default() },
     }
 }
 

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {
-    clientele_aws::run(&clientele_smarterpay::PROVIDER).await
+    clientele_aws::run_receiver(&clientele_smarterpay::PROVIDER).await
 }

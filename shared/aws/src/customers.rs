@@ -1,4 +1,4 @@
-//! The table of customers: one conditional write an event, and no read. Only the sweep reads.
+//! The table of customers: one conditional write per event, and no read. Only the sweep reads.
 
 use std::collections::HashMap;
 
@@ -15,14 +15,14 @@ use clientele_model::{Item, SORT_KEY};
 use tokio::time::timeout;
 
 use crate::attributes::to_attributes;
-use crate::telemetry;
+use crate::sdk_error;
 
-/// The sparse index of tombstones whose cleanup message waits.
-const CLEANUP_DUE: &str = "cleanup-due";
-/// How many of them are read at a time.
-const PAGE: i32 = 100;
+/// The sparse index of tombstones that still hold their cleanup message.
+const CLEANUP_DUE_INDEX: &str = "cleanup-due";
+/// How many of these tombstones are read at a time.
+const PAGE_SIZE: i32 = 100;
 
-/// The customers' table.
+/// The table of customers in DynamoDB.
 #[derive(Clone, Debug)]
 pub struct Customers {
     client: Client,
@@ -36,15 +36,16 @@ impl Customers {
         Self { client, table }
     }
 
-    /// Opens the connection before the first delivery needs it, by a write that the role may make and that does
-    /// nothing: it is for a customer that cannot be. One write unit a start. Whether it goes well does not matter.
+    /// Opens the connection before the first delivery needs it. For this it makes a call that the role allows and that
+    /// changes nothing, because no customer has this key. It costs one write unit per start, and its result is ignored.
     pub(crate) async fn connect(&self) {
         drop(timeout(CONNECT_AT_START_WITHIN, self.clear_cleanup("-", "-")).await);
     }
 }
 
 impl Table for Customers {
-    /// This is all of idempotency, ordering, deletion and replay protection: taking a maximum in one atomic step.
+    /// This condition alone provides idempotency, ordering, finality of deletes and replay protection: in one atomic
+    /// step, the table keeps the greater rank.
     async fn put(&self, item: &Item) -> Result<PutResult, TableError> {
         let rank = AttributeValue::S(item.rank().to_owned());
         let attributes = to_attributes(item).map_err(|error| TableError::Unstorable(error.to_string()))?;
@@ -62,7 +63,7 @@ impl Table for Customers {
             .await;
         match output {
             Ok(output) => Ok(PutResult::Written(units(output.consumed_capacity))),
-            Err(error) => refused(error),
+            Err(error) => put_failure(error),
         }
     }
 
@@ -92,17 +93,17 @@ impl Table for Customers {
     }
 
     async fn pending_cleanups(&self, after: Option<PendingCleanup>) -> Result<PendingCleanupPage, TableError> {
-        let start = after.map(|PendingCleanup { pk, since }| {
+        let start_key = after.map(|PendingCleanup { pk, since }| {
             let key = [("pk", pk), ("sk", SORT_KEY.to_owned()), ("cleanup_due", since)];
             key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
         });
-        let request = self.client.scan().table_name(&self.table).index_name(CLEANUP_DUE).limit(PAGE);
-        let page = request.set_exclusive_start_key(start).send().await.map_err(|error| unavailable(&error))?;
-        let waiting =
+        let request = self.client.scan().table_name(&self.table).index_name(CLEANUP_DUE_INDEX).limit(PAGE_SIZE);
+        let page = request.set_exclusive_start_key(start_key).send().await.map_err(|error| unavailable(&error))?;
+        let pending =
             |key: HashMap<_, _>| Some(PendingCleanup { pk: text(&key, "pk")?, since: text(&key, "cleanup_due")? });
         Ok(PendingCleanupPage {
-            pending: page.items.unwrap_or_default().into_iter().filter_map(waiting).collect(),
-            next: page.last_evaluated_key.and_then(waiting),
+            pending: page.items.unwrap_or_default().into_iter().filter_map(pending).collect(),
+            next: page.last_evaluated_key.and_then(pending),
         })
     }
 
@@ -128,24 +129,24 @@ fn text(item: &HashMap<String, AttributeValue>, name: &str) -> Option<String> {
 }
 
 fn unavailable<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> TableError {
-    TableError::Unavailable(telemetry::sdk_error(error))
+    TableError::Unavailable(sdk_error::describe(error))
 }
 
 fn units(capacity: Option<ConsumedCapacity>) -> Option<f64> {
     capacity.and_then(|capacity| capacity.capacity_units)
 }
 
-fn refused(error: SdkError<PutItemError>) -> Result<PutResult, TableError> {
-    let told = telemetry::sdk_error(&error);
+fn put_failure(error: SdkError<PutItemError>) -> Result<PutResult, TableError> {
+    let description = sdk_error::describe(&error);
     match error.into_service_error() {
-        PutItemError::ConditionalCheckFailedException(refused) => {
-            let text = |name| text(refused.item()?, name);
-            // Without the item nothing is known of what stands there; the delivery must be tried again.
+        PutItemError::ConditionalCheckFailedException(failure) => {
+            let text = |name| text(failure.item()?, name);
+            // Without the current item it is unknown whether the event is a duplicate, so it must be tried again.
             let rank = text("rank").ok_or(TableError::Unavailable("no item with the failed condition".to_owned()))?;
             Ok(PutResult::ConditionFailed(CurrentItem { rank, cleanup: text("cleanup") }))
         }
-        error if error.code() == Some("ValidationException") => Err(TableError::Unstorable(told)),
-        _ => Err(TableError::Unavailable(told)),
+        error if error.code() == Some("ValidationException") => Err(TableError::Unstorable(description)),
+        _ => Err(TableError::Unavailable(description)),
     }
 }
 
@@ -159,12 +160,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::clients::{Budget, Clients};
+    use crate::clients::{CallTimeouts, Clients};
 
     #[derive(Clone, Debug)]
-    struct Answers(u16, String);
+    struct FixedResponse(u16, String);
 
-    impl HttpConnector for Answers {
+    impl HttpConnector for FixedResponse {
         fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
             let Self(status, body) = self.clone();
             let status = http::StatusCode::from_u16(status).unwrap();
@@ -172,40 +173,41 @@ mod tests {
         }
     }
 
-    /// A table whose service always answers that.
-    fn answers(status: u16, body: &serde_json::Value) -> Customers {
-        let connector = SharedHttpConnector::new(Answers(status, body.to_string()));
+    /// A table whose service always gives this response.
+    fn responding(status: u16, body: &serde_json::Value) -> Customers {
+        let connector = SharedHttpConnector::new(FixedResponse(status, body.to_string()));
         let http = http_client_fn(move |_, _| connector.clone());
-        let clients = Clients::local_through(http, "http://127.0.0.1:9", "http://127.0.0.1:9", Budget::Function);
+        let clients =
+            Clients::local_with_http(http, "http://127.0.0.1:9", "http://127.0.0.1:9", CallTimeouts::Function);
         Customers::new(clients.dynamodb, "customers".to_owned())
     }
 
-    fn refuses(error: &str) -> Customers {
-        answers(400, &json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{error}") }))
+    fn failing(error: &str) -> Customers {
+        responding(400, &json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{error}") }))
     }
 
-    fn unavailable<T>(answer: Result<T, TableError>, with: &str) {
+    fn assert_unavailable<T>(result: Result<T, TableError>, error: &str) {
         assert!(
-            matches!(&answer, Err(TableError::Unavailable(why)) if why.contains(with)),
-            "not {with}: {:?}",
-            answer.err()
+            matches!(&result, Err(TableError::Unavailable(why)) if why.contains(error)),
+            "not {error}: {:?}",
+            result.err()
         );
     }
 
     #[tokio::test]
-    async fn a_mark_that_cannot_be_cleared_is_told() {
+    async fn clearing_a_cleanup_distinguishes_a_changed_item_from_a_failure() {
         let capacity = json!({ "ConsumedCapacity": { "CapacityUnits": 1.5 } });
-        assert_eq!(answers(200, &capacity).clear_cleanup("a", "1").await, Ok(Some(1.5)));
-        assert_eq!(refuses("ConditionalCheckFailedException").clear_cleanup("a", "1").await, Ok(None));
+        assert_eq!(responding(200, &capacity).clear_cleanup("a", "1").await, Ok(Some(1.5)));
+        assert_eq!(failing("ConditionalCheckFailedException").clear_cleanup("a", "1").await, Ok(None));
         for error in ["ResourceNotFoundException", "ThrottlingException"] {
-            unavailable(refuses(error).clear_cleanup("a", "1").await, error);
+            assert_unavailable(failing(error).clear_cleanup("a", "1").await, error);
         }
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_is_told() {
+    async fn failed_reads_are_reported() {
         let error = "ResourceNotFoundException";
-        unavailable(refuses(error).pending_cleanups(None).await, error);
-        unavailable(refuses(error).current_item("a").await, error);
+        assert_unavailable(failing(error).pending_cleanups(None).await, error);
+        assert_unavailable(failing(error).current_item("a").await, error);
     }
 }

@@ -1,18 +1,17 @@
-//! API Gateway in and out: HTTP API, payload format 2.0
+//! Events and responses of an API Gateway HTTP API, payload format 2.0
 //! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
 //!
-//! Only what a receiver needs is read, and headers are kept as they came: repeated in several letter cases they must
-//! be seen, and whatever bytes a stranger puts into one must not fail the invocation.
+//! Only what a receiver needs is read. Headers are kept exactly as they are: a header that is repeated in several letter
+//! cases must be noticed, and no bytes in a header may make the invocation fail.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use clientele_model::{Request, WebhookResponse};
-use jiff::Timestamp;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// An event of the gateway.
+/// An event of API Gateway.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpEvent {
@@ -29,7 +28,7 @@ pub struct HttpEvent {
 }
 
 impl HttpEvent {
-    /// The gateway's own id of the request, which is in its access log as well; empty if there is none.
+    /// API Gateway's id of the request, which is also in its access log. Empty if there is none.
     pub(crate) fn take_request_id(&mut self) -> String {
         std::mem::take(&mut self.request_context.request_id)
     }
@@ -46,17 +45,6 @@ impl fmt::Debug for HttpEvent {
 struct RequestContext {
     #[serde(default)]
     request_id: String,
-}
-
-/// One call of a function.
-#[derive(Clone, Debug)]
-pub struct Invocation {
-    /// Lambda's id of it.
-    pub request_id: String,
-    /// X-Ray's, where the call is traced.
-    pub trace_id: Option<String>,
-    /// Now.
-    pub received_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -77,8 +65,8 @@ struct Headers(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
+        struct HeadersVisitor;
+        impl<'de> Visitor<'de> for HeadersVisitor {
             type Value = Headers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,31 +85,31 @@ impl<'de> Deserialize<'de> for Headers {
                 Ok(Headers(headers))
             }
         }
-        deserializer.deserialize_any(Pairs)
+        deserializer.deserialize_any(HeadersVisitor)
     }
 }
 
-/// An answer for the gateway.
+/// A response for API Gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HttpAnswer {
-    /// The status.
+pub struct HttpResponse {
+    /// The HTTP status.
     pub status_code: u16,
-    /// The headers.
+    /// HTTP headers by name.
     pub headers: BTreeMap<String, String>,
-    /// The body; none with 204.
+    /// The body. A response with status 204 has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
     /// Always false.
     pub is_base64_encoded: bool,
 }
 
-impl From<WebhookResponse> for HttpAnswer {
-    fn from(answer: WebhookResponse) -> Self {
-        let WebhookResponse { status, body, retry_after_seconds } = answer;
-        let kind = body.is_some().then(|| ("content-type".to_owned(), "application/json".to_owned()));
-        let retry = retry_after_seconds.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
-        let headers = kind.into_iter().chain(retry).collect();
+impl From<WebhookResponse> for HttpResponse {
+    fn from(response: WebhookResponse) -> Self {
+        let WebhookResponse { status, body, retry_after_seconds } = response;
+        let content_type = body.is_some().then(|| ("content-type".to_owned(), "application/json".to_owned()));
+        let retry_after = retry_after_seconds.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
+        let headers = content_type.into_iter().chain(retry_after).collect();
         Self { status_code: status, headers, body, is_base64_encoded: false }
     }
 }
@@ -141,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_may_be_bare() {
+    fn every_field_is_optional() {
         for event in ["{}", r#"{"headers":null}"#] {
             assert!(Request::from(serde_json::from_str::<HttpEvent>(event).unwrap()).headers.is_empty());
         }

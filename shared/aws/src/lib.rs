@@ -1,144 +1,134 @@
-//! What talks to AWS, for every function: configuration, secrets, the table, the queues, the gateway, logs and
-//! metrics.
+//! Everything that runs on AWS for every function: configuration, secrets, the table, the queues, API Gateway events,
+//! logs and metrics.
 //!
-//! Nothing here knows a provider: each function's `main` hands its own [`Provider`] to [`run`], and all of them to
-//! [`run_replay`]. The local stack and the tests make the same [`Receiver`], [`Replayer`] and [`Sweeper`], and call them
+//! This crate knows no provider: the `main` of each function passes its [`Provider`] to [`run_receiver`], or all
+//! providers to [`run_replay`]. The local stack and the tests call the same [`Receiver`], [`Replayer`] and [`Sweeper`]
 //! with the same events.
 
 mod attributes;
 mod clients;
 mod config;
 mod customers;
+mod environment;
 mod gateway;
+mod invocation;
 mod queues;
 mod receiver;
 mod replayer;
+mod sdk_error;
 mod secrets;
 mod sweeper;
 mod telemetry;
 
-pub use attributes::{NoItem, from_attributes, to_attributes};
-pub use clients::{Budget, Clients, Endpoints, Surroundings, https_of_system};
-pub use config::{Config, ConfigError, Resources, SecretSetting, WorkerConfig};
+pub use attributes::{from_attributes, to_attributes};
+pub use clients::{CallTimeouts, Clients, https_with_system_roots};
+pub use config::{Endpoints, LambdaEnvironment, ReceiverConfig, Resources, SecretSource, WorkerConfig};
 pub use customers::Customers;
-pub use gateway::{HttpAnswer, HttpEvent, Invocation};
+pub use environment::ConfigError;
+pub use gateway::{HttpEvent, HttpResponse};
+pub use invocation::Invocation;
 pub use queues::SqsQueues;
 pub use receiver::Receiver;
-pub use replayer::{Failure, Message, MessageAttributes, Replayer, SqsAnswer, SqsEvent, Unreadable, open};
+pub use replayer::{
+    BatchItemFailure, Replayer, SqsBatchResponse, SqsEvent, SqsMessage, SqsSystemAttributes, UnreadableMessage,
+    read_kept_message,
+};
 pub use secrets::SecretStore;
 pub use sweeper::Sweeper;
-pub use telemetry::{Level, Lines, Naming};
+pub use telemetry::{LogLevel, LogWriter, TelemetrySettings};
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clientele_model::Provider;
 use futures_util::future::join;
 use jiff::Timestamp;
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// Runs the function of one provider: reads the environment, then answers one event after the other. When the
-/// environment is not complete, one line names everything that is missing or unreadable.
-pub async fn run(provider: &'static Provider) -> ExitCode {
-    serve(provider.name, async {
-        let (config, surroundings) = Config::read_on_lambda(provider, variable)?;
-        let clients = Clients::of_function(surroundings);
+/// Runs the function that receives one provider's webhooks. If the environment is incomplete, one log line names every
+/// variable that is missing or unreadable.
+pub async fn run_receiver(provider: &'static Provider) -> ExitCode {
+    let start = async {
+        let config = ReceiverConfig::read(provider, variable)?;
+        let clients = Clients::of_function(&config.lambda);
         let table = Customers::new(clients.dynamodb.clone(), config.resources.customers_table.clone());
         let start = Receiver::start(provider, config, &clients, stdout(), Timestamp::now());
         let (receiver, ()) = Box::pin(join(start, table.connect())).await;
         receiver
-    })
-    .await
+    };
+    let handle =
+        |receiver: &'static Receiver, event, invocation| async move { receiver.handle(event, &invocation).await };
+    serve(provider.name, start, handle).await
 }
 
 /// Runs the function that replays what was kept on the inbox queue.
 pub async fn run_replay(providers: &'static [&'static Provider]) -> ExitCode {
-    serve("replay", async {
-        let (config, surroundings) = WorkerConfig::read_on_lambda("replay", variable)?;
-        Ok::<_, ConfigError>(Replayer::new(providers, config, &Clients::of_function(surroundings), stdout()))
-    })
-    .await
+    let start = async {
+        let config = WorkerConfig::read("replay", variable)?;
+        let clients = Clients::of_function(&config.lambda);
+        Ok::<_, ConfigError>(Replayer::new(providers, config, &clients, stdout()))
+    };
+    let handle =
+        |replayer: &'static Replayer, event, invocation| async move { replayer.handle(event, &invocation).await };
+    serve("replay", start, handle).await
 }
 
-/// Runs the function that sends cleanup messages which still wait.
+/// Runs the function that sends pending cleanup messages.
 pub async fn run_sweep() -> ExitCode {
-    serve("sweep", async {
-        let (config, surroundings) = WorkerConfig::read_on_lambda("sweep", variable)?;
-        Ok::<_, ConfigError>(Sweeper::new(config, &Clients::of_function(surroundings), stdout()))
-    })
-    .await
+    let start = async {
+        let config = WorkerConfig::read("sweep", variable)?;
+        let clients = Clients::of_function(&config.lambda);
+        Ok::<_, ConfigError>(Sweeper::new(config, &clients, stdout()))
+    };
+    // The content of the schedule's event does not matter.
+    let handle = |sweeper: &'static Sweeper, IgnoredAny, invocation| async move {
+        sweeper.handle(&invocation).await;
+    };
+    serve("sweep", start, handle).await
 }
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn stdout() -> Lines {
+fn stdout() -> LogWriter {
     Box::new(std::io::stdout())
 }
 
-/// A function that has started.
-trait Function: Send + Sync + 'static {
-    type Event: DeserializeOwned + Send + 'static;
-    type Answer: Serialize + Send + 'static;
-
-    fn answer(&self, event: Self::Event, invocation: Invocation) -> impl Future<Output = Self::Answer> + Send;
-}
-
-impl Function for Receiver {
-    type Event = HttpEvent;
-    type Answer = HttpAnswer;
-
-    async fn answer(&self, event: HttpEvent, invocation: Invocation) -> HttpAnswer {
-        self.handle(event, &invocation).await
-    }
-}
-
-impl Function for Replayer {
-    type Event = SqsEvent;
-    type Answer = SqsAnswer;
-
-    async fn answer(&self, event: SqsEvent, invocation: Invocation) -> SqsAnswer {
-        self.handle(event, &invocation).await
-    }
-}
-
-impl Function for Sweeper {
-    type Event = Scheduled;
-    type Answer = ();
-
-    async fn answer(&self, Scheduled {}: Scheduled, invocation: Invocation) {
-        self.handle(&invocation).await;
-    }
-}
-
-/// What the schedule says does not matter.
-#[derive(Deserialize)]
-struct Scheduled {}
-
-/// Starts a function, then hands it one event after the other.
-async fn serve<F: Function, X: std::error::Error>(name: &str, start: impl Future<Output = Result<F, X>>) -> ExitCode {
+/// Starts a function, then handles its events one after the other.
+async fn serve<F: Sync + 'static, E, A, R>(
+    name: &str,
+    start: impl Future<Output = Result<F, impl Display>>,
+    handle: impl Fn(&'static F, E, Invocation) -> R + Send + 'static,
+) -> ExitCode
+where
+    E: DeserializeOwned + Send + 'static,
+    A: Serialize + Send + 'static,
+    R: Future<Output = A> + Send + 'static,
+{
     let service = config::service_name(name, variable);
-    telemetry::silence_panics(service.clone());
+    telemetry::log_only_places_of_panics(service.clone());
     let function: &'static F = match start.await {
-        // For as long as the process lives.
+        // It lives as long as the process.
         Ok(function) => Box::leak(Box::new(function)),
         Err(error) => {
-            telemetry::trouble(&service, "cannot start", &error.to_string());
+            telemetry::log_error(&service, "cannot start", &error.to_string());
             return ExitCode::FAILURE;
         }
     };
-    let serving = lambda_runtime::run(service_fn(async move |event: LambdaEvent<F::Event>| {
+    let serving = lambda_runtime::run(service_fn(move |event: LambdaEvent<E>| {
         let Context { request_id, xray_trace_id, .. } = event.context;
         let invocation = Invocation { request_id, trace_id: xray_trace_id, received_at: Timestamp::now() };
-        // Boxed, since the compiler has a limit for the depth of types.
-        Ok::<_, Error>(Box::pin(function.answer(event.payload, invocation)).await)
+        // Boxed, because the compiler limits the depth of types.
+        let response = Box::pin(handle(function, event.payload, invocation));
+        async { Ok::<_, Error>(response.await) }
     }));
-    // A task of its own: what wakes it is one more entry in the queue of its thread. What wakes the thread's first
-    // future is a system call each time.
+    // As a task of its own: waking a task queues it on its thread, whereas waking the thread's main future takes a system
+    // call each time.
     if !matches!(tokio::spawn(serving).await, Ok(Ok(()))) {
-        telemetry::trouble(&service, "ended", "the runtime interface of Lambda cannot be used");
+        telemetry::log_error(&service, "ended", "the runtime interface of Lambda cannot be used");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

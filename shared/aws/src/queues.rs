@@ -1,4 +1,4 @@
-//! The queues: deletes for all other systems, and verified deliveries that wait.
+//! The queues in SQS.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use clientele_flow::{Queue, QueueError, Queues};
 use clientele_model::CleanupType;
 
 use crate::config::Resources;
-use crate::telemetry;
+use crate::sdk_error;
 
-/// The queues of SQS.
+/// The queues in SQS: one for deletes, which all other systems read, and two for deliveries that were kept.
 #[derive(Clone, Debug)]
 pub struct SqsQueues {
     client: Client,
@@ -39,25 +39,25 @@ impl SqsQueues {
         let request = self.client.change_message_visibility().queue_url(&self.inbox_url).receipt_handle(receipt);
         let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
         let answer = request.visibility_timeout(seconds).send().await;
-        answer.map(drop).map_err(|error| QueueError { queue: Queue::Inbox, why: telemetry::sdk_error(&error) })
+        answer.map(drop).map_err(|error| QueueError { queue: Queue::Inbox, why: sdk_error::describe(&error) })
     }
 }
 
 impl Queues for SqsQueues {
     async fn send(&self, queue: Queue, provider: &str, message: &str) -> Result<(), QueueError> {
-        let (url, kind) = match queue {
+        let (url, message_type) = match queue {
             Queue::Cleanup => (&self.cleanup_url, Some(CleanupType::CustomerDeleted.as_str())),
             Queue::Inbox => (&self.inbox_url, None),
             Queue::Quarantine => (&self.quarantine_url, None),
         };
         let request = self.client.send_message().queue_url(url).message_body(message);
-        let attributes = [("provider", Some(provider)), ("type", kind)];
+        let attributes = [("provider", Some(provider)), ("type", message_type)];
         let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let request = attributes.fold(request, |request, (name, value)| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            // Fails only without a data type.
+            // An error is impossible here: it would be that the data type is missing.
             value.into_iter().fold(request, |request, value| request.message_attributes(name, value))
         });
-        request.send().await.map(drop).map_err(|error| QueueError { queue, why: telemetry::sdk_error(&error) })
+        request.send().await.map(drop).map_err(|error| QueueError { queue, why: sdk_error::describe(&error) })
     }
 }

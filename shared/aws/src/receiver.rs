@@ -1,4 +1,4 @@
-//! The way of a delivery: accept and verify here, the rest in [`Flow::receive`], and the answer.
+//! The function that receives webhooks. It accepts, verifies and responds; [`Flow::receive`] does what is in between.
 
 use std::time::Duration;
 
@@ -8,25 +8,27 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::clients::Clients;
-use crate::config::Config;
+use crate::config::ReceiverConfig;
 use crate::customers::Customers;
-use crate::gateway::{HttpAnswer, HttpEvent, Invocation};
+use crate::environment::ConfigError;
+use crate::gateway::{HttpEvent, HttpResponse};
+use crate::invocation::Invocation;
 use crate::queues::SqsQueues;
-use crate::secrets::{Known, SecretStore, SecretsError};
-use crate::telemetry::{Lines, Telemetry};
+use crate::secrets::{CurrentSecrets, SecretStore, SecretsError};
+use crate::telemetry::{LogWriter, Telemetry};
 
-/// Why a function cannot start.
+/// Why a receiver cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The environment is not complete.
+    /// The environment is incomplete.
     #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
-    /// The secrets cannot be had.
+    Config(#[from] ConfigError),
+    /// The secrets cannot be fetched or used.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
 }
 
-/// Receives the webhooks of one provider.
+/// The function of one provider after its start.
 #[derive(Debug)]
 pub struct Receiver {
     provider: &'static Provider,
@@ -39,15 +41,15 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver that is ready for its first delivery. What happens to each goes to `lines`.
+    /// Starts a receiver that writes one line per event to `log`.
     ///
     /// # Errors
-    /// When the secrets cannot be had.
+    /// When the secrets cannot be fetched or used.
     pub async fn start(
         provider: &'static Provider,
-        config: Config,
+        config: ReceiverConfig,
         clients: &Clients,
-        lines: Lines,
+        log: LogWriter,
         now: Timestamp,
     ) -> Result<Self, StartError> {
         let secrets = SecretStore::open(config.secrets, &config.scheme, &clients.secrets_manager, now).await?;
@@ -58,58 +60,60 @@ impl Receiver {
             body_bytes_max: config.body_bytes_max,
             secrets,
             flow: clients.flow(config.resources),
-            telemetry: Telemetry::of_events(config.naming, lines),
+            telemetry: Telemetry::per_provider(config.telemetry, log),
         })
     }
 
-    /// Receives one delivery, from the gateway's event to its answer.
-    pub async fn handle(&self, mut event: HttpEvent, invocation: &Invocation) -> HttpAnswer {
+    /// Receives one delivery: from the API Gateway event to the response.
+    pub async fn handle(&self, mut event: HttpEvent, invocation: &Invocation) -> HttpResponse {
         let started = Instant::now();
         let correlation_id = event.take_request_id();
-        let line = self.telemetry.delivery(self.provider.name, invocation, &correlation_id);
-        let mut trouble = None;
-        let opened = self.open(event.into(), invocation.received_at, &mut trouble).await;
-        let trouble = trouble.map(|error| format!("secrets not refreshed: {error}"));
-        let outcomes = match opened {
+        let log = self.telemetry.delivery_log(self.provider.name, invocation, &correlation_id);
+        let (verified, refresh_error) = self.accept_and_verify(event.into(), invocation.received_at).await;
+        let warning = refresh_error.map(|error| format!("secrets not refreshed: {error}"));
+        let outcomes = match verified {
             Ok(verified) => {
                 let settled = self.flow.receive(self.provider, &verified, Deadlines::of_delivery(started)).await;
-                line.settled(&settled, Some(verified.proof().secret_index), trouble.as_deref(), started.elapsed());
+                let secret_index = Some(verified.proof().secret_index);
+                log.write_settled(&settled, secret_index, warning.as_deref(), started.elapsed());
                 settled.iter().map(|event| event.outcome).collect()
             }
             Err(reason) => {
-                line.refused(reason, trouble, started.elapsed());
+                log.write_rejected(reason, warning, started.elapsed());
                 vec![reason.outcome()]
             }
         };
         self.provider.response_rules.respond(&outcomes).into()
     }
 
-    /// Accepts and verifies. A delivery that no secret matches is tried once more with newer secrets, if there are any.
-    async fn open(
+    /// Verifies a delivery with the current secrets, and if it matches none of them, once more with newer secrets. Also
+    /// returns why the secrets could not be fetched again.
+    async fn accept_and_verify(
         &self,
         request: Request,
         now: Timestamp,
-        trouble: &mut Option<SecretsError>,
-    ) -> Result<Verified, Rejection> {
-        let delivery = Delivery::accept(request, self.body_bytes_max)?;
-        let Known { secrets, fetched } = self.secrets.current(now).await;
-        *trouble = fetched.and_then(Result::err);
-        let refused = match verify(delivery, &self.scheme, &secrets, now, self.tolerance) {
-            Ok(verified) => return Ok(verified),
-            Err(refused) => refused,
+    ) -> (Result<Verified, Rejection>, Option<SecretsError>) {
+        let delivery = match Delivery::accept(request, self.body_bytes_max) {
+            Ok(delivery) => delivery,
+            Err(reason) => return (Err(reason), None),
         };
-        if !refused.reason.newer_secrets_may_help() {
-            return Err(refused.reason);
+        let CurrentSecrets { secrets, refresh } = self.secrets.current(now).await;
+        let refresh_error = refresh.and_then(Result::err);
+        let rejected = match verify(delivery, &self.scheme, &secrets, now, self.tolerance) {
+            Ok(verified) => return (Ok(verified), refresh_error),
+            Err(rejected) => rejected,
+        };
+        if !rejected.reason.newer_secrets_may_help() {
+            return (Err(rejected.reason), refresh_error);
         }
-        let Known { secrets, fetched } = self.secrets.after_mismatch(now).await;
-        match fetched {
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                *trouble = Some(error);
-                return Err(refused.reason);
+        let CurrentSecrets { secrets, refresh } = self.secrets.after_mismatch(now).await;
+        match refresh {
+            None => (Err(rejected.reason), refresh_error),
+            Some(Err(error)) => (Err(rejected.reason), Some(error)),
+            Some(Ok(())) => {
+                let verified = verify(rejected.delivery, &self.scheme, &secrets, now, self.tolerance);
+                (verified.map_err(|rejected| rejected.reason), refresh_error)
             }
-            None => return Err(refused.reason),
         }
-        verify(refused.delivery, &self.scheme, &secrets, now, self.tolerance).map_err(|refused| refused.reason)
     }
 }

@@ -1,4 +1,7 @@
-//! The function behind the inbox queue: what was kept is settled, a message at a time, and each answers for itself.
+//! The function behind the inbox queue. It settles the deliveries that were kept, and reports each message of a batch as
+//! done or failed.
+
+use std::fmt;
 
 use clientele_flow::deadlines::replay_delay;
 use clientele_flow::{Deadlines, Flow};
@@ -10,35 +13,39 @@ use tokio::time::Instant;
 use crate::clients::Clients;
 use crate::config::WorkerConfig;
 use crate::customers::Customers;
-use crate::gateway::Invocation;
+use crate::invocation::Invocation;
 use crate::queues::SqsQueues;
-use crate::telemetry::{Happened, Lines, Telemetry};
+use crate::telemetry::{LogLine, LogWriter, Telemetry};
 
-/// How many messages of a batch are under way at a time.
+/// How many messages of a batch are replayed concurrently.
 const CONCURRENT_MESSAGES: usize = 4;
 
-/// Why a message of the inbox cannot be replayed. It comes back, and moves to quarantine after the queue's limit.
+/// Why a message of the inbox cannot be replayed. SQS delivers it again, and moves it to quarantine after the queue's
+/// limit of receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// It is none of ours.
+pub enum UnreadableMessage {
+    /// It is not a kept delivery.
     #[error(transparent)]
-    Kept(#[from] KeptDeliveryError),
-    /// It is of a provider that this release does not know.
+    KeptDelivery(#[from] KeptDeliveryError),
+    /// This release does not know the provider.
     #[error("the kept delivery is of an unknown provider")]
-    Provider,
+    UnknownProvider,
 }
 
-/// Opens a kept message of one of these providers.
+/// Reads a kept delivery of one of these providers.
 ///
 /// # Errors
-/// When it is none of ours, or of another provider.
-pub fn open(message: &str, providers: &[&'static Provider]) -> Result<(&'static Provider, Verified), Unreadable> {
+/// When the message is not a kept delivery, or one of another provider.
+pub fn read_kept_message(
+    message: &str,
+    providers: &[&'static Provider],
+) -> Result<(&'static Provider, Verified), UnreadableMessage> {
     let kept = KeptDelivery::from_message(message)?;
-    let provider = providers.iter().find(|provider| provider.name == kept.provider).ok_or(Unreadable::Provider)?;
-    Ok((provider, kept.into_verified()?))
+    let provider = providers.iter().find(|provider| provider.name == kept.provider);
+    Ok((provider.ok_or(UnreadableMessage::UnknownProvider)?, kept.into_verified()?))
 }
 
-/// Replays what was kept on the inbox queue.
+/// The replay function after its start.
 #[derive(Debug)]
 pub struct Replayer {
     providers: &'static [&'static Provider],
@@ -47,116 +54,109 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// A replayer of these providers' deliveries. What happens to each goes to `lines`.
+    /// A replayer of these providers' deliveries that writes one line per event to `log`.
     #[must_use]
-    pub fn new(providers: &'static [&'static Provider], config: WorkerConfig, clients: &Clients, lines: Lines) -> Self {
-        let telemetry = Telemetry::of_events(config.naming, lines);
+    pub fn new(
+        providers: &'static [&'static Provider],
+        config: WorkerConfig,
+        clients: &Clients,
+        log: LogWriter,
+    ) -> Self {
+        let telemetry = Telemetry::per_provider(config.telemetry, log);
         Self { providers, flow: clients.flow(config.resources), telemetry }
     }
 
-    /// Replays a batch. Each message answers for itself: those that must come back are named.
-    pub async fn handle(&self, event: SqsEvent, invocation: &Invocation) -> SqsAnswer {
+    /// Replays a batch. The response names the messages that SQS must deliver again.
+    pub async fn handle(&self, event: SqsEvent, invocation: &Invocation) -> SqsBatchResponse {
         let deadlines = Deadlines::of_replay(Instant::now());
-        let replay = async |message: Message| {
+        let replay = async |message: SqsMessage| {
             let is_done = self.replay(&message, invocation, deadlines).await;
-            (!is_done).then_some(Failure { item_identifier: message.message_id })
+            (!is_done).then_some(BatchItemFailure { item_identifier: message.message_id })
         };
         let messages = futures_util::stream::iter(event.records).map(replay);
         let failures = messages.buffer_unordered(CONCURRENT_MESSAGES).filter_map(std::future::ready);
-        SqsAnswer { batch_item_failures: failures.collect().await }
+        SqsBatchResponse { batch_item_failures: failures.collect().await }
     }
 
-    /// Whether the message is done with.
-    async fn replay(&self, message: &Message, invocation: &Invocation, deadlines: Deadlines) -> bool {
-        let (provider, verified) = match open(&message.body, self.providers) {
-            Ok(opened) => opened,
+    /// Replays a message. Returns whether it is done and may be deleted.
+    async fn replay(&self, message: &SqsMessage, invocation: &Invocation, deadlines: Deadlines) -> bool {
+        let (provider, verified) = match read_kept_message(&message.body, self.providers) {
+            Ok(kept) => kept,
             Err(error) => {
-                let line = self.telemetry.delivery("unknown", invocation, &message.message_id);
+                let log = self.telemetry.delivery_log("unknown", invocation, &message.message_id);
                 let (outcome, reason) = (Some(Outcome::Unavailable), Some(error.to_string()));
-                line.write(&Happened { outcome, reason, duration: deadlines.started.elapsed(), ..Happened::default() });
+                log.write(&LogLine { outcome, reason, duration: deadlines.started.elapsed(), ..LogLine::default() });
                 return false;
             }
         };
-        let line = self.telemetry.delivery(provider.name, invocation, &message.message_id);
+        let log = self.telemetry.delivery_log(provider.name, invocation, &message.message_id);
         let settled = self.flow.replay(provider, &verified, deadlines).await;
         let must_wait = settled.iter().any(|event| matches!(event.outcome, Outcome::Parked | Outcome::Unavailable));
-        let trouble = if must_wait { self.back_off(message).await } else { None };
-        line.settled(&settled, None, trouble.as_deref(), deadlines.started.elapsed());
+        let warning = if must_wait { self.delay(message).await } else { None };
+        log.write_settled(&settled, None, warning.as_deref(), deadlines.started.elapsed());
         !must_wait
     }
 
-    /// An outage is not to use up the attempts of a message: the longer it lasts, the rarer they are.
-    async fn back_off(&self, message: &Message) -> Option<String> {
+    /// Hides the message for longer after each receive, so that an outage does not use up its receives. Returns a warning
+    /// on failure.
+    async fn delay(&self, message: &SqsMessage) -> Option<String> {
         let receives = message.attributes.approximate_receive_count.parse().unwrap_or(1);
         let hidden = self.flow.queues.hide(&message.receipt_handle, replay_delay(receives)).await;
         hidden.err().map(|error| format!("comes back sooner: {error}"))
     }
 }
 
-/// An event of an event-source mapping for SQS
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>).
+/// The event of an event source mapping for SQS (<https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>).
 #[derive(Deserialize)]
 pub struct SqsEvent {
     /// The messages.
     #[serde(rename = "Records")]
-    pub records: Vec<Message>,
+    pub records: Vec<SqsMessage>,
 }
 
-/// A message.
+/// A message as an event source mapping passes it on.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Message {
+pub struct SqsMessage {
     /// Its id.
     pub message_id: String,
-    /// Of this receive.
+    /// Identifies this receive of the message.
     pub receipt_handle: String,
-    /// What was sent.
+    /// The content.
     pub body: String,
-    /// What SQS knows of it.
+    /// What SQS adds.
     #[serde(default)]
-    pub attributes: MessageAttributes,
+    pub attributes: SqsSystemAttributes,
 }
 
-/// What SQS knows of a message.
+/// What SQS adds to a message.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct MessageAttributes {
-    /// How often it was received, this time included.
+pub struct SqsSystemAttributes {
+    /// How often the message was received, including this time.
     #[serde(default)]
     pub approximate_receive_count: String,
 }
 
-impl std::fmt::Debug for SqsEvent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SqsEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SqsEvent(..)")
     }
 }
 
-impl std::fmt::Debug for Message {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Message(..)")
-    }
-}
-
-impl std::fmt::Debug for MessageAttributes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MessageAttributes(..)")
-    }
-}
-
-/// The answer: the messages that must come back
+/// The response, which names the messages to deliver again
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SqsAnswer {
-    /// Each by its id.
-    pub batch_item_failures: Vec<Failure>,
+pub struct SqsBatchResponse {
+    /// The failed messages.
+    pub batch_item_failures: Vec<BatchItemFailure>,
 }
 
-/// A message that must come back.
+/// A failed message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Failure {
+pub struct BatchItemFailure {
     /// Its id.
     pub item_identifier: String,
 }

@@ -1,4 +1,4 @@
-//! The function on a schedule: cleanup messages that still wait in their tombstones are sent.
+//! The scheduled function. It sends the cleanup messages that are still in their tombstones.
 
 use clientele_flow::{Flow, SweepLimits, SweepReport};
 use tokio::time::Instant;
@@ -6,11 +6,11 @@ use tokio::time::Instant;
 use crate::clients::Clients;
 use crate::config::WorkerConfig;
 use crate::customers::Customers;
-use crate::gateway::Invocation;
+use crate::invocation::Invocation;
 use crate::queues::SqsQueues;
-use crate::telemetry::{Lines, Telemetry};
+use crate::telemetry::{LogWriter, Telemetry};
 
-/// Sweeps.
+/// The sweep function after its start.
 #[derive(Debug)]
 pub struct Sweeper {
     flow: Flow<Customers, SqsQueues>,
@@ -18,17 +18,17 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
-    /// A sweeper. What each sweep did goes to `lines`.
+    /// A sweeper that writes one line per sweep to `log`.
     #[must_use]
-    pub fn new(config: WorkerConfig, clients: &Clients, lines: Lines) -> Self {
-        Self { flow: clients.flow(config.resources), telemetry: Telemetry::of_service(config.naming, lines) }
+    pub fn new(config: WorkerConfig, clients: &Clients, log: LogWriter) -> Self {
+        Self { flow: clients.flow(config.resources), telemetry: Telemetry::per_service(config.telemetry, log) }
     }
 
-    /// One sweep.
+    /// Sweeps once.
     pub async fn handle(&self, invocation: &Invocation) -> SweepReport {
         let started = Instant::now();
-        let swept = self.flow.sweep(invocation.received_at, SweepLimits::of_function(started)).await;
-        self.telemetry.swept(invocation, &swept, started.elapsed());
-        swept
+        let report = self.flow.sweep(invocation.received_at, SweepLimits::of_function(started)).await;
+        self.telemetry.log_sweep(invocation, &report, started.elapsed());
+        report
     }
 }

@@ -1,9 +1,10 @@
-//! One line for each event of a delivery, log and metrics at once: the embedded metric format of CloudWatch
+//! Writes one log line per event, which also carries the metrics, in CloudWatch's embedded metric format
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>)
-//! with the keys of Powertools for AWS Lambda. There is nothing secret or personal in it.
+//! with the keys of Powertools for AWS Lambda. A line contains no secret and no personal data.
 //!
-//! Nothing else is ever logged. The SDK's own log holds whole requests at its finer levels, and with them personal data:
-//! it is not even compiled.
+//! Apart from these lines, only failed starts and panics are logged. The logs of the SDK and of the Lambda runtime are
+//! compiled out (`max_level_off` in Cargo.toml), because at their finer levels they contain whole requests, and with
+//! them personal data.
 
 use std::fmt;
 use std::io::Write;
@@ -11,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use clientele_flow::{SettledEvent, SweepReport};
 use clientele_model::{CustomerEvent, Outcome, Rejection, Translated};
 use jiff::Timestamp;
@@ -22,29 +22,29 @@ use metrique_writer_core::{Entry, EntryWriter, Unit};
 use metrique_writer_format_emf::{Emf, MetricDefinition, MetricDirective};
 use sha2::{Digest, Sha256};
 
-use crate::gateway::Invocation;
+use crate::invocation::Invocation;
 
-/// Where lines go. Each is written with one call, its line feed included.
-pub type Lines = Box<dyn Write + Send>;
+/// Where log lines are written. Each line is one call, including its line feed.
+pub type LogWriter = Box<dyn Write + Send>;
 
-/// The most characters of a text from outside in a line.
+/// The most characters of a text that comes from a sender.
 const TEXT_CHARS_MAX: usize = 128;
 
-/// How much of a line is wanted (`POWERTOOLS_LOG_LEVEL`). Metrics are always in it; what describes the event only from
-/// this level on.
+/// The level of a line, and the lowest level that is logged (`POWERTOOLS_LOG_LEVEL`). A line of a lower level has only
+/// its metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Everything. There is nothing finer.
+pub enum LogLevel {
+    /// The lowest level: every event.
     #[default]
     Info,
-    /// Refusals, and what went wrong.
+    /// Rejected deliveries, and problems that did not lose anything.
     Warning,
-    /// What could not be kept.
+    /// Events that could be neither written nor kept.
     Error,
 }
 
-impl Level {
-    /// The level that Powertools' word stands for.
+impl LogLevel {
+    /// The level of a word that Powertools uses.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_uppercase().as_str() {
             "TRACE" | "DEBUG" | "INFO" => Some(Self::Info),
@@ -62,7 +62,6 @@ impl Level {
         }
     }
 
-    /// How much an outcome is to be looked at.
     fn of(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => Self::Info,
@@ -72,175 +71,174 @@ impl Level {
     }
 }
 
-/// What names the lines and metrics of a function.
+/// How a function logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Naming {
+pub struct TelemetrySettings {
     /// `POWERTOOLS_SERVICE_NAME`
     pub service: String,
     /// `POWERTOOLS_METRICS_NAMESPACE`
     pub namespace: String,
     /// `POWERTOOLS_LOG_LEVEL`
-    pub level: Level,
+    pub level: LogLevel,
 }
 
 /// Writes the lines of a function.
 pub(crate) struct Telemetry {
-    naming: Naming,
-    output: Mutex<(Emf, Lines)>,
+    settings: TelemetrySettings,
+    output: Mutex<(Emf, LogWriter)>,
     is_cold: AtomicBool,
 }
 
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry").field("naming", &self.naming).finish_non_exhaustive()
+        f.debug_struct("Telemetry").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
 impl Telemetry {
-    /// For a function that settles events.
-    pub(crate) fn of_events(naming: Naming, lines: Lines) -> Self {
+    /// With metrics by provider, for a function that settles events.
+    pub(crate) fn per_provider(settings: TelemetrySettings, log: LogWriter) -> Self {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let count = |name| MetricDefinition { name, unit: Unit::Count, storage_resolution: None };
-        // Every metric is counted by provider; those two by one more thing each.
+        // All metrics have the dimension `provider`, and these two have another one.
         let by = |dimension, metric| MetricDirective {
             dimensions: vec![vec!["service", "provider", dimension]],
             metrics: vec![count(metric)],
-            namespace: &naming.namespace,
+            namespace: &settings.namespace,
         };
-        let emf = Emf::builder(naming.namespace.clone(), vec![owned(&["service", "provider"])])
+        let emf = Emf::builder(settings.namespace.clone(), vec![owned(&["service", "provider"])])
             .directive(by("outcome", "Events"))
             .directive(by("secret", "Verified"))
             .build();
-        Self::new(emf, naming, lines)
+        Self::new(emf, settings, log)
     }
 
-    /// For a function that serves all providers at once.
-    pub(crate) fn of_service(naming: Naming, lines: Lines) -> Self {
-        let emf = Emf::builder(naming.namespace.clone(), vec![vec!["service".to_owned()]]).build();
-        Self::new(emf, naming, lines)
+    /// Without, for a function whose work is not of one provider.
+    pub(crate) fn per_service(settings: TelemetrySettings, log: LogWriter) -> Self {
+        let emf = Emf::builder(settings.namespace.clone(), vec![vec!["service".to_owned()]]).build();
+        Self::new(emf, settings, log)
     }
 
-    fn new(emf: Emf, naming: Naming, lines: Lines) -> Self {
-        Self { naming, output: Mutex::new((emf, lines)), is_cold: AtomicBool::new(true) }
+    fn new(emf: Emf, settings: TelemetrySettings, log: LogWriter) -> Self {
+        Self { settings, output: Mutex::new((emf, log)), is_cold: AtomicBool::new(true) }
     }
 
-    /// The lines of a delivery of that provider.
-    pub(crate) fn delivery<'a>(
+    /// The log of one delivery.
+    pub(crate) fn delivery_log<'a>(
         &'a self,
         provider: &'a str,
         invocation: &'a Invocation,
         correlation_id: &'a str,
-    ) -> Delivered<'a> {
+    ) -> DeliveryLog<'a> {
         let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
-        Delivered { telemetry: self, provider, invocation, correlation_id, is_cold, is_first: AtomicBool::new(true) }
+        DeliveryLog { telemetry: self, provider, invocation, correlation_id, is_cold, is_first: AtomicBool::new(true) }
     }
 
-    /// The line of a sweep.
-    pub(crate) fn swept(&self, invocation: &Invocation, swept: &SweepReport, duration: Duration) {
+    pub(crate) fn log_sweep(&self, invocation: &Invocation, report: &SweepReport, duration: Duration) {
         let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
-        self.write(&SweepLine { telemetry: self, invocation, is_cold, swept, duration });
+        self.write(&SweepEntry { telemetry: self, invocation, is_cold, report, duration });
     }
 
     fn write(&self, line: &impl Entry) {
         let mut text = Vec::with_capacity(1_024);
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let (emf, lines) = &mut *output;
-        // A line that cannot be written is no reason to fail a delivery.
+        let (emf, log) = &mut *output;
+        // A line that cannot be written must not fail a delivery.
         if emf.format(line, &mut text).is_ok() {
-            drop(lines.write_all(&text).and_then(|()| lines.flush()));
+            drop(log.write_all(&text).and_then(|()| log.flush()));
         }
     }
 }
 
-/// The lines of one delivery.
+/// Writes the lines of one delivery.
 #[derive(Debug)]
-pub(crate) struct Delivered<'a> {
+pub(crate) struct DeliveryLog<'a> {
     telemetry: &'a Telemetry,
     provider: &'a str,
     invocation: &'a Invocation,
     correlation_id: &'a str,
     is_cold: bool,
-    /// What is counted once for a delivery is in the first of its lines.
+    /// The first line has the metrics that are counted once per delivery.
     is_first: AtomicBool,
 }
 
-/// What happened to one event, or to the whole delivery.
+/// What a line says about one event, or about a whole delivery.
 #[derive(Debug, Default)]
-pub(crate) struct Happened<'a> {
+pub(crate) struct LogLine<'a> {
     pub(crate) outcome: Option<Outcome>,
-    /// Why, where that is not plain: from the code, never from what was sent.
+    /// The reason for the outcome, in words of the code, never of the sender.
     pub(crate) reason: Option<String>,
-    /// What went wrong without changing the outcome.
+    /// A problem that did not change the outcome.
     pub(crate) warning: Option<String>,
-    /// Which secret matched, from 0.
-    pub(crate) secret: Option<usize>,
+    /// Which secret matched.
+    pub(crate) secret_index: Option<usize>,
     pub(crate) event: Option<&'a CustomerEvent>,
-    /// The type of an event that is not about a customer.
-    pub(crate) kind: Option<&'a str>,
+    /// The type of an event that is ignored.
+    pub(crate) ignored_type: Option<&'a str>,
     pub(crate) write_units: Option<f64>,
     pub(crate) duration: Duration,
 }
 
-impl Delivered<'_> {
-    pub(crate) fn refused(&self, reason: Rejection, warning: Option<String>, duration: Duration) {
+impl DeliveryLog<'_> {
+    pub(crate) fn write_rejected(&self, reason: Rejection, warning: Option<String>, duration: Duration) {
         let (outcome, reason) = (Some(reason.outcome()), Some(reason.as_str().to_owned()));
-        self.write(&Happened { outcome, reason, warning, duration, ..Happened::default() });
+        self.write(&LogLine { outcome, reason, warning, duration, ..LogLine::default() });
     }
 
-    /// What came of each event; one line still, where there was none.
-    pub(crate) fn settled(
+    /// One line per event, or a single line for a delivery without events.
+    pub(crate) fn write_settled(
         &self,
         settled: &[SettledEvent],
-        secret: Option<usize>,
-        trouble: Option<&str>,
+        secret_index: Option<usize>,
+        warning_of_delivery: Option<&str>,
         duration: Duration,
     ) {
         for settled in settled {
             let SettledEvent { translation, outcome, reason, warning, write_units, duration, .. } = settled;
-            let (event, kind) = match translation {
+            let (event, ignored_type) = match translation {
                 Ok(Translated::Event(event)) => (Some(&**event), None),
-                Ok(Translated::Ignored(kind)) => (None, Some(kind.as_str())),
+                Ok(Translated::Ignored(event_type)) => (None, Some(event_type.as_str())),
                 Ok(Translated::AlreadySettled) | Err(_) => (None, None),
             };
-            let warning = warning.as_deref().or(trouble).map(str::to_owned);
+            let warning = warning.as_deref().or(warning_of_delivery).map(str::to_owned);
             let (outcome, reason, write_units, duration) = (Some(*outcome), reason.clone(), *write_units, *duration);
-            self.write(&Happened { outcome, reason, warning, secret, event, kind, write_units, duration });
+            self.write(&LogLine { outcome, reason, warning, secret_index, event, ignored_type, write_units, duration });
         }
         if settled.is_empty() {
-            let warning = trouble.map(str::to_owned);
-            self.write(&Happened { warning, secret, duration, ..Happened::default() });
+            let warning = warning_of_delivery.map(str::to_owned);
+            self.write(&LogLine { warning, secret_index, duration, ..LogLine::default() });
         }
     }
 
-    pub(crate) fn write(&self, happened: &Happened<'_>) {
+    pub(crate) fn write(&self, line: &LogLine<'_>) {
         let is_first = self.is_first.swap(false, Ordering::Relaxed);
-        let level = happened.outcome.map_or(Level::Info, Level::of);
-        let level = if happened.warning.is_some() { level.max(Level::Warning) } else { level };
-        self.telemetry.write(&Line { delivered: self, is_first, level, happened });
+        let level = line.outcome.map_or(LogLevel::Info, LogLevel::of);
+        let level = if line.warning.is_some() { level.max(LogLevel::Warning) } else { level };
+        self.telemetry.write(&DeliveryEntry { log: self, is_first, level, line });
     }
 }
 
-/// One line.
-struct Line<'a> {
-    delivered: &'a Delivered<'a>,
+/// A line with its context.
+struct DeliveryEntry<'a> {
+    log: &'a DeliveryLog<'a>,
     is_first: bool,
-    level: Level,
-    happened: &'a Happened<'a>,
+    level: LogLevel,
+    line: &'a LogLine<'a>,
 }
 
-impl Entry for Line<'_> {
+impl Entry for DeliveryEntry<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        let Happened { outcome, secret, event, .. } = self.happened;
-        let Delivered { telemetry, provider, invocation, is_cold, .. } = self.delivered;
+        let LogLine { outcome, secret_index, event, .. } = self.line;
+        let DeliveryLog { telemetry, provider, invocation, is_cold, .. } = self.log;
         writer.timestamp(SystemTime::from(invocation.received_at));
-        writer.value("service", telemetry.naming.service.as_str());
+        writer.value("service", telemetry.settings.service.as_str());
         writer.value("provider", *provider);
         if let Some(outcome) = outcome {
             writer.value("outcome", outcome.as_str());
             writer.value("Events", &1_u64.with_unit::<Count>());
         }
-        if let Some(secret) = secret {
-            writer.value("secret", (secret + 1).to_string().as_str());
+        if let Some(index) = secret_index {
+            writer.value("secret", (index + 1).to_string().as_str());
             if self.is_first {
                 writer.value("Verified", &1_u64.with_unit::<Count>());
             }
@@ -248,28 +246,30 @@ impl Entry for Line<'_> {
         if self.is_first && *is_cold {
             writer.value("ColdStart", &1_u64.with_unit::<Count>());
         }
-        // The age on arrival: what is replayed arrived before.
-        if let Some(age) = event.filter(|_| secret.is_some()).and_then(|event| age_ms(event, invocation.received_at)) {
+        // The age on arrival, therefore not of a replayed event, which arrived earlier.
+        if let Some(age) =
+            event.filter(|_| secret_index.is_some()).and_then(|event| age_ms(event, invocation.received_at))
+        {
             writer.value("Age", &age.with_unit::<Millisecond>());
         }
-        if self.level >= telemetry.naming.level {
+        if self.level >= telemetry.settings.level {
             self.describe(writer);
         }
     }
 }
 
-impl Line<'_> {
+impl DeliveryEntry<'_> {
     fn describe<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        let Happened { outcome, reason, warning, event, kind, write_units, duration, .. } = self.happened;
-        let Delivered { invocation, correlation_id, is_cold, .. } = self.delivered;
+        let LogLine { outcome, reason, warning, event, ignored_type, write_units, duration, .. } = self.line;
+        let DeliveryLog { invocation, correlation_id, is_cold, .. } = self.log;
         let message = if outcome.is_some() { "event" } else { "nothing in the delivery" };
         describe_invocation(writer, invocation, self.level, message, *is_cold);
         let texts = [
-            ("correlation_id", Some(bounded(correlation_id)).filter(|id| !id.is_empty())),
+            ("correlation_id", Some(truncated(correlation_id)).filter(|id| !id.is_empty())),
             ("reason", reason.as_deref()),
             ("warning", warning.as_deref()),
-            ("event_id", event.map(|event| bounded(event.id()))),
-            ("event_type", event.map(CustomerEvent::kind).or(*kind).map(bounded)),
+            ("event_id", event.map(|event| truncated(event.id()))),
+            ("event_type", event.map(CustomerEvent::kind).or(*ignored_type).map(truncated)),
         ];
         for (name, text) in texts {
             writer.value(name, &text);
@@ -280,11 +280,11 @@ impl Line<'_> {
     }
 }
 
-/// What the lines of every function begin with.
+/// The fields at the beginning of the lines of every function.
 fn describe_invocation<'a>(
     writer: &mut impl EntryWriter<'a>,
     invocation: &'a Invocation,
-    level: Level,
+    level: LogLevel,
     message: &'a str,
     is_cold: bool,
 ) {
@@ -296,56 +296,55 @@ fn describe_invocation<'a>(
     writer.value("xray_trace_id", &invocation.trace_id.as_deref().and_then(trace_id));
 }
 
-/// The line of a sweep.
-struct SweepLine<'a> {
+struct SweepEntry<'a> {
     telemetry: &'a Telemetry,
     invocation: &'a Invocation,
     is_cold: bool,
-    swept: &'a SweepReport,
+    report: &'a SweepReport,
     duration: Duration,
 }
 
-impl Entry for SweepLine<'_> {
+impl Entry for SweepEntry<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        let Self { telemetry, invocation, is_cold, swept, duration } = self;
+        let Self { telemetry, invocation, is_cold, report, duration } = self;
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX).with_unit::<Count>();
         writer.timestamp(SystemTime::from(invocation.received_at));
-        writer.value("service", telemetry.naming.service.as_str());
-        writer.value("CleanupsSent", &count(swept.sent));
-        writer.value("CleanupsFailed", &count(swept.failed));
+        writer.value("service", telemetry.settings.service.as_str());
+        writer.value("CleanupsSent", &count(report.sent));
+        writer.value("CleanupsFailed", &count(report.failed));
         if *is_cold {
             writer.value("ColdStart", &1_u64.with_unit::<Count>());
         }
         let level = match () {
-            () if swept.failed > 0 => Level::Error,
-            () if swept.sent > 0 || swept.is_cut_short => Level::Warning,
-            () => Level::Info,
+            () if report.failed > 0 => LogLevel::Error,
+            () if report.sent > 0 || report.is_cut_short => LogLevel::Warning,
+            () => LogLevel::Info,
         };
-        if level >= telemetry.naming.level {
+        if level >= telemetry.settings.level {
             describe_invocation(writer, invocation, level, "sweep", *is_cold);
-            writer.value("is_cut_short", if swept.is_cut_short { "true" } else { "false" });
-            writer.value("reason", &swept.error.as_deref());
+            writer.value("is_cut_short", if report.is_cut_short { "true" } else { "false" });
+            writer.value("reason", &report.error.as_deref());
             writer.value("duration_ms", format!("{:.3}", duration.as_secs_f64() * 1e3).as_str());
         }
     }
 }
 
-/// The id in X-Ray's header, `Root=1-…;Parent=…;Sampled=…`, if it has its form.
+/// The id in X-Ray's trace header, `Root=1-…;Parent=…;Sampled=…`, if it has the form of one.
 fn trace_id(header: &str) -> Option<&str> {
     let id = header.split(';').find_map(|part| part.strip_prefix("Root="))?;
     let is_id = id.len() == 35 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     is_id.then_some(id)
 }
 
-/// How old an event was when it arrived, in milliseconds: since it was raised. The clocks are not one, so that it may
-/// seem to come from the future.
+/// The age of an event on arrival, in milliseconds. It is 0 if the event seems to come from the future, because the
+/// provider's clock is ahead of ours.
 fn age_ms(event: &CustomerEvent, now: Timestamp) -> Option<u64> {
     let raised = event.raised().timestamp()?;
     Some(u64::try_from(now.as_millisecond() - raised.as_millisecond()).unwrap_or_default())
 }
 
-/// A line for what is no event: a function that cannot start, or that crashes.
-pub(crate) fn trouble(service: &str, message: &str, error: &str) {
+/// Logs an error that concerns no event: the function cannot start, or it panics.
+pub(crate) fn log_error(service: &str, message: &str, error: &str) {
     let now = Timestamp::now();
     let line = serde_json::json!({
         "level": "ERROR",
@@ -357,33 +356,19 @@ pub(crate) fn trouble(service: &str, message: &str, error: &str) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }
 
-/// Tells of a panic only where it was, since its message may quote what was sent. (What the SDK and the runtime would
-/// log is not even compiled: `max_level_off` in Cargo.toml.)
-pub(crate) fn silence_panics(service: String) {
+/// Makes panics log only their place in the code, because their message may quote what was sent.
+pub(crate) fn log_only_places_of_panics(service: String) {
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
-        trouble(&service, "panic", &place);
+        log_error(&service, "panic", &place);
     }));
 }
 
-/// The customer, recognisable across lines but not readable from them.
+/// A hash of the customer's key, which connects the lines of a customer without showing the key.
 fn customer_hash(pk: &str) -> String {
     hex::encode(&Sha256::digest(pk)[..8])
 }
 
-fn bounded(text: &str) -> &str {
+fn truncated(text: &str) -> &str {
     text.char_indices().nth(TEXT_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
-}
-
-/// What is told of an SDK error: its kind and code. Its message may quote what was sent.
-pub(crate) fn sdk_error<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
-    match error {
-        SdkError::ConstructionFailure(_) => "the request could not be built".to_owned(),
-        SdkError::TimeoutError(_) => "timed out".to_owned(),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "timed out".to_owned(),
-        SdkError::DispatchFailure(_) => "no connection".to_owned(),
-        SdkError::ResponseError(_) => "the answer could not be read".to_owned(),
-        SdkError::ServiceError(error) => error.err().code().unwrap_or("an error without a code").to_owned(),
-        _ => "an unknown error".to_owned(),
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use clientele_aws::{Budget, Clients, Config, HttpEvent, Invocation, Receiver};
+use clientele_aws::{CallTimeouts, Clients, HttpEvent, Invocation, Receiver, ReceiverConfig};
 use clientele_model::{CustomerEvent, Delivery, Provider, Scheme, Secrets, Translated, Translation, Verified};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -113,16 +113,21 @@ impl Sample {
     /// The function that receives it, with services that take everything at once.
     #[must_use]
     pub fn function(self) -> Function {
-        let set = HashMap::from([
+        let variables = HashMap::from([
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
             ("CUSTOMERS_TABLE", "customers"),
             ("CLEANUP_QUEUE_URL", "http://127.0.0.1:9/0/cleanup"),
             ("INBOX_QUEUE_URL", "http://127.0.0.1:9/0/inbox"),
             ("QUARANTINE_QUEUE_URL", "http://127.0.0.1:9/0/quarantine"),
             ("WEBHOOK_SECRETS", &self.secret),
         ]);
-        let config = Config::read(self.provider, |name| set.get(name).map(|value| (*value).to_owned())).unwrap();
+        let config =
+            ReceiverConfig::read(self.provider, |name| variables.get(name).map(|value| (*value).to_owned())).unwrap();
         let http = http_client_fn(|_, _| SharedHttpConnector::new(Services));
-        let clients = Clients::local_through(http, "http://127.0.0.1:9", "http://127.0.0.1:9", Budget::Function);
+        let clients =
+            Clients::local_with_http(http, "http://127.0.0.1:9", "http://127.0.0.1:9", CallTimeouts::Function);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let lines = Box::new(std::io::sink());
         let receiver = runtime.block_on(Receiver::start(self.provider, config, &clients, lines, NOW)).unwrap();

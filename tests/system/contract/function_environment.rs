@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele::providers::known;
-use clientele_aws::{Clients, Config, ConfigError, Endpoints, SecretSetting};
+use clientele_aws::{Clients, ConfigError, Endpoints, LambdaEnvironment, ReceiverConfig, SecretSource};
 use clientele_model::Scheme;
 use rstest::rstest;
 use sha2::{Digest, Sha256};
@@ -21,20 +21,16 @@ fn complete() -> BTreeMap<&'static str, &'static str> {
         ("INBOX_QUEUE_URL", "http://inbox"),
         ("QUARANTINE_QUEUE_URL", "http://quarantine"),
         ("WEBHOOK_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:flexprice"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("AWS_REGION", "eu-west-1"),
     ])
 }
 
-/// With what Lambda itself sets.
-fn complete_on_lambda() -> BTreeMap<&'static str, &'static str> {
-    let mut variables = complete();
-    variables.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_REGION", "eu-west-1")]);
-    variables
-}
-
 /// Reads the environment of Flexprice's function.
-fn read(variables: &BTreeMap<&str, &str>) -> Result<Config, ConfigError> {
+fn read(variables: &BTreeMap<&str, &str>) -> Result<ReceiverConfig, ConfigError> {
     let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    Config::read(known("flexprice").unwrap().provider, variable)
+    ReceiverConfig::read(known("flexprice").unwrap().provider, variable)
 }
 
 #[test]
@@ -50,7 +46,7 @@ fn a_complete_environment() {
     );
     assert_eq!((config.tolerance, config.body_bytes_max), (Duration::from_mins(5), 262_144));
     assert_eq!(config.scheme, Scheme::Svix);
-    assert!(matches!(config.secrets, SecretSetting::Manager(arn) if arn.ends_with(":flexprice")));
+    assert!(matches!(config.secrets, SecretSource::SecretsManager(arn) if arn.ends_with(":flexprice")));
 }
 
 #[test]
@@ -61,6 +57,9 @@ fn everything_that_is_missing_is_named_at_once() {
         "INBOX_QUEUE_URL is not set",
         "QUARANTINE_QUEUE_URL is not set",
         "WEBHOOK_SECRET_ARN is not set (nor WEBHOOK_SECRETS)",
+        "AWS_ACCESS_KEY_ID is not set",
+        "AWS_SECRET_ACCESS_KEY is not set",
+        "AWS_REGION is not set",
     ];
     let error = read(&BTreeMap::new()).unwrap_err();
     assert_eq!(error, ConfigError(missing.map(str::to_owned).to_vec()));
@@ -101,60 +100,46 @@ fn settings() {
     assert_eq!((config.tolerance, config.body_bytes_max), (Duration::from_mins(1), 1_000));
     assert!(matches!(config.scheme, Scheme::Token(_)));
     // The variable goes before the ARN, and nothing prints what it holds.
-    assert!(matches!(&config.secrets, SecretSetting::Here(_)));
+    assert!(matches!(&config.secrets, SecretSource::Environment(_)));
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 
-/// What Lambda itself sets is missing only where the function does not run on Lambda; it is named with the rest.
 #[test]
-fn what_lambda_sets_is_read_as_well() {
-    let on_lambda = |variables: &BTreeMap<&str, &str>| {
-        let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-        Config::read_on_lambda(known("flexprice").unwrap().provider, variable)
-    };
+fn variables_that_lambda_and_sam_set() {
     let mut variables = complete();
-    variables.remove("CUSTOMERS_TABLE");
-    let missing = ["CUSTOMERS_TABLE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
-    let missing = missing.map(|name| format!("{name} is not set")).to_vec();
-    assert_eq!(on_lambda(&variables).unwrap_err(), ConfigError(missing));
-
-    variables = complete_on_lambda();
-    // As template.yaml has them where SAM does not set them.
+    // template.yaml sets both, and both are empty when deployed.
     variables.extend([("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ENDPOINT_URL_SQS", "http://sqs")]);
-    let (_, surroundings) = on_lambda(&variables).unwrap();
-    assert_eq!((surroundings.region.as_str(), surroundings.credentials.access_key_id()), ("eu-west-1", "id"));
+    let LambdaEnvironment { region, credentials, endpoints, ca_bundle } = read(&variables).unwrap().lambda;
+    assert_eq!((region.as_str(), credentials.access_key_id(), ca_bundle), ("eu-west-1", "id", None));
     let sqs = Some("http://sqs".to_owned());
-    assert_eq!(surroundings.endpoints, Endpoints { sqs: sqs.clone(), ..Endpoints::default() });
-    assert!(!format!("{surroundings:?}").contains("hunter2"));
+    assert_eq!(endpoints, Endpoints { sqs: sqs.clone(), ..Endpoints::default() });
+    assert!(!format!("{credentials:?}").contains("hunter2"));
 
     variables.extend([("AWS_ENDPOINT_URL", "http://all"), ("AWS_SESSION_TOKEN", "token")]);
-    let (_, surroundings) = on_lambda(&variables).unwrap();
+    let LambdaEnvironment { credentials, endpoints, .. } = read(&variables).unwrap().lambda;
     let all = Some("http://all".to_owned());
-    assert_eq!(surroundings.endpoints, Endpoints { dynamodb: all.clone(), sqs, secrets_manager: all });
-    assert_eq!(surroundings.credentials.session_token(), Some("token"));
+    assert_eq!(endpoints, Endpoints { dynamodb: all.clone(), sqs, secrets_manager: all });
+    assert_eq!(credentials.session_token(), Some("token"));
 }
 
-/// Root certificates of one's own come from a file; what is no such file is named like everything else.
+/// Your own root certificates come from a file. A file without certificates is named like every other problem.
 #[test]
 fn a_bundle_of_certificates_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-    let (bundle, other) = (file("bundle.pem"), file("other"));
+    let (bundle, other, missing) = (file("bundle.pem"), file("other"), file("none"));
     std::fs::write(&bundle, AMAZON_ROOTS).unwrap();
     std::fs::write(&other, "text").unwrap();
     let with = |path: &str| {
-        let variables = complete_on_lambda();
-        let variable = |name: &str| match name {
-            "AWS_CA_BUNDLE" => Some(path.to_owned()),
-            _ => variables.get(name).map(|value| (*value).to_owned()),
-        };
-        Config::read_on_lambda(known("flexprice").unwrap().provider, variable).map(|(_, around)| around.ca_bundle)
+        let mut variables = complete();
+        variables.insert("AWS_CA_BUNDLE", path);
+        read(&variables).map(|config| config.lambda.ca_bundle)
     };
     assert_eq!(with(&bundle).unwrap().as_deref(), Some(AMAZON_ROOTS));
     assert_eq!(with("").unwrap(), None);
-    let wrong = |path: &str| with(path).unwrap_err().0.join("; ");
-    assert_eq!(wrong(&other), format!("AWS_CA_BUNDLE: {other}: no certificates"));
-    assert!(wrong(&file("none")).ends_with("No such file or directory (os error 2)"), "{}", wrong(&file("none")));
+    let problems = |path: &str| with(path).unwrap_err().0.join("; ");
+    assert_eq!(problems(&other), format!("AWS_CA_BUNDLE: {other}: no certificates"));
+    assert!(problems(&missing).ends_with("No such file or directory (os error 2)"), "{}", problems(&missing));
 }
 
 /// The fingerprints are those of <https://www.amazontrust.com/repository/>.
@@ -177,13 +162,12 @@ fn amazons_roots_are_amazons() {
     );
 }
 
-/// Nobody listens there, but before that is known the certificates are read.
+/// Nothing listens at this address, but the certificates are read before the connection fails.
 #[tokio::test]
 async fn functions_can_use_amazons_roots() {
-    let mut variables = complete_on_lambda();
+    let mut variables = complete();
     variables.insert("AWS_ENDPOINT_URL", "https://127.0.0.1:1");
-    let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    let (_, surroundings) = Config::read_on_lambda(known("flexprice").unwrap().provider, variable).unwrap();
-    let listed = Clients::of_function(surroundings).dynamodb.list_tables().send().await;
+    let clients = Clients::of_function(&read(&variables).unwrap().lambda);
+    let listed = clients.dynamodb.list_tables().send().await;
     assert!(matches!(listed, Err(SdkError::DispatchFailure(failure)) if failure.is_io()));
 }

@@ -8,7 +8,7 @@ use clientele::events::signed_at;
 use clientele::providers::PROVIDERS;
 use clientele::signing::Unsigned;
 use clientele::stack::{Captured, Stack};
-use clientele_aws::HttpAnswer;
+use clientele_aws::HttpResponse;
 use clientele_model::{CredentialFields, Provider, ResponseRules, Scheme, TokenPlace, Verified};
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -65,7 +65,7 @@ async fn answers_never_help_a_forger() {
         let name = scheme_header(&scheme_of_case);
         let mut refused = vec![];
         let mut attempt = async |event: &Value, now| {
-            let HttpAnswer { status_code, headers, body, .. } = handle(&receiver(&stack, case), event, now).await;
+            let HttpResponse { status_code, headers, body, .. } = handle(&receiver(&stack, case), event, now).await;
             refused.push((status_code, headers, body));
         };
         let change = |change: &dyn Fn(&mut Value)| {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clientele::events::signed_at;
 use clientele::stack::Captured;
-use clientele_aws::{Budget, Clients, from_attributes};
+use clientele_aws::{CallTimeouts, Clients, from_attributes};
 use futures_util::StreamExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -111,7 +111,7 @@ async fn functions_to_kill() {
     let assignment: Value = serde_json::from_str(&assignment).unwrap();
     let environments: Environments = serde_json::from_value(assignment["environments"].clone()).unwrap();
     let aws = assignment["aws"].as_str().unwrap();
-    let clients = Clients::local(aws, aws, Budget::Function);
+    let clients = Clients::local(aws, aws, CallTimeouts::Function);
     let receivers = start_receivers(&environments, &clients, &Captured::default()).await;
     if assignment["is_healthy"] == true {
         tokio::spawn(replay_and_sweep(environments, clients));
@@ -182,7 +182,7 @@ async fn nothing_answered_is_lost_by_a_kill_of_the_whole_stack() {
     let replayed = try_send(&http, &format!("http://127.0.0.1:{admin}"), "/replay", &[], "").await.unwrap();
     assert_eq!(replayed.0, 200, "{}", replayed.1);
     let [dynamodb, sqs] = [dynamodb, sqs].map(|port| format!("http://127.0.0.1:{port}"));
-    assert_nothing_is_lost(&Clients::local(&dynamodb, &sqs, Budget::Operator), &answered).await;
+    assert_nothing_is_lost(&Clients::local(&dynamodb, &sqs, CallTimeouts::Operator), &answered).await;
 }
 
 async fn start(data: String) -> (RunningStack, [u16; 4]) {

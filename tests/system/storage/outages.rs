@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use clientele::events::signed_at;
-use clientele_aws::HttpAnswer;
+use clientele_aws::HttpResponse;
 use clientele_flow::deadlines::PROVIDER_TIMEOUT;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn one(provider: &str, customer: &str, kind: ChangeKind) -> Value {
     deliver(provider, &[change(customer, 0, 1, kind)], signed_at())
 }
 
-fn assert_outcome(answer: &HttpAnswer, status: u16, outcome: &str) {
+fn assert_outcome(answer: &HttpResponse, status: u16, outcome: &str) {
     assert_eq!(answer.status_code, status);
     assert_eq!(answer.body.as_deref(), Some(format!(r#"{{"outcome":"{outcome}"}}"#).as_str()));
     assert_eq!(answer.headers.get("retry-after").map(String::as_str), (status == 503).then_some("5"));
@@ -131,7 +131,7 @@ async fn whatever_hangs_the_answer_comes_in_time() {
     assert_eq!((answer.status_code, answer.body.as_deref()), (202, Some(r#"{"outcomes":{"parked":200}}"#)));
 }
 
-async fn in_time(answer: impl Future<Output = HttpAnswer>) -> HttpAnswer {
+async fn in_time(answer: impl Future<Output = HttpResponse>) -> HttpResponse {
     let started = Instant::now();
     let answer = answer.await;
     assert!(started.elapsed() < PROVIDER_TIMEOUT, "{:?}", started.elapsed());

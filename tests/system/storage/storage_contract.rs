@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use clientele::events::signed_at;
 use clientele::stack;
 use clientele::template::Template;
-use clientele_aws::{Budget, Clients, Customers, Resources, SqsQueues};
+use clientele_aws::{CallTimeouts, Clients, Customers, Resources, SqsQueues};
 use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{CurrentItem, Flow, PendingCleanup, PutResult, Queue, Queues, Table, TableError};
 use clientele_model::{CustomerEvent, Item, Translated};
@@ -214,5 +214,5 @@ async fn storage_contract_of_the_emulators() {
 #[ignore = "needs CLIENTELE_DYNAMODB_URL and CLIENTELE_SQS_URL"]
 async fn storage_contract_of_others() {
     let [dynamodb, sqs] = ["CLIENTELE_DYNAMODB_URL", "CLIENTELE_SQS_URL"].map(|name| std::env::var(name).unwrap());
-    of_services(&Clients::local(&dynamodb, &sqs, Budget::Operator)).await;
+    of_services(&Clients::local(&dynamodb, &sqs, CallTimeouts::Operator)).await;
 }

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use clientele::providers;
 use clientele::stack::{Captured, Stack};
-use clientele_aws::{Budget, Clients, Receiver};
+use clientele_aws::{CallTimeouts, Clients, Receiver};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -96,7 +96,7 @@ impl AwsStandIn {
 
     /// Clients with the timeouts of a function.
     pub(crate) fn clients(&self) -> Clients {
-        let clients = Clients::local(&self.url, &self.url, Budget::Function);
+        let clients = Clients::local(&self.url, &self.url, CallTimeouts::Function);
         let config = clients.secrets_manager.config().to_builder().endpoint_url(&self.url).build();
         Clients { secrets_manager: aws_sdk_secretsmanager::Client::from_conf(config), ..clients }
     }

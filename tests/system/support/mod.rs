@@ -17,7 +17,7 @@ use clientele::events::{self, Case};
 use clientele::providers::PROVIDERS;
 use clientele::stack::{Captured, Options, Stack};
 use clientele_aws::{
-    Clients, Config, HttpAnswer, HttpEvent, Invocation, Receiver, Replayer, SqsEvent, Sweeper, WorkerConfig,
+    Clients, HttpEvent, HttpResponse, Invocation, Receiver, ReceiverConfig, Replayer, SqsEvent, Sweeper, WorkerConfig,
 };
 use clientele_model::{Provider, Scheme};
 use jiff::Timestamp;
@@ -73,7 +73,7 @@ pub(crate) async fn start_receiver(
     clients: &Clients,
     log: &Captured,
 ) -> Result<Receiver, String> {
-    let config = Config::read(provider, |name| environment.get(name).cloned()).unwrap();
+    let config = ReceiverConfig::read(provider, |name| environment.get(name).cloned()).unwrap();
     let started = Receiver::start(provider, config, clients, log.lines(), events::signed_at()).await;
     started.map_err(|error| error.to_string())
 }
@@ -118,7 +118,7 @@ pub(crate) fn invocation(received_at: Timestamp) -> Invocation {
 }
 
 /// Hands an API Gateway event to a function, as Lambda does: as JSON text.
-pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -> HttpAnswer {
+pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -> HttpResponse {
     let event: HttpEvent = serde_json::from_str(&event.to_string()).unwrap();
     let trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=53995c3f42cd8ad8;Sampled=1".to_owned());
     receiver.handle(event, &Invocation { trace_id, ..invocation(now) }).await

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clientele::stack::LAMBDA_VARIABLES;
 use clientele::template::Template;
 use serde_json::Value;
 
@@ -80,7 +81,8 @@ async fn the_template_is_the_truth() {
         let name = function.binary.strip_prefix("clientele-").unwrap();
         let own = functions[&function.logical_id]["Environment"]["Variables"].clone();
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-        let should: BTreeSet<_> = names(&globals).union(&names(&own)).cloned().collect();
+        let mut should: BTreeSet<_> = names(&globals).union(&names(&own)).cloned().collect();
+        should.extend(LAMBDA_VARIABLES.map(|(name, _)| name.to_owned()));
         let is: BTreeSet<_> = stack.environments[name].keys().cloned().collect();
         assert_eq!(is, should, "{name}");
         assert_eq!(stack.environments[name]["CUSTOMERS_TABLE"], "customers");
