@@ -1,20 +1,20 @@
-//! List prices of AWS, to tell what a million events cost.
+//! List prices of AWS, to compute what a million events cost.
 
-/// When the prices were looked up. They change; your region's may be others.
+/// When and where the prices were looked up. Other regions have other prices.
 pub const AS_OF: &str = "November 2026, us-east-1, on demand, without free tiers";
 
 /// A price.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Price {
-    /// Its name here.
+    /// Its name for `--price`.
     pub name: &'static str,
     /// US dollars for `per` units.
     pub usd: f64,
     /// How many units that is.
     pub per: f64,
-    /// What a unit is.
+    /// What is counted.
     pub unit: &'static str,
-    /// The page of AWS that has it.
+    /// The AWS page that lists it.
     pub source: &'static str,
 }
 
@@ -22,7 +22,7 @@ const fn price(name: &'static str, usd: f64, per: f64, unit: &'static str, sourc
     Price { name, usd, per, unit, source }
 }
 
-/// All of them.
+/// All prices that the computation uses.
 pub const PRICES: [Price; 12] = [
     price("api-requests", 1.00, 1e6, "requests", "https://aws.amazon.com/api-gateway/pricing/"),
     price("lambda-requests", 0.20, 1e6, "requests", "https://aws.amazon.com/lambda/pricing/"),

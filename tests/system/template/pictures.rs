@@ -1,6 +1,6 @@
-//! The pictures in docs/pictures are drawn from template.yaml, and that of docs/performance.md from its table.
+//! docs/pictures is up to date: template.yaml as two pictures, and the table of docs/performance.md as a chart.
 //!
-//! `UPDATE=1 cargo test --workspace --test system pictures` draws them anew.
+//! `UPDATE=1 cargo test --workspace --test system pictures` redraws them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,8 +8,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::support::root;
-use crate::support::template::allowed;
-use crate::support::template::{dashboard, resources};
+use crate::support::template::{allowed, dashboard, resources};
 
 const STYLE: &str = "<style>text{font:13px system-ui,sans-serif;fill:#1c2733}.small{font-size:11px;fill:#52606d}\
                      .title{font-weight:600}rect{fill:#f7f9fb;stroke:#9fb3c8;rx:6}.compute{fill:#fff4e5;stroke:#e0a458}\
@@ -28,8 +27,8 @@ fn picture(width: i32, height: i32, title: &str, content: &str) -> String {
     )
 }
 
-/// A box with lines of text, the first of them its title.
-fn boxed(class: &str, [x, y, width, height]: [i32; 4], lines: &[String]) -> String {
+/// A box with lines of text. The first line is its title.
+fn text_box(class: &str, [x, y, width, height]: [i32; 4], lines: &[String]) -> String {
     let mut svg = format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>\n");
     for (number, line) in (0..).zip(lines) {
         let class = if number == 0 { "title" } else { "small" };
@@ -39,17 +38,17 @@ fn boxed(class: &str, [x, y, width, height]: [i32; 4], lines: &[String]) -> Stri
     svg
 }
 
-/// Calls beside others on the same resource.
-const PLAIN_LINES: [&str; 4] =
+/// Calls that are not drawn, since the function makes another call to the same resource.
+const OMITTED_CALLS: [&str; 4] =
     ["dynamodb:UpdateItem", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"];
 
-/// A line from the right of one box to the left of another.
-fn joined((x1, y1): (i32, i32), (x2, y2): (i32, i32)) -> String {
+/// A line from the right edge of one box to the left edge of another.
+fn connector((x1, y1): (i32, i32), (x2, y2): (i32, i32)) -> String {
     let middle = i32::midpoint(x1, x2);
     format!("<path d=\"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}\"/>\n")
 }
 
-/// Routes, functions, and what each function's role lets it call.
+/// What invokes each function, and what its role allows it to call.
 fn architecture() -> String {
     let functions = resources("AWS::Serverless::Function");
     let (mut svg, mut boxes) = (String::new(), String::new());
@@ -68,7 +67,7 @@ fn architecture() -> String {
                 lines.push(format!("after {receives} receives to {}", target.trim_end_matches(".Arn")));
             }
             let height = 44 + 15 * (i32::try_from(lines.len()).unwrap() - 2);
-            boxes += &boxed(class, [740, y, 290, height], &lines);
+            boxes += &text_box(class, [740, y, 290, height], &lines);
             places.insert(id, (740, y + height / 2));
             y += height + 14;
         }
@@ -77,40 +76,45 @@ fn architecture() -> String {
     let step = (bottom - 50) / i32::try_from(functions.len()).unwrap();
     for (number, (id, properties)) in (0..).zip(&functions) {
         let y = 50 + number * step + step / 2 - 30;
-        let mut calls: Vec<_> = properties["Events"].as_object().unwrap().values().map(caller).collect();
-        calls.sort();
-        let mut lines = vec![calls[0].0.to_owned()];
-        lines.extend(calls.into_iter().map(|(_, what)| what));
-        boxes += &boxed("", [20, y, 290, 60], &lines);
+        let mut triggers: Vec<_> = properties["Events"].as_object().unwrap().values().map(trigger).collect();
+        triggers.sort();
+        let mut lines = vec![triggers[0].0.to_owned()];
+        lines.extend(triggers.into_iter().map(|(_, what)| what));
+        boxes += &text_box("", [20, y, 290, 60], &lines);
         let description = properties["Description"].as_str().unwrap().to_owned();
-        boxes += &boxed("compute", [370, y, 310, 60], &[id.clone(), description]);
-        svg += &joined((310, y + 30), (370, y + 30));
+        boxes += &text_box("compute", [370, y, 310, 60], &[id.clone(), description]);
+        svg += &connector((310, y + 30), (370, y + 30));
         for call in allowed(id).0 {
             let (action, on) = call.split_once(' ').unwrap();
-            if let Some(place) = places.get(on).filter(|_| !PLAIN_LINES.contains(&action)) {
-                svg += &joined((680, y + 30), *place);
+            if let Some(place) = places.get(on).filter(|_| !OMITTED_CALLS.contains(&action)) {
+                svg += &connector((680, y + 30), *place);
             }
         }
     }
-    let headings = [(20, "what comes"), (370, "is verified, translated, ranked"), (740, "and kept")];
+    let headings = [(20, "triggers"), (370, "functions"), (740, "tables, queues, secrets")];
     for (x, heading) in headings {
         writeln!(boxes, "<text class=\"title\" x=\"{x}\" y=\"30\">{heading}</text>").unwrap();
     }
-    picture(1050, bottom + 10, "Resources of template.yaml, and what each function may call", &(svg + &boxes))
+    picture(
+        1050,
+        bottom + 10,
+        "The functions of template.yaml, their triggers, and what their roles allow them to call",
+        &(svg + &boxes),
+    )
 }
 
-/// Who calls a function, and with what.
-fn caller(event: &Value) -> (&'static str, String) {
+/// What invokes a function, and with what.
+fn trigger(event: &Value) -> (&'static str, String) {
     let text = |name: &str| event["Properties"][name].as_str().unwrap().to_owned();
     match event["Type"].as_str().unwrap() {
         "HttpApi" => ("API Gateway", format!("{} {}", text("Method"), text("Path"))),
-        "SQS" => ("SQS", format!("messages of {}", text("Queue").trim_end_matches(".Arn"))),
+        "SQS" => ("SQS", format!("messages from {}", text("Queue").trim_end_matches(".Arn"))),
         "Schedule" => ("EventBridge", text("Schedule")),
         other => panic!("{other} is not drawn yet"),
     }
 }
 
-/// The widgets where they are, with what they show.
+/// The widgets of the dashboard at their positions.
 fn dashboard_layout() -> String {
     const COLUMN: i32 = 44;
     const ROW: i32 = 24;
@@ -133,19 +137,19 @@ fn dashboard_layout() -> String {
                     vec![properties["title"].as_str().unwrap().to_owned(), format!("the state of {number} alarms")],
                 )
             }
-            _ => ("data", shown(properties)),
+            _ => ("data", graph_lines(properties)),
         };
-        svg += &boxed(class, place, &lines);
+        svg += &text_box(class, place, &lines);
     }
     picture(24 * COLUMN, bottom + 3, "The dashboard of template.yaml", &svg)
 }
 
-/// A widget's title, and the labels of its lines, several on one row.
-fn shown(properties: &Value) -> Vec<String> {
+/// The title of a graph, and the labels of its lines, three per row.
+fn graph_lines(properties: &Value) -> Vec<String> {
     let label = |metric: &Value| {
         let options = metric.as_array().unwrap().last().unwrap();
         match options["label"].as_str().unwrap() {
-            "" => "a line for each".to_owned(),
+            "" => "one line each".to_owned(),
             label => label.to_owned(),
         }
     };
@@ -155,8 +159,8 @@ fn shown(properties: &Value) -> Vec<String> {
     lines
 }
 
-/// The first table of docs/performance.md: each row's name, and its figures below their headings.
-fn side_by_side() -> (Vec<String>, Vec<Vec<String>>) {
+/// The first table of docs/performance.md: its headings and its rows.
+fn comparison_table() -> (Vec<String>, Vec<Vec<String>>) {
     let text = std::fs::read_to_string(root("docs/performance.md")).unwrap();
     let lines = text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     let cells =
@@ -167,13 +171,13 @@ fn side_by_side() -> (Vec<String>, Vec<Vec<String>>) {
     (headings, rows)
 }
 
-/// Bars for some columns of that table, each column in its own scale, which is logarithmic: from half of the least.
+/// A bar chart of three columns of that table. Each column has its own logarithmic scale from half of its minimum.
 fn performance() -> String {
     const LEFT: i32 = 330;
     const PANEL: i32 = 250;
     const BAR: i32 = 150;
     const ROW: i32 = 24;
-    let (headings, rows) = side_by_side();
+    let (headings, rows) = comparison_table();
     let drawn = ["first answer ms", "CPU us per event", "RSS MB"];
     let mut svg = String::new();
     for (row, cells) in (0..).zip(&rows) {

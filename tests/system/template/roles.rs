@@ -1,7 +1,7 @@
 //! Each function's role allows exactly the calls that its code makes.
 //!
-//! The calls are watched: every event file, cleanup messages and secrets included, goes through the real SDK. That no
-//! call of the code goes unwatched is read off its source.
+//! The calls are recorded while the functions handle every event file with the real SDK. Another test reads the source
+//! to make sure that every call in it was recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +22,8 @@ use crate::support::{
     case, cases, drain, handle, invocation, replayer, root, scheme, sqs_event, stack, start_receiver, sweeper,
 };
 
-/// What each function calls, by the name of its folder: a receiver when every event file is delivered to it, the table
-/// and what a delivery says being in order or not; `replay` and `sweep` with what is left by an outage.
+/// The calls of each function, by the name of its folder. Receivers handle every event file, a delivery that they do not
+/// understand, and an outage of the table; `replay` and `sweep` handle what such an outage leaves.
 async fn called() -> BTreeMap<&'static str, Calls> {
     let stack = stack().await;
     let mut called = BTreeMap::new();
@@ -57,7 +57,7 @@ async fn called() -> BTreeMap<&'static str, Calls> {
     called
 }
 
-/// What is parked by now is replayed during the outage and after it, with a delivery that is not understood.
+/// Replays what is parked by now, and a delivery that is not understood, during the outage and after it.
 async fn called_by_replay(stack: &Stack) -> Calls {
     let aws = AwsStandIn::start(stack).await;
     let replayer = replayer(&stack.environments, &aws.clients(), &Captured::default());
@@ -116,7 +116,7 @@ fn calls_through(aws: &AwsStandIn, stack: &Stack) -> Calls {
     aws.take_calls().into_iter().map(call).collect()
 }
 
-/// What Lambda itself does with a function's role.
+/// The calls that Lambda itself makes with a function's role.
 fn of_lambda(log_group: &str, function: &Function) -> Calls {
     let logs = ["logs:CreateLogStream", "logs:PutLogEvents"].map(|action| format!("{action} {log_group}"));
     let traces = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"].map(|action| format!("{action} *"));
@@ -138,14 +138,14 @@ async fn a_role_allows_exactly_what_is_called() {
         let expected: Calls = calls.union(&of_lambda(&logical_id(&logging["LogGroup"]), function)).cloned().collect();
         let (always, with_own_key) = allowed(&function.logical_id);
         assert_eq!(always, expected, "{provider}");
-        // To read a secret and to open the table's key; and to seal a message.
+        // `Decrypt` to read secrets and the table, `GenerateDataKey` to send messages.
         let mut of_key = Calls::from(["kms:Decrypt KmsKeyArn".to_owned()]);
         if calls.iter().any(|call| call.starts_with("sqs:SendMessage")) {
             of_key.insert("kms:GenerateDataKey KmsKeyArn".to_owned());
         }
         assert_eq!(with_own_key, of_key, "{provider}");
     }
-    // Roles are for one function each.
+    // No two functions share a role.
     let roles: BTreeSet<_> = stack
         .template
         .functions
@@ -155,25 +155,25 @@ async fn a_role_allows_exactly_what_is_called() {
     assert_eq!(roles.len(), stack.template.functions.len());
 }
 
-/// The code has no call but those that were watched.
+/// Every call in the source was recorded.
 #[tokio::test]
-async fn every_call_is_watched() {
+async fn every_call_is_recorded() {
     let in_code: BTreeSet<_> = std::fs::read_dir(root("shared/aws/src"))
         .unwrap()
         .flat_map(|entry| calls_in(&std::fs::read_to_string(entry.unwrap().path()).unwrap()))
         .collect();
-    let watched = called().await.into_values().flatten().map(|call| {
+    let recorded = called().await.into_values().flatten().map(|call| {
         let operation = call.split([':', ' ']).nth(1).unwrap();
         operation.chars().fold(String::new(), |name, letter| {
             let separator = if letter.is_uppercase() && !name.is_empty() { "_" } else { "" };
             format!("{name}{separator}{}", letter.to_lowercase())
         })
     });
-    assert_eq!(in_code, watched.collect());
+    assert_eq!(in_code, recorded.collect());
     assert_eq!(in_code.len(), 7);
 }
 
-/// The operations that a text calls on a client: `client.put_item()`, on one line or two.
+/// The operations that source text calls on a client: `client.put_item()`, on one line or two.
 fn calls_in(text: &str) -> Vec<String> {
     let after_client = text.split("client").skip(1);
     let call = after_client.filter_map(|rest| rest.trim_start().strip_prefix('.')?.split_once("()"));
@@ -183,7 +183,7 @@ fn calls_in(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn calls_are_found() {
+fn calls_are_found_in_source() {
     assert_eq!(calls_in("self.client.put_item().x(); client\n    .send_message()"), ["put_item", "send_message"]);
     assert_eq!(calls_in("clients.sqs.clone(), Client::new(), client.clone()"), [] as [&str; 0]);
 }
