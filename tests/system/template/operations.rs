@@ -169,6 +169,7 @@ fn every_alarm_is_explained() {
         let description = text(&alarm["AlarmDescription"], &id);
         let (_, link) = description.split_once("docs/operate.md#").unwrap_or_else(|| panic!("{id} names no section"));
         assert!(anchors.contains(link.trim_end_matches('.')), "{id}: docs/operate.md has no {link}");
+        assert!(alarm["Metrics"].is_null() || description.contains("show which function"), "{id}");
     }
 }
 
