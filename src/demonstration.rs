@@ -49,10 +49,10 @@ pub async fn run(stack: &Stack, cases: &[Case]) -> Result<Vec<Row>> {
     let fresh = cases.iter().map(|case| fresh(stack, case, now)).collect::<Result<Vec<_>>>()?;
     let mut moved = BTreeMap::<_, Vec<_>>::new();
     for (case, fresh) in cases.iter().zip(&fresh) {
-        moved.entry(case.known.provider.name).or_default().extend(fresh.moved.clone());
+        moved.entry(case.provider.name).or_default().extend(fresh.moved.clone());
     }
     let delivery = |(case, Fresh { event, .. }): (&Case, Fresh)| {
-        let expected = case.expected_after(moved.get(case.known.provider.name).map_or(&[], Vec::as_slice))?;
+        let expected = case.expected_after(moved.get(case.provider.name).map_or(&[], Vec::as_slice))?;
         Ok(Delivery { case: case.clone(), event, expected })
     };
     let deliveries = cases.iter().zip(fresh).map(delivery).collect::<Result<_>>()?;
@@ -86,7 +86,7 @@ pub async fn run_through(
 }
 
 fn fresh(stack: &Stack, case: &Case, now: Timestamp) -> Result<Fresh> {
-    let (scheme, secret) = stack.proof(case.known)?;
+    let (scheme, secret) = stack.proof(case.provider)?;
     case.fresh(&scheme, &secret, now)
 }
 

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use clientele_model::Scheme;
-
-use crate::providers::Known;
+use clientele_model::{Provider, Scheme};
 
 /// A stack that was deployed from template.yaml.
 #[derive(Debug)]
@@ -60,22 +58,22 @@ impl Deployed {
     ///
     /// # Errors
     /// When the stack has none.
-    pub fn secret_arn(&self, known: &Known) -> Result<&str> {
-        self.output(&format!("{}SecretArn", known.provider.name))
+    pub fn secret_arn(&self, provider: &Provider) -> Result<&str> {
+        self.output(&format!("{}SecretArn", provider.name))
     }
 
     /// The scheme by which a provider's deliveries are verified: the parameter `PlainSignature` for `PLAIN_SIGNATURE`.
     ///
     /// # Errors
     /// When the stack has another idea of schemes.
-    pub fn scheme(&self, known: &Known) -> Result<Scheme> {
-        let setting = known.provider.scheme_variable.and_then(|variable| {
+    pub fn scheme(&self, provider: &Provider) -> Result<Scheme> {
+        let setting = provider.scheme_variable.and_then(|variable| {
             let variable = variable.replace('_', "");
             self.parameters
                 .iter()
                 .find(|(name, _)| name.eq_ignore_ascii_case(&variable))
                 .map(|(_, value)| value.as_str())
         });
-        Ok((known.provider.scheme)(setting)?)
+        Ok((provider.scheme)(setting)?)
     }
 }

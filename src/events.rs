@@ -9,14 +9,14 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Rank, Scheme, Sequence, Time, Verb};
+use clientele_model::{Provider, Rank, Scheme, Sequence, Time, Verb};
+use clientele_providers::PROVIDERS;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use svix_ksuid::KsuidMs;
 
 use crate::http::path_segment;
-use crate::providers::{Known, PROVIDERS};
 use crate::signing::{Signed, Unsigned, sign};
 
 /// When the checked-in events were signed: 2026-11-20T12:00:00Z.
@@ -29,7 +29,7 @@ pub fn signed_at() -> Timestamp {
 #[derive(Clone, Debug)]
 pub struct Case {
     /// Whose.
-    pub known: &'static Known,
+    pub provider: &'static Provider,
     /// The name of its file.
     pub name: String,
     /// The API Gateway event as it is checked in.
@@ -74,8 +74,8 @@ pub struct Fresh {
 /// When a file is not readable, a case has no expectation or an expectation no case, or `after` names none.
 pub fn load(folder: &Path) -> Result<Vec<Case>> {
     let mut cases = vec![];
-    for known in &PROVIDERS {
-        cases.extend(ordered(load_provider(folder, known)?)?);
+    for &provider in PROVIDERS {
+        cases.extend(ordered(load_provider(folder, provider)?)?);
     }
     Ok(cases)
 }
@@ -84,15 +84,15 @@ pub fn load(folder: &Path) -> Result<Vec<Case>> {
 ///
 /// # Errors
 /// When there is none; the message lists those that there are.
-pub fn load_one(folder: &Path, known: &'static Known, name: &str) -> Result<Case> {
-    let cases = load_provider(folder, known)?;
+pub fn load_one(folder: &Path, provider: &'static Provider, name: &str) -> Result<Case> {
+    let cases = load_provider(folder, provider)?;
     let names = cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>().join(", ");
     let found = cases.into_iter().find(|case| case.name == name);
-    found.ok_or_else(|| anyhow!("{} has no event `{name}`; there are {names}", known.provider.name))
+    found.ok_or_else(|| anyhow!("{} has no event `{name}`; there are {names}", provider.name))
 }
 
-fn load_provider(folder: &Path, known: &'static Known) -> Result<Vec<Case>> {
-    let folder = folder.join(known.provider.name);
+fn load_provider(folder: &Path, provider: &'static Provider) -> Result<Vec<Case>> {
+    let folder = folder.join(provider.name);
     let entries = std::fs::read_dir(&folder).with_context(|| {
         format!("cannot read {}: run from the project's root, or name it with --events", folder.display())
     })?;
@@ -105,7 +105,7 @@ fn load_provider(folder: &Path, known: &'static Known) -> Result<Vec<Case>> {
     let case = |name: String| {
         let event = read(&folder.join(format!("{name}.json")))?;
         let expected = read(&folder.join(format!("{name}.expected.json")))?;
-        Ok(Case { known, name, event, expected })
+        Ok(Case { provider, name, event, expected })
     };
     names.into_iter().map(case).collect()
 }
@@ -132,7 +132,7 @@ impl Case {
     /// `<provider>/<name>`
     #[must_use]
     pub fn title(&self) -> String {
-        format!("{}/{}", self.known.provider.name, self.name)
+        format!("{}/{}", self.provider.name, self.name)
     }
 
     /// The body's text.
@@ -167,7 +167,7 @@ impl Case {
             signed
         };
         let mut event = self.event.clone();
-        put(&mut event, signed, self.known);
+        put(&mut event, signed, self.provider);
         Ok(Fresh { event, moved })
     }
 
@@ -210,7 +210,7 @@ fn header(event: &Value, ending: &str) -> Option<String> {
 }
 
 /// Puts a signature into an event: names that the event has in other letters, or unbranded, stay as they are.
-fn put(event: &mut Value, signed: Signed, known: &Known) {
+fn put(event: &mut Value, signed: Signed, provider: &Provider) {
     let encoded = event["isBase64Encoded"] == true;
     event["body"] = if encoded { BASE64_STANDARD.encode(&signed.body) } else { signed.body }.into();
     for (name, value) in signed.headers {
@@ -220,7 +220,7 @@ fn put(event: &mut Value, signed: Signed, known: &Known) {
         event["headers"][name] = value.into();
     }
     if let Some(token) = signed.token {
-        let path = format!("/webhooks/{}/{}", known.provider.name, path_segment(&token));
+        let path = format!("/webhooks/{}/{}", provider.name, path_segment(&token));
         event["requestContext"]["http"]["path"] = path.as_str().into();
         event["rawPath"] = path.into();
         event["pathParameters"]["token"] = token.into();

@@ -7,7 +7,6 @@ pub mod difference;
 pub mod events;
 pub mod http;
 pub mod prices;
-pub mod providers;
 pub mod signing;
 pub mod stack;
 pub mod synthetic;

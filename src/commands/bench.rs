@@ -14,9 +14,10 @@ use serde_json::Value;
 use crate::events;
 use crate::http;
 use crate::prices::{AS_OF, PRICES};
-use crate::providers::{self, Known, PROVIDERS};
 use crate::stack::{Captured, Log, Options, Stack};
 use crate::synthetic::Synthetic;
+use clientele_model::Provider;
+use clientele_providers::PROVIDERS;
 
 /// Measure deliveries to the local stack.
 ///
@@ -31,8 +32,8 @@ pub struct Bench {
     #[arg(long, default_value_t = 16, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
     /// This provider only (repeatable)
-    #[arg(long, value_name = "NAME", value_parser = providers::parse)]
-    provider: Vec<&'static Known>,
+    #[arg(long, value_name = "NAME", value_parser = clientele_providers::parse)]
+    provider: Vec<&'static Provider>,
     /// The template that says what to make
     #[arg(long, default_value = "template.yaml", value_name = "FILE")]
     template: PathBuf,
@@ -66,10 +67,10 @@ pub async fn bench(bench: Bench) -> Result<()> {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let all = PROVIDERS.iter().collect();
-    for known in if bench.provider.is_empty() { all } else { bench.provider.clone() } {
-        let measured = tokio::task::block_in_place(|| measure(&bench, &stack, &captured, known))?;
-        table.add_row(row(known, &measured));
+    let all = PROVIDERS.to_vec();
+    for provider in if bench.provider.is_empty() { all } else { bench.provider.clone() } {
+        let measured = tokio::task::block_in_place(|| measure(&bench, &stack, &captured, provider))?;
+        table.add_row(row(provider, &measured));
     }
     anstream::println!("{table}");
     anstream::println!("{} at a time, over HTTP; functions, emulators and senders on this machine.", bench.concurrency);
@@ -80,7 +81,7 @@ pub async fn bench(bench: Bench) -> Result<()> {
     Ok(())
 }
 
-fn row(known: &Known, measured: &Measured) -> [String; 8] {
+fn row(provider: &Provider, measured: &Measured) -> [String; 8] {
     let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
     let percentile = |percent: usize| {
         let at = (measured.latencies.len() * percent / 100).min(measured.latencies.len().saturating_sub(1));
@@ -88,7 +89,7 @@ fn row(known: &Known, measured: &Measured) -> [String; 8] {
     };
     let usd = PRICES.iter().find(|price| price.name == "dynamodb-write").map_or(0.0, |price| price.usd / price.per);
     [
-        known.provider.name.to_owned(),
+        provider.name.to_owned(),
         measured.deliveries.to_string(),
         format!("{:.0}", count(measured.deliveries) / measured.took.as_secs_f64()),
         percentile(50),
@@ -99,10 +100,10 @@ fn row(known: &Known, measured: &Measured) -> [String; 8] {
     ]
 }
 
-fn measure(bench: &Bench, stack: &Stack, captured: &Captured, known: &'static Known) -> Result<Measured> {
-    let customers = customers(bench, stack, known)?;
+fn measure(bench: &Bench, stack: &Stack, captured: &Captured, provider: &'static Provider) -> Result<Measured> {
+    let customers = customers(bench, stack, provider)?;
     let deliveries = customers.len() * 2;
-    let bar = ProgressBar::new(u64::try_from(deliveries)?).with_prefix(known.provider.name);
+    let bar = ProgressBar::new(u64::try_from(deliveries)?).with_prefix(provider.name);
     bar.set_style(ProgressStyle::with_template("{prefix:10} {bar:40} {pos}/{len} {per_sec}")?);
     drop(captured.take());
 
@@ -113,7 +114,7 @@ fn measure(bench: &Bench, stack: &Stack, captured: &Captured, known: &'static Kn
             for event in customer {
                 let sent = Instant::now();
                 let answer = http::deliver(&url, event, None)?;
-                ensure!(answer.status == 200, "{}: answered {} {}", known.provider.name, answer.status, answer.body);
+                ensure!(answer.status == 200, "{}: answered {} {}", provider.name, answer.status, answer.body);
                 latencies.push(sent.elapsed());
                 bar.inc(1);
             }
@@ -138,16 +139,16 @@ fn measure(bench: &Bench, stack: &Stack, captured: &Captured, known: &'static Kn
         event_us += number("duration_ms") * 1e3;
         write_units += number("write_units");
     }
-    ensure!(events > 0.0, "{}: the function wrote no line", known.provider.name);
+    ensure!(events > 0.0, "{}: the function wrote no line", provider.name);
     let (event_us, write_units) = (event_us / events, write_units / events);
     Ok(Measured { deliveries, took, latencies, event_us, write_units })
 }
 
 /// The two events of each customer, signed.
-fn customers(bench: &Bench, stack: &Stack, known: &'static Known) -> Result<Vec<[Value; 2]>> {
-    let load = |name| events::load_one(&bench.events_folder, known, name);
+fn customers(bench: &Bench, stack: &Stack, provider: &'static Provider) -> Result<Vec<[Value; 2]>> {
+    let load = |name| events::load_one(&bench.events_folder, provider, name);
     let (created, updated) = (load("customer-created")?, load("customer-updated")?);
-    let (scheme, secret) = stack.proof(known)?;
+    let (scheme, secret) = stack.proof(provider)?;
     let now = Timestamp::now();
     let customer = |_| {
         let synthetic = Synthetic::of(&[&created, &updated])?;

@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use clientele_aws::{HttpEvent, Invocation};
 use clientele_model::Provider;
+use clientele_providers::PROVIDERS;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 
 use crate::events::{self, Case, signed_at};
 use crate::prices::{AS_OF, PRICES};
-use crate::providers::PROVIDERS;
 use crate::stack::{Captured, Log, Options, Stack};
 
 /// A line of the access log, with typical values; and what CloudWatch adds to each line.
@@ -120,8 +120,8 @@ pub async fn cost(cost: Cost) -> Result<()> {
     let stack = Stack::start(options).await?;
     let cases = events::load(&cost.events_folder)?;
     let mut measured = vec![];
-    for known in &PROVIDERS {
-        measured.push(measure(&stack, &captured, known.provider, &cases).await?);
+    for &provider in PROVIDERS {
+        measured.push(measure(&stack, &captured, provider, &cases).await?);
     }
     anstream::println!("What an event consumes\n{}\n", consumption(&measured));
     anstream::println!(
@@ -137,7 +137,7 @@ pub async fn cost(cost: Cost) -> Result<()> {
 
 async fn measure(stack: &Stack, captured: &Captured, provider: &'static Provider, cases: &[Case]) -> Result<Measured> {
     let (mut by_case, mut metrics) = (BTreeMap::new(), BTreeSet::new());
-    for case in cases.iter().filter(|case| case.known.provider.name == provider.name) {
+    for case in cases.iter().filter(|case| case.provider.name == provider.name) {
         let event: HttpEvent = serde_json::from_value(case.event.clone())?;
         let invocation = Invocation {
             request_id: "00000000-0000-0000-0000-000000000000".into(),

@@ -8,14 +8,13 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::Args;
 use clientele_aws::from_attributes;
-use clientele_model::{CustomerKey, SORT_KEY};
+use clientele_model::{CustomerKey, Provider, SORT_KEY};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::services::TableService;
 use crate::demonstration::shown_name;
-use crate::providers::{self, Known};
 
 type Attributes = HashMap<String, AttributeValue>;
 
@@ -23,8 +22,8 @@ type Attributes = HashMap<String, AttributeValue>;
 #[derive(Args, Debug)]
 pub struct Get {
     /// metrifox, smarterpay, plain or flexprice
-    #[arg(value_parser = providers::parse)]
-    provider: &'static Known,
+    #[arg(value_parser = clientele_providers::parse)]
+    provider: &'static Provider,
     /// The provider's id of the customer
     id: String,
     /// The provider's account (tenant, client, workspace, environment). Without it the table is searched, which reads
@@ -42,8 +41,8 @@ pub struct Get {
 #[derive(Args, Debug)]
 pub struct List {
     /// Only those of this provider
-    #[arg(long, value_parser = providers::parse)]
-    provider: Option<&'static Known>,
+    #[arg(long, value_parser = clientele_providers::parse)]
+    provider: Option<&'static Provider>,
     /// Only those with this e-mail (any letter case), by the index
     #[arg(long, conflicts_with = "external_id")]
     email: Option<String>,
@@ -66,7 +65,7 @@ pub struct List {
 /// When there is no such customer, or the table cannot be read.
 pub async fn get(get: Get) -> Result<()> {
     let (clients, table) = get.service.open().await?;
-    let provider = get.provider.provider.name;
+    let provider = get.provider.name;
     let items = match get.account {
         Some(account) => {
             let key = CustomerKey::new(provider, Some(account), Some(get.id.clone()))?.to_string();
@@ -99,7 +98,7 @@ pub async fn get(get: Get) -> Result<()> {
 pub async fn list(list: List) -> Result<()> {
     let (clients, table) = list.service.open().await?;
     let client = &clients.dynamodb;
-    let provider = list.provider.map_or("", |known| known.provider.name);
+    let provider = list.provider.map_or("", |provider| provider.name);
     let found = match (&list.email, &list.external_id) {
         (Some(email), _) => query(client, &table, "by-email", "email", &email.to_lowercase()).await,
         (_, Some(id)) => query(client, &table, "by-external-id", "external_id", id).await,

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clientele_model::Scheme;
+use clientele_model::{Provider, Scheme};
+use clientele_providers::local_secret;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::events::{self, Case, Expected};
 use crate::http;
-use crate::providers::{self, Known};
 
 /// How to sign.
 #[derive(Args, Debug)]
@@ -30,8 +30,8 @@ pub struct Signing {
 #[derive(Args, Debug)]
 pub struct Send {
     /// metrifox, smarterpay, plain or flexprice
-    #[arg(value_parser = providers::parse)]
-    provider: &'static Known,
+    #[arg(value_parser = clientele_providers::parse)]
+    provider: &'static Provider,
     /// The name of an event file of the provider, or the path of an API Gateway event (ending in .json)
     case: String,
     /// Where to: the URL of the API, without the path
@@ -58,7 +58,7 @@ pub fn send(send: &Send) -> Result<()> {
     let case = if Path::new(&send.case).extension().is_some_and(|extension| extension == "json") {
         let text = std::fs::read_to_string(&send.case).with_context(|| format!("cannot read {}", send.case))?;
         let event: Value = serde_json::from_str(&text).with_context(|| format!("in {}", send.case))?;
-        Case { known: send.provider, name: send.case.clone(), event, expected: Expected::default() }
+        Case { provider: send.provider, name: send.case.clone(), event, expected: Expected::default() }
     } else {
         events::load_one(&send.signing.events, send.provider, &send.case)?
     };
@@ -82,18 +82,19 @@ pub fn send(send: &Send) -> Result<()> {
 pub fn event(event: &Event) -> Result<()> {
     let (provider, name) =
         event.case.split_once('/').context("expected <provider>/<case>, as in plain/customer-updated")?;
-    let known = providers::parse(provider).map_err(anyhow::Error::msg)?;
-    let case = events::load_one(&event.signing.events, known, name)?;
+    let provider = clientele_providers::parse(provider).map_err(anyhow::Error::msg)?;
+    let case = events::load_one(&event.signing.events, provider, name)?;
     anstream::println!("{}", serde_json::to_string_pretty(&sign(&case, &event.signing)?)?);
     Ok(())
 }
 
 fn sign(case: &Case, signing: &Signing) -> Result<Value> {
-    let provider = case.known.provider;
+    let provider = case.provider;
     if provider.scheme_variable.is_none() && signing.signature.is_some() {
         bail!("{} has one scheme only", provider.name);
     }
     let scheme: Scheme = (provider.scheme)(signing.signature.as_deref()).context("--signature")?;
-    let secret = signing.secret.as_deref().unwrap_or(case.known.local_secret);
+    let local = local_secret(case.provider);
+    let secret = signing.secret.as_deref().unwrap_or(&local);
     Ok(case.fresh(&scheme, secret, Timestamp::now())?.event)
 }

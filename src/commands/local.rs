@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::types::Select;
 use clap::Args;
-use clientele_model::{Scheme, TokenPlace};
+use clientele_model::{Provider, Scheme, TokenPlace};
+use clientele_providers::PROVIDERS;
 
 use crate::demonstration::{self, Row};
 use crate::events;
 use crate::http::path_segment;
-use crate::providers::{self, Known, PROVIDERS};
 use crate::stack::{Log, Options, Stack};
 
 /// The local stack.
@@ -44,10 +44,10 @@ pub struct Local {
     admin_port: u16,
     /// Replace a provider's local secrets: one, or a JSON array of several
     #[arg(long, value_name = "PROVIDER=SECRET", value_parser = assignment)]
-    secret: Vec<(&'static Known, String)>,
+    secret: Vec<(&'static Provider, String)>,
     /// Replace a provider's signature scheme, as in metrifox=hmac-sha256-hex:X-Signature
     #[arg(long, value_name = "PROVIDER=SCHEME", value_parser = assignment)]
-    signature: Vec<(&'static Known, String)>,
+    signature: Vec<(&'static Provider, String)>,
     /// Print every line that the functions log, not only errors
     #[arg(long)]
     log: bool,
@@ -59,9 +59,9 @@ pub struct Local {
     events: PathBuf,
 }
 
-fn assignment(text: &str) -> Result<(&'static Known, String), String> {
+fn assignment(text: &str) -> Result<(&'static Provider, String), String> {
     let (provider, value) = text.split_once('=').ok_or("expected <provider>=<value>")?;
-    Ok((providers::parse(provider)?, value.to_owned()))
+    Ok((clientele_providers::parse(provider)?, value.to_owned()))
 }
 
 impl Local {
@@ -77,13 +77,13 @@ impl Local {
             log: if self.log { Log::Everything } else { Log::Errors },
             ..Options::ephemeral(self.template.clone())
         };
-        for (known, secret) in &self.secret {
-            options.set(known, "WEBHOOK_SECRETS", secret.clone());
+        for (provider, secret) in &self.secret {
+            options.set(provider, "WEBHOOK_SECRETS", secret.clone());
         }
-        for (known, scheme) in &self.signature {
-            let name = known.provider.name;
-            let variable = known.provider.scheme_variable.with_context(|| format!("{name} has one scheme only"))?;
-            options.set(known, variable, scheme.clone());
+        for (provider, scheme) in &self.signature {
+            let name = provider.name;
+            let variable = provider.scheme_variable.with_context(|| format!("{name} has one scheme only"))?;
+            options.set(provider, variable, scheme.clone());
         }
         Ok(options)
     }
@@ -172,21 +172,21 @@ fn print_usage(stack: &Stack, local: &Local) {
     anstream::println!("SQS        http://{sqs}   queues {}", names(stack));
     anstream::println!("Admin      http://{}   faults, replay and sweep on demand", stack.admin);
     anstream::println!("\nSecrets (local, good for nothing else)");
-    for known in &PROVIDERS {
-        let (name, environment) = (known.provider.name, stack.environments.get(known.provider.name));
+    for &provider in PROVIDERS {
+        let (name, environment) = (provider.name, stack.environments.get(provider.name));
         let secrets = environment.and_then(|environment| environment.get("WEBHOOK_SECRETS"));
         anstream::println!("           {name:<11}{}", secrets.map_or("", String::as_str));
     }
     anstream::println!("\nTry");
-    for known in &PROVIDERS {
-        if let Ok((Scheme::Token(TokenPlace::Path), secret)) = stack.proof(known) {
-            let (name, secret) = (known.provider.name, path_segment(&secret));
+    for &provider in PROVIDERS {
+        if let Ok((Scheme::Token(TokenPlace::Path), secret)) = stack.proof(provider) {
+            let (name, secret) = (provider.name, path_segment(&secret));
             anstream::println!(
                 "  curl -i {url}/webhooks/{name}/{secret} -H 'content-type: application/json' -d '{BODY}'"
             );
         }
     }
-    let secret = local.secret.iter().any(|(known, _)| known.provider.name == "plain");
+    let secret = local.secret.iter().any(|(provider, _)| provider.name == "plain");
     let secret = if secret { " --secret SECRET" } else { "" };
     anstream::println!("  cargo run -q -- send plain customer-updated --to {url}{secret}");
     let host =

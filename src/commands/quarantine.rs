@@ -122,7 +122,7 @@ fn row(message: &Message) -> Value {
     match KeptDelivery::from_message(body) {
         Ok(kept) => {
             let (provider, reason, at) = (kept.provider.clone(), kept.reason.clone(), kept.received_at.to_string());
-            let events = read_kept_message(body, &clientele_replay::PROVIDERS)
+            let events = read_kept_message(body, clientele_providers::PROVIDERS)
                 .map(|(provider, verified)| events(provider, &verified));
             (row["provider"], row["reason"], row["received_at"]) = (provider.into(), reason.into(), at.into());
             row["events"] = events.map_or(Value::Null, Value::from);
@@ -287,7 +287,7 @@ impl Queue {
     /// Settles every event of a message, or says what would come of each.
     async fn settle(&self, message: &Message, dry_run: bool) -> Done {
         let (provider, verified) =
-            match read_kept_message(message.body().unwrap_or_default(), &clientele_replay::PROVIDERS) {
+            match read_kept_message(message.body().unwrap_or_default(), clientele_providers::PROVIDERS) {
                 Ok(opened) => opened,
                 Err(error) => return Done { is_settled: false, outcomes: vec![], text: format!("  {error}") },
             };

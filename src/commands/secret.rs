@@ -6,12 +6,12 @@ use std::io::{IsTerminal, Read};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use clientele_aws::Clients;
-use clientele_model::{Scheme, Secrets, TokenPlace};
+use clientele_model::{Provider, Scheme, Secrets, TokenPlace};
+use clientele_providers::PROVIDERS;
 
 use super::services::deployed;
 use crate::deployed::Deployed;
 use crate::http::path_segment;
-use crate::providers::{self, Known};
 
 /// Bytes of a secret that is made here: 160 bits, and as hexadecimal text within the 45 characters of SmarterPay.
 const SECRET_BYTES: usize = 20;
@@ -35,8 +35,8 @@ enum Action {
     },
     /// Add a secret, read from standard input. It becomes the first; those before it stay valid
     Add {
-        #[arg(value_parser = providers::parse)]
-        provider: &'static Known,
+        #[arg(value_parser = clientele_providers::parse)]
+        provider: &'static Provider,
         /// Make one instead of reading it: for a provider to whom you tell the secret (Metrifox, SmarterPay). It is shown once
         #[arg(long)]
         generate: bool,
@@ -45,8 +45,8 @@ enum Action {
     },
     /// Remove the secret at a position, counted from 1
     Remove {
-        #[arg(value_parser = providers::parse)]
-        provider: &'static Known,
+        #[arg(value_parser = clientele_providers::parse)]
+        provider: &'static Provider,
         position: usize,
         /// Remove it even if it is the only one, after which every delivery is refused
         #[arg(long)]
@@ -82,22 +82,22 @@ pub async fn secret(secret: Secret) -> Result<()> {
 }
 
 async fn list(store: &Store) -> Result<()> {
-    for known in &providers::PROVIDERS {
-        let count = store.read(known).await?.len();
+    for &provider in PROVIDERS {
+        let count = store.read(provider).await?.len();
         let state = if count == 0 { ": every delivery is refused" } else { "" };
-        anstream::println!("{:<11}{count}{state}", known.provider.name);
+        anstream::println!("{:<11}{count}{state}", provider.name);
     }
     Ok(())
 }
 
-async fn add(store: &Store, known: &Known, new: String, was_made: bool) -> Result<()> {
-    let name = known.provider.name;
-    let mut secrets = store.read(known).await?;
+async fn add(store: &Store, provider: &Provider, new: String, was_made: bool) -> Result<()> {
+    let name = provider.name;
+    let mut secrets = store.read(provider).await?;
     if secrets.contains(&new) {
         bail!("{name} has this secret already");
     }
     secrets.insert(0, new.clone());
-    store.write(known, &secrets).await?;
+    store.write(provider, &secrets).await?;
     match secrets.len() {
         1 => anstream::println!("{name} has its first secret."),
         count => anstream::println!("{name} has {count} secrets; the new one is at position 1, all are valid."),
@@ -105,7 +105,7 @@ async fn add(store: &Store, known: &Known, new: String, was_made: bool) -> Resul
     anstream::println!("Functions look for it when a delivery matches none they know, at most once a minute.");
     // A secret that came on standard input is not shown.
     let shown = if was_made { path_segment(&new) } else { "YOUR-SECRET".to_owned() };
-    if store.stack.scheme(known)? == Scheme::Token(TokenPlace::Path) {
+    if store.stack.scheme(provider)? == Scheme::Token(TokenPlace::Path) {
         let url = store.stack.output("ApiUrl")?;
         anstream::println!("The URL to give to {name}, which is a secret itself:\n{url}/webhooks/{name}/{shown}");
     } else if was_made {
@@ -114,9 +114,9 @@ async fn add(store: &Store, known: &Known, new: String, was_made: bool) -> Resul
     Ok(())
 }
 
-async fn remove(store: &Store, known: &Known, position: usize, last: bool) -> Result<()> {
-    let name = known.provider.name;
-    let mut secrets = store.read(known).await?;
+async fn remove(store: &Store, provider: &Provider, position: usize, last: bool) -> Result<()> {
+    let name = provider.name;
+    let mut secrets = store.read(provider).await?;
     if position == 0 || position > secrets.len() {
         bail!("{name} has no secret at position {position}; it has {}", secrets.len());
     }
@@ -124,7 +124,7 @@ async fn remove(store: &Store, known: &Known, position: usize, last: bool) -> Re
         bail!("it is the only secret of {name}: without it every delivery is refused; --last if that is meant");
     }
     secrets.remove(position - 1);
-    store.write(known, &secrets).await?;
+    store.write(provider, &secrets).await?;
     anstream::println!(
         "{name} has {} secrets left. Functions forget the removed one within five minutes.",
         secrets.len()
@@ -145,25 +145,25 @@ impl Store {
     }
 
     /// The secrets of a provider, as their functions read them.
-    pub(crate) async fn read(&self, known: &Known) -> Result<Vec<String>> {
-        let name = known.provider.name;
-        let request = self.clients.secrets_manager.get_secret_value().secret_id(self.stack.secret_arn(known)?);
+    pub(crate) async fn read(&self, provider: &Provider) -> Result<Vec<String>> {
+        let name = provider.name;
+        let request = self.clients.secrets_manager.get_secret_value().secret_id(self.stack.secret_arn(provider)?);
         let output = request.send().await.with_context(|| format!("the secret of {name} cannot be read"))?;
         let text = output.secret_string().with_context(|| format!("the secret of {name} is no text"))?;
         let secrets = Secrets::split(text).map_err(|error| anyhow!("the secret of {name} {error}"))?;
         Ok(secrets.iter().map(|secret| secret.to_string()).collect())
     }
 
-    async fn write(&self, known: &Known, secrets: &[String]) -> Result<()> {
-        let (name, text) = (known.provider.name, serde_json::to_string(secrets)?);
+    async fn write(&self, provider: &Provider, secrets: &[String]) -> Result<()> {
+        let (name, text) = (provider.name, serde_json::to_string(secrets)?);
         // What a function could not read would stop it.
-        Secrets::parse(&text, &self.stack.scheme(known)?)
+        Secrets::parse(&text, &self.stack.scheme(provider)?)
             .with_context(|| format!("nothing was changed: for {name}"))?;
         let request = self
             .clients
             .secrets_manager
             .put_secret_value()
-            .secret_id(self.stack.secret_arn(known)?)
+            .secret_id(self.stack.secret_arn(provider)?)
             .secret_string(text);
         request.send().await.with_context(|| format!("the secret of {name} cannot be written"))?;
         Ok(())

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::Args;
-use clientele_model::{SORT_KEY, Scheme};
+use clientele_model::{Provider, SORT_KEY, Scheme};
+use clientele_providers::{PROVIDERS, local_secret};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,7 +17,6 @@ use crate::demonstration;
 use crate::deployed::Deployed;
 use crate::events::{self, Case, Expected};
 use crate::http;
-use crate::providers::{self, Known};
 use crate::synthetic::Synthetic;
 
 /// SQS gives at most so many messages at a time.
@@ -33,8 +33,8 @@ pub struct Smoke {
     #[command(flatten)]
     stack: InStack,
     /// Only this provider (repeatable)
-    #[arg(long, value_parser = providers::parse)]
-    provider: Vec<&'static Known>,
+    #[arg(long, value_parser = clientele_providers::parse)]
+    provider: Vec<&'static Provider>,
     /// For how many seconds to try: functions look for a new secret once a minute, and a message may take a while
     #[arg(long, default_value_t = 70, value_name = "SECONDS")]
     wait: u64,
@@ -52,14 +52,14 @@ pub async fn smoke(smoke: Smoke) -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["provider", "step", "", "ms"]);
     let mut failed = vec![];
-    for known in &providers::PROVIDERS {
-        let name = known.provider.name;
-        if !smoke.provider.is_empty() && !smoke.provider.iter().any(|chosen| chosen.provider.name == name) {
+    for &provider in PROVIDERS {
+        let name = provider.name;
+        if !smoke.provider.is_empty() && !smoke.provider.iter().any(|chosen| chosen.name == name) {
             continue;
         }
         let mut run = Run {
             store: &store,
-            known,
+            provider,
             smoke: &smoke,
             started: Instant::now(),
             steps: vec![],
@@ -84,7 +84,7 @@ pub async fn smoke(smoke: Smoke) -> Result<()> {
 /// The way of one provider's synthetic customer.
 struct Run<'a> {
     store: &'a Store,
-    known: &'static Known,
+    provider: &'static Provider,
     smoke: &'a Smoke,
     started: Instant,
     steps: Vec<(String, Duration)>,
@@ -96,11 +96,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<()> {
-        let (response_rules, scheme) = (self.known.provider.response_rules, self.stack().scheme(self.known)?);
-        let secrets = self.store.read(self.known).await?;
-        let created = events::load_one(&self.smoke.events, self.known, "customer-created")?;
+        let (response_rules, scheme) = (self.provider.response_rules, self.stack().scheme(self.provider)?);
+        let secrets = self.store.read(self.provider).await?;
+        let created = events::load_one(&self.smoke.events, self.provider, "customer-created")?;
         // Not every provider deletes.
-        let deleted = events::load_one(&self.smoke.events, self.known, "customer-deleted").ok();
+        let deleted = events::load_one(&self.smoke.events, self.provider, "customer-deleted").ok();
         let synthetic = Synthetic::of(&[&created].into_iter().chain(&deleted).collect::<Vec<_>>())?;
         self.pk = Some(synthetic.pk.clone());
 
@@ -109,7 +109,8 @@ impl Run<'_> {
         let refused = "a forged delivery is refused";
         let Some(secret) = secrets.first() else {
             // Nobody's secret, but one in the form of the scheme.
-            self.deliver(refused, &forged, &scheme, self.known.local_secret, response_rules.rejected_status).await?;
+            self.deliver(refused, &forged, &scheme, &local_secret(self.provider), response_rules.rejected_status)
+                .await?;
             self.steps.push(("no secret yet: nothing else to try".to_owned(), Duration::ZERO));
             return Ok(());
         };

@@ -32,7 +32,7 @@ pub(super) fn serve(
 ) -> Result<SocketAddr> {
     let mut router = Router::new();
     for function in &template.functions {
-        let receiver = super::known(function).and_then(|known| receivers.get(known.provider.name));
+        let receiver = super::provider_of(function).and_then(|provider| receivers.get(provider.name));
         let Some(receiver) = receiver else { continue };
         for route in &function.routes {
             let method = MethodFilter::try_from(Method::from_bytes(route.method.as_bytes())?)

@@ -20,13 +20,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clientele_aws::{CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, SecretSource, Sweeper, WorkerConfig};
-use clientele_model::{Scheme, Secrets};
+use clientele_model::{Provider, Scheme, Secrets};
+use clientele_providers::local_secret;
 use jiff::Timestamp;
 
 pub use log::{Captured, Log};
 pub use workers::Mapping;
 
-use crate::providers::{self, Known};
 use crate::stack::admin::Admin;
 use crate::stack::faults::Faults;
 use crate::template::{Function, Template};
@@ -75,8 +75,8 @@ impl Options {
     }
 
     /// Sets a variable of a provider's function.
-    pub fn set(&mut self, known: &Known, variable: &str, value: String) {
-        self.overrides.entry(known.provider.name).or_default().insert(variable.to_owned(), value);
+    pub fn set(&mut self, provider: &Provider, variable: &str, value: String) {
+        self.overrides.entry(provider.name).or_default().insert(variable.to_owned(), value);
     }
 }
 
@@ -157,23 +157,23 @@ impl Stack {
             let name = name(function)?;
             let mut environment = self.template.environment(function, |id| self.resolve(id))?;
             environment.extend(LAMBDA_VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned())));
-            if let Some(known) = known(function) {
-                environment.insert("WEBHOOK_SECRETS".to_owned(), known.local_secret.to_owned());
+            if let Some(provider) = provider_of(function) {
+                environment.insert("WEBHOOK_SECRETS".to_owned(), local_secret(provider));
             }
             environment.extend(options.overrides.get(name).cloned().unwrap_or_default());
             let variable = |variable: &str| environment.get(variable).cloned();
             let lines = options.log.lines();
-            if let Some(known) = known(function) {
-                let mut config = ReceiverConfig::read(known.provider, variable)?;
+            if let Some(provider) = provider_of(function) {
+                let mut config = ReceiverConfig::read(provider, variable)?;
                 // As when deployed, the secrets come from Secrets Manager.
                 let arn = environment.get("WEBHOOK_SECRET_ARN").cloned().unwrap_or_default();
                 self.faults.set_secret(arn.clone(), environment["WEBHOOK_SECRETS"].clone());
                 config.secrets = SecretSource::SecretsManager(arn);
-                let receiver = Receiver::start(known.provider, config, &clients, lines, Timestamp::now()).await?;
-                self.receivers.insert(known.provider.name, Arc::new(receiver));
+                let receiver = Receiver::start(provider, config, &clients, lines, Timestamp::now()).await?;
+                self.receivers.insert(provider.name, Arc::new(receiver));
             } else if let Some(source) = &function.source {
                 let config = WorkerConfig::read(name, variable)?;
-                let replayer = Arc::new(Replayer::new(&clientele_replay::PROVIDERS, config, &clients, lines));
+                let replayer = Arc::new(Replayer::new(clientele_providers::PROVIDERS, config, &clients, lines));
                 let queue_url = self.resolve(&source.queue).with_context(|| format!("no queue {}", source.queue))?;
                 let (client, batch_size) = (self.clients.sqs.clone(), source.batch_size);
                 let mapping = Mapping { replayer, client, queue_url, batch_size, in_hand: Arc::default() };
@@ -210,8 +210,8 @@ impl Stack {
     ///
     /// # Errors
     /// When the template has no function of that provider.
-    pub fn proof(&self, known: &Known) -> Result<(Scheme, String)> {
-        let provider = known.provider;
+    pub fn proof(&self, provider: &Provider) -> Result<(Scheme, String)> {
+        let provider = provider;
         let environment = self.environments.get(provider.name);
         let environment = environment.with_context(|| format!("the template has no function of {}", provider.name))?;
         let setting = provider.scheme_variable.and_then(|variable| environment.get(variable));
@@ -240,8 +240,8 @@ pub async fn create(clients: &Clients, template: &Template) -> Result<BTreeMap<S
 
 /// The provider whose webhooks the function receives.
 #[must_use]
-pub fn known(function: &Function) -> Option<&'static Known> {
-    providers::known(function.binary.strip_prefix("clientele-")?)
+pub fn provider_of(function: &Function) -> Option<&'static Provider> {
+    clientele_providers::find(function.binary.strip_prefix("clientele-")?)
 }
 
 /// The name of the function's folder.

@@ -23,7 +23,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::demonstration::{self, Delivery};
 use clientele::events::{self, Case};
 use clientele::http::{self, Answer};
-use clientele::stack::{Options, Stack, known};
+use clientele::stack::{Options, Stack, provider_of};
 use clientele::template::Function;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -72,7 +72,7 @@ fn deliveries() -> Vec<Delivery> {
 
 /// The logical id of a provider's function.
 fn function_id(stack: &Stack, provider: &str) -> String {
-    let of_provider = |function: &&Function| known(function).is_some_and(|known| known.provider.name == provider);
+    let of_provider = |function: &&Function| provider_of(function).is_some_and(|found| found.name == provider);
     stack.template.functions.iter().find(of_provider).unwrap().logical_id.clone()
 }
 
@@ -111,7 +111,7 @@ async fn docker_every_event_through_sam_local_invoke() {
     let ids = stack.receivers.keys().map(|provider| (*provider, function_id(&stack, provider)));
     let ids: std::collections::BTreeMap<_, _> = ids.collect();
     every_event(&stack, move |delivery| {
-        let id = &ids[delivery.case.known.provider.name];
+        let id = &ids[delivery.case.provider.name];
         let path = format!("events/{}.json", delivery.case.title());
         let Output { stdout, stderr, .. } = sam(&["invoke", id, "-e", &path, "-n", "events/env.json"]).output()?;
         answer(&stdout).with_context(|| String::from_utf8_lossy(&stderr).into_owned())
@@ -206,7 +206,7 @@ async fn docker_start_api_serves_the_routes() {
     let deliver = move |delivery: &Delivery| http::deliver(&url, &delivery.event, None);
     let rows = demonstration::run_through(&stack, deliveries, deliver).await.unwrap();
     eprintln!("{}", demonstration::table(&rows));
-    assert_eq!(rows.len(), clientele::providers::PROVIDERS.len());
+    assert_eq!(rows.len(), clientele_providers::PROVIDERS.len());
     for row in &rows {
         assert_eq!(row.differences, Some(vec![]), "{}", row.title);
     }
@@ -238,7 +238,7 @@ async fn emulator_every_event() {
         ports.insert(*provider, port);
     }
     every_event(&stack, move |delivery| {
-        let port = ports[delivery.case.known.provider.name];
+        let port = ports[delivery.case.provider.name];
         let url = format!("http://127.0.0.1:{port}");
         let path = "/2015-03-31/functions/function/invocations";
         let event = json!({ "rawPath": path, "body": delivery.event.to_string() });

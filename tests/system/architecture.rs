@@ -25,35 +25,31 @@ fn packages() -> BTreeMap<String, Package> {
     packages.collect()
 }
 
-const PROVIDERS: [&str; 4] = ["clientele-metrifox", "clientele-smarterpay", "clientele-plain", "clientele-flexprice"];
+/// The names of the providers' crates.
+fn provider_crates() -> Vec<String> {
+    clientele_providers::names().into_iter().map(|name| format!("clientele-{name}")).collect()
+}
 
 #[test]
 fn crates_depend_as_the_architecture_says() {
     let packages = packages();
     let names: BTreeSet<_> = packages.keys().map(String::as_str).collect();
-    let mut known = BTreeSet::from([
+    let provider_crates = provider_crates();
+    let providers: Vec<_> = provider_crates.iter().map(String::as_str).collect();
+    let mut expected = BTreeSet::from([
         "clientele",
         "clientele-aws",
         "clientele-bench",
         "clientele-flow",
         "clientele-fuzz",
         "clientele-model",
+        "clientele-providers",
         "clientele-replay",
         "clientele-sweep",
         "xtask",
     ]);
-    known.extend(PROVIDERS);
-    assert_eq!(names, known, "a new member needs a line here and in ARCHITECTURE.md");
-
-    let listed: Vec<_> = PROVIDERS.iter().map(|name| name.strip_prefix("clientele-").unwrap()).collect();
-    assert_eq!(listed, clientele::providers::names(), "the list above");
-    let replayed: Vec<_> = clientele_replay::PROVIDERS.iter().map(|provider| provider.name).collect();
-    assert_eq!(replayed, clientele::providers::names(), "the list in functions/replay");
-    assert_eq!(
-        crate::support::deliveries::PROVIDERS.to_vec(),
-        clientele::providers::names(),
-        "the list in deliveries.rs"
-    );
+    expected.extend(&providers);
+    assert_eq!(names, expected, "a new member needs a line here and in ARCHITECTURE.md");
 
     let ours = |name: &str| {
         let normal = packages[name].normal.iter().filter(|dependency| dependency.starts_with("clientele"));
@@ -64,9 +60,10 @@ fn crates_depend_as_the_architecture_says() {
     assert_eq!(ours("clientele-flow"), BTreeSet::from(["clientele-model"]));
     assert_eq!(ours("clientele-aws"), BTreeSet::from(["clientele-flow", "clientele-model"]));
     assert_eq!(ours("clientele-sweep"), BTreeSet::from(["clientele-aws"]));
-    let replay = PROVIDERS.into_iter().chain(["clientele-aws", "clientele-model"]).collect();
-    assert_eq!(ours("clientele-replay"), replay);
-    for provider in PROVIDERS {
+    assert_eq!(ours("clientele-replay"), BTreeSet::from(["clientele-aws", "clientele-providers"]));
+    let listed = providers.iter().copied().chain(["clientele-model"]).collect();
+    assert_eq!(ours("clientele-providers"), listed);
+    for provider in providers {
         assert_eq!(ours(provider), BTreeSet::from(["clientele-aws", "clientele-model"]), "{provider}");
         assert!(!packages[provider].normal.iter().any(|name| name.starts_with("aws-")), "{provider} has an SDK client");
     }
@@ -114,8 +111,7 @@ fn the_flow_is_pure() {
 /// In a provider's crate only `main` knows that there is AWS.
 #[test]
 fn providers_are_pure_but_for_main() {
-    for provider in PROVIDERS {
-        let name = provider.strip_prefix("clientele-").unwrap();
+    for name in clientele_providers::names() {
         let mut files = BTreeSet::new();
         for entry in std::fs::read_dir(root(&format!("functions/{name}/src"))).unwrap() {
             let path = entry.unwrap().path();
@@ -125,7 +121,7 @@ fn providers_are_pure_but_for_main() {
             assert!(file == "main.rs" || !impure.iter().any(|impure| text.contains(impure)), "{name}/{file}");
             files.insert(file);
         }
-        for alike in ["main.rs", "lib.rs", "signature.rs", "payload.rs", "translate.rs"] {
+        for alike in ["main.rs", "lib.rs", "signature.rs", "payload.rs", "translate.rs", "sample.rs"] {
             assert!(files.contains(alike), "{name} has no {alike}");
         }
     }
@@ -138,10 +134,8 @@ fn the_architecture_names_every_crate() {
         "shared/model",
         "shared/aws",
         "shared/flow",
-        "functions/metrifox",
-        "functions/smarterpay",
-        "functions/plain",
-        "functions/flexprice",
+        "functions/<provider>",
+        "shared/providers",
         "functions/replay",
         "functions/sweep",
         "tests/bench",

@@ -5,10 +5,13 @@
 
 mod message;
 mod payload;
+mod sample;
 mod signature;
 mod translate;
 
 use clientele_model::{CredentialFields, Provider, ResponseRules};
+
+pub use sample::sample;
 
 /// Everything that is particular to Flexprice.
 pub const PROVIDER: Provider = Provider {

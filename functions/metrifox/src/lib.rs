@@ -3,10 +3,13 @@
 //! Sources: <https://docs.metrifox.com/webhooks> and the pages of the three customer events there.
 
 mod payload;
+mod sample;
 mod signature;
 mod translate;
 
 use clientele_model::{Provider, ResponseRules};
+
+pub use sample::sample;
 
 /// Everything that is particular to Metrifox.
 pub const PROVIDER: Provider = Provider {

@@ -4,10 +4,13 @@
 //! the `team-plain/sdk` repository.
 
 mod payload;
+mod sample;
 mod signature;
 mod translate;
 
 use clientele_model::{CredentialFields, Provider, ResponseRules};
+
+pub use sample::sample;
 
 /// Everything that is particular to Plain.
 pub const PROVIDER: Provider = Provider {

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {
-    clientele_aws::run_replay(&clientele_replay::PROVIDERS).await
+    clientele_aws::run_replay(clientele_providers::PROVIDERS).await
 }

@@ -3,10 +3,13 @@
 //! Sources: the pages `webhooks/signature`, `webhooks/v2/structure` and `webhookapi` of the SmarterPay wiki.
 
 mod payload;
+mod sample;
 mod signature;
 mod translate;
 
 use clientele_model::{CredentialFields, Provider, ResponseRules};
+
+pub use sample::sample;
 
 /// Everything that is particular to SmarterPay.
 pub const PROVIDER: Provider = Provider {

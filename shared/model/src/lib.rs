@@ -28,6 +28,7 @@ mod redacted_debug;
 mod redaction;
 mod rejection;
 mod response;
+mod sample;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod scheme;
@@ -52,6 +53,7 @@ pub use rank::{EpochMicros, Rank, RankError, Sequence, Verb};
 pub use redaction::CredentialFields;
 pub use rejection::Rejection;
 pub use response::{Outcome, ResponseRules, WebhookResponse};
+pub use sample::{SampleDelivery, SampleEvent};
 pub use scheme::{Scheme, SchemeError, SignatureEncoding, SignedTime, TokenPlace};
 pub use secret::{SecretError, Secrets};
 pub use time::Time;

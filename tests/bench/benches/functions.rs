@@ -105,7 +105,8 @@ fn rows(root: &Path) -> Vec<Row> {
     };
     let event = |name: &str| std::fs::read_to_string(root.join("events").join(name)).unwrap();
     let samples = NAMES.map(|name| (name, Sample::of(name)));
-    let samples = samples.iter().map(|(name, sample)| row(name, sample.function_id(), sample.event(), sample.secret()));
+    let samples =
+        samples.iter().map(|(name, sample)| row(name, &sample.function_id(), sample.event(), sample.secret()));
     samples
         .chain([
             row("replay", "ReplayFunction", &event("replay/parked-and-poison.json"), ""),

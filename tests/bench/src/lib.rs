@@ -29,7 +29,6 @@ const BODY_BYTES_MAX: usize = 262_144;
 /// A delivery, and what is needed to receive it.
 pub struct Sample {
     provider: &'static Provider,
-    function_id: &'static str,
     secret: String,
     scheme: Scheme,
     secrets: Secrets,
@@ -41,14 +40,8 @@ impl Sample {
     /// One of [`NAMES`].
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let (provider, function_id) = match name.split_once('-').map_or(name, |(provider, _)| provider) {
-            "plain" => (&clientele_plain::PROVIDER, "PlainFunction"),
-            "metrifox" => (&clientele_metrifox::PROVIDER, "MetrifoxFunction"),
-            "flexprice" => (&clientele_flexprice::PROVIDER, "FlexpriceFunction"),
-            "smarterpay" => (&clientele_smarterpay::PROVIDER, "SmarterPayFunction"),
-            other => panic!("no provider {other}"),
-        };
-        let secret = read("env.json")[function_id]["WEBHOOK_SECRETS"].as_str().unwrap().to_owned();
+        let provider = clientele_providers::find(name.split('-').next().unwrap()).unwrap();
+        let secret = clientele_providers::local_secret(provider);
         let case = if name == "plain-delete" { "customer-deleted" } else { "customer-updated" };
         let mut event = read(&format!("{}/{case}.json", provider.name));
         match name {
@@ -59,13 +52,14 @@ impl Sample {
         }
         let scheme = (provider.scheme)(None).unwrap();
         let secrets = Secrets::parse(&secret, &scheme).unwrap();
-        Self { provider, function_id, secret, scheme, secrets, event: event.to_string() }
+        Self { provider, secret, scheme, secrets, event: event.to_string() }
     }
 
     /// The logical id of the function in template.yaml.
     #[must_use]
-    pub fn function_id(&self) -> &'static str {
-        self.function_id
+    pub fn function_id(&self) -> String {
+        let is_function = |id: &&String| id.eq_ignore_ascii_case(&format!("{}Function", self.provider.name));
+        read("env.json").as_object().unwrap().keys().find(is_function).unwrap().clone()
     }
 
     /// The gateway's event.

@@ -1,9 +1,9 @@
 //! Decodes ranks from the table and messages from a queue.
 
 use clientele_model::{BodyEncoding, KeptDelivery, KeptPart, Rank, Time};
+use clientele_providers::PROVIDERS;
 use jiff::Timestamp;
 
-use crate::PROVIDERS;
 use crate::choices::Choices;
 use crate::item::is_accepted_by_sqs;
 

@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use clientele_providers::PROVIDERS;
 use serde_json::{Value, json};
 
-use crate::PROVIDERS;
 use crate::choices::Choices;
 
 /// The bodies of a provider's event files.

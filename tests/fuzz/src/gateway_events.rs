@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele_aws::HttpEvent;
 use clientele_model::{Delivery, Rejection, Request, Scheme, Secrets, verify};
+use clientele_providers::{PROVIDERS, local_secret};
 use serde_json::json;
 
-use crate::PROVIDERS;
 use crate::attempt::{Attempt, HEADER_NAMES, NOW, TOLERANCE};
 use crate::choices::Choices;
 use crate::oracle::verify_and_compare;
@@ -20,12 +20,14 @@ static SCHEMES: LazyLock<Vec<Scheme>> =
 
 /// The secrets with which the event files are signed, as far as the scheme can use them.
 fn secrets(scheme: &Scheme) -> &'static str {
+    static TEXTS: LazyLock<String> = LazyLock::new(|| {
+        let secrets: Vec<_> = PROVIDERS.iter().map(|provider| local_secret(provider)).collect();
+        json!(secrets).to_string()
+    });
     match scheme {
         Scheme::Svix => "whsec_Y2xpZW50ZWxlLWxvY2FsLXNlY3JldC0wMDAwMDAwMDA=",
         Scheme::Basic => r#"["user:pass", "smarterpay:local-secret"]"#,
-        Scheme::Hmac { .. } | Scheme::Token(_) => {
-            r#"["metrifox-local-secret", "smarterpay-local-secret", "plain-local-secret"]"#
-        }
+        Scheme::Hmac { .. } | Scheme::Token(_) => &TEXTS,
     }
 }
 

@@ -45,14 +45,7 @@ mod signing;
 mod translation;
 mod verification;
 
-use clientele_model::Provider;
-
-const PROVIDERS: [&Provider; 4] = [
-    &clientele_metrifox::PROVIDER,
-    &clientele_smarterpay::PROVIDER,
-    &clientele_plain::PROVIDER,
-    &clientele_flexprice::PROVIDER,
-];
+use clientele_providers::PROVIDERS;
 
 /// How many random inputs a plain test run tries per target.
 const ITERATIONS: usize = 1_000;
@@ -68,8 +61,8 @@ macro_rules! targets {
 
 targets! {
     header_parsing: gateway_events::check;
-    verification: |input| PROVIDERS.into_iter().for_each(|provider| verification::check(provider, input));
-    translation: |input| PROVIDERS.into_iter().for_each(|provider| translation::check(provider, input));
+    verification: |input| PROVIDERS.iter().for_each(|provider| verification::check(provider, input));
+    translation: |input| PROVIDERS.iter().for_each(|provider| translation::check(provider, input));
     rank_decoding: decoding::check_ranks;
     kept_decoding: decoding::check_kept_deliveries;
 }

@@ -12,7 +12,7 @@ use crate::support::{drain, handle, item, stack};
 
 /// A message as a release without understanding would have left it.
 fn kept(provider: &str, body: &str) -> String {
-    let provider = clientele::providers::known(provider).unwrap().provider;
+    let provider = clientele_providers::find(provider).unwrap();
     let verified = verified(body.as_bytes(), signed_at());
     KeptDelivery::new(provider, &verified, "a partial snapshot: fullName is absent", KeptPart::Whole).to_message()
 }

@@ -6,13 +6,14 @@ use std::task::{Context, Waker};
 
 use clientele::events::signed_at;
 use clientele::stack::Stack;
+use clientele_providers::names;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
 use crate::support::deliveries::ChangeKind::{Created, Deleted, Updated};
-use crate::support::deliveries::{CustomerChange, PROVIDERS, change, deliver};
+use crate::support::deliveries::{CustomerChange, change, deletes, deliver, pk};
 use crate::support::{all_items, drain, handle, stack, timeless};
 
 /// Two customers, ties in the version, a delete that is not the newest, and updates after it.
@@ -37,12 +38,12 @@ fn assert_final(items: &[Value], provider: &str, run: usize) {
     };
     let name = find("ada")["name"].as_str().unwrap();
     assert_eq!(name, format!("ada-{run} v7000 e4"), "{provider}");
-    // SmarterPay has no deletes: there event 6 is one more update.
     let bob = find("bob");
-    if provider == "smarterpay" {
-        assert_eq!(bob["name"], format!("bob-{run} v9000 e7"));
-    } else {
+    if deletes(provider) {
         assert_eq!((bob["status"].as_str(), bob.get("name")), (Some("deleted"), None), "{provider}");
+    } else {
+        // Event 6 is one more update.
+        assert_eq!(bob["name"], format!("bob-{run} v9000 e7"));
     }
 }
 
@@ -77,21 +78,19 @@ async fn converges() {
     }
     orders.extend(schedules(60));
     let mut expected_cleanups = BTreeSet::new();
-    for provider in PROVIDERS {
+    for provider in names() {
         for (run, order) in orders.iter().enumerate() {
             let history = history(run);
             for index in order {
                 deliver_to(&stack, provider, &history[*index]).await;
             }
-            if provider != "smarterpay" {
-                let account = [("plain", "w_1"), ("metrifox", "t_1"), ("flexprice", "env_1")];
-                let account = account.iter().find(|(name, _)| *name == provider).unwrap().1;
-                expected_cleanups.insert(format!("{provider}#{account}#bob-{run}"));
+            if deletes(provider) {
+                expected_cleanups.insert(pk(provider, &format!("bob-{run}")));
             }
         }
     }
     let items = all_items(&stack).await;
-    for provider in PROVIDERS {
+    for provider in names() {
         // All runs end alike, in every attribute but for the customer's own id.
         let of_run = |run: usize| {
             let of_run = |item: &&Value| {
@@ -121,7 +120,7 @@ async fn converges_concurrently() {
     let stack = stack().await;
     for (run, schedule) in schedules(40).iter().enumerate() {
         let history = history(run);
-        for provider in PROVIDERS {
+        for provider in names() {
             let deliveries =
                 schedule.iter().chain(schedule).map(|index| deliver_to(&stack, provider, &history[*index]));
             futures_util::future::join_all(deliveries).await;
@@ -129,11 +128,12 @@ async fn converges_concurrently() {
     }
     let items = all_items(&stack).await;
     for run in 0..40 {
-        for provider in PROVIDERS {
+        for provider in names() {
             assert_final(&items, provider, run);
         }
     }
-    assert_eq!(cleanup_ids(&stack).await.len(), 40 * 3);
+    let deleting = names().into_iter().filter(|provider| deletes(provider)).count();
+    assert_eq!(cleanup_ids(&stack).await.len(), 40 * deleting);
     assert!(items.iter().all(|item| item.get("cleanup").is_none()));
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use clientele::events::{self, Case, Expected};
 use clientele::stack::Stack;
+use clientele_providers::local_secret;
 use serde_json::Value;
 
 use crate::support::{all_items, cases, drain, handle, receiver, root, scheme, stack};
@@ -26,7 +27,7 @@ async fn event_files_are_understood_as_expected() {
     let stack = stack().await;
     let mut known = BTreeMap::new();
     for case in cases() {
-        let fresh = case.fresh(&scheme(case), case.known.local_secret, events::signed_at()).unwrap();
+        let fresh = case.fresh(&scheme(case), &local_secret(case.provider), events::signed_at()).unwrap();
         let answer = handle(&receiver(&stack, case), &fresh.event, events::signed_at()).await;
         let expected = Expected {
             after: case.expected.after.clone(),
@@ -59,7 +60,7 @@ async fn items_of(case: &Case, stack: &Stack, known: &mut BTreeMap<String, Value
         let pk = item["pk"].as_str().unwrap().to_owned();
         let named = body.contains(&format!("\"{}\"", item["customer_id"].as_str().unwrap()));
         let changed = known.get(&pk) != Some(&item);
-        if item["provider"] == case.known.provider.name && (changed || named && is_about_customers(case)) {
+        if item["provider"] == case.provider.name && (changed || named && is_about_customers(case)) {
             items.insert(pk.clone(), item.clone());
         }
         known.insert(pk, item);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::SdkError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele::providers::known;
 use clientele_aws::{Clients, ConfigError, Endpoints, LambdaEnvironment, ReceiverConfig, SecretSource};
 use clientele_model::Scheme;
+use clientele_providers::find;
 use rstest::rstest;
 use sha2::{Digest, Sha256};
 
@@ -30,7 +30,7 @@ fn complete() -> BTreeMap<&'static str, &'static str> {
 /// Reads the environment of Flexprice's function.
 fn read(variables: &BTreeMap<&str, &str>) -> Result<ReceiverConfig, ConfigError> {
     let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    ReceiverConfig::read(known("flexprice").unwrap().provider, variable)
+    ReceiverConfig::read(find("flexprice").unwrap(), variable)
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Deliveries that an independent library signs, sent over HTTP, and the reverse. Signatures recorded from Svix's own
 //! libraries are in `shared/model/tests/signatures.rs`.
 
-use clientele::providers::known;
 use clientele::stack::{Options, Stack};
+use clientele_providers::find;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ const SECRETS: [&str; 2] = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2F
 
 async fn stack() -> Stack {
     let mut options: Options = options();
-    options.set(known("flexprice").unwrap(), "WEBHOOK_SECRETS", json!(SECRETS).to_string());
+    options.set(find("flexprice").unwrap(), "WEBHOOK_SECRETS", json!(SECRETS).to_string());
     Stack::start(options).await.unwrap()
 }
 

@@ -65,7 +65,7 @@ fn kept_messages_are_valid() {
     let validator = jsonschema::validator_for(&checked_in("kept-message")).unwrap();
     for case in cases() {
         let verified = crate::support::translation::verified(case.body().unwrap().as_bytes(), signed_at());
-        let kept = KeptDelivery::new(case.known.provider, &verified, "the table cannot be used", KeptPart::Whole);
+        let kept = KeptDelivery::new(case.provider, &verified, "the table cannot be used", KeptPart::Whole);
         let message = serde_json::to_value(&kept).unwrap();
         assert_valid(&validator, &message);
         let body: Value = serde_json::from_str(message["body"].as_str().unwrap()).unwrap();
@@ -73,7 +73,7 @@ fn kept_messages_are_valid() {
         assert!(!body.to_string().contains("\"edit_token"), "{}", case.title());
     }
     let verified = crate::support::translation::verified(b"\xff no json", signed_at());
-    let kept = KeptDelivery::new(cases()[0].known.provider, &verified, "the body is not JSON", KeptPart::Whole);
+    let kept = KeptDelivery::new(cases()[0].provider, &verified, "the body is not JSON", KeptPart::Whole);
     let message = serde_json::to_value(&kept).unwrap();
     assert_valid(&validator, &message);
     assert_eq!((&message["encoding"], &message["body"]), (&json!("base64"), &json!("/yBubyBqc29u")));

@@ -3,6 +3,7 @@
 use clientele::events::signed_at;
 use clientele::stack::{Captured, Stack};
 use clientele_aws::Receiver;
+use clientele_providers::local_secret;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -13,8 +14,8 @@ use crate::support::{case, handle, json_lines, metrics, scheme, stack, start_rec
 async fn receiver(provider: &str) -> (Stack, Receiver, Captured) {
     let (mut stack, log) = (stack().await, Captured::default());
     set_level(&mut stack, provider, "INFO");
-    let known = clientele::providers::known(provider).unwrap();
-    let receiver = start_receiver(known.provider, &stack.environments[provider], &stack.clients, &log).await.unwrap();
+    let provider = clientele_providers::find(provider).unwrap();
+    let receiver = start_receiver(provider, &stack.environments[provider.name], &stack.clients, &log).await.unwrap();
     (stack, receiver, log)
 }
 
@@ -95,7 +96,7 @@ async fn a_refusal_is_logged_without_the_delivery() {
 async fn a_batch_is_counted_once_as_a_delivery() {
     let (_stack, receiver, log) = receiver("smarterpay").await;
     let case = case("smarterpay/batch-of-many-kinds");
-    let fresh = case.fresh(&scheme(case), case.known.local_secret, signed_at()).unwrap();
+    let fresh = case.fresh(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
     handle(&receiver, &fresh.event, signed_at()).await;
     let lines = json_lines(&log);
     let total =
@@ -111,7 +112,7 @@ async fn a_batch_is_counted_once_as_a_delivery() {
     let mut empty = case.event.clone();
     empty["body"] = r#"{"events":[]}"#.into();
     let empty = clientele::events::Case { event: empty, ..case.clone() };
-    let fresh = empty.fresh(&scheme(&empty), empty.known.local_secret, signed_at()).unwrap();
+    let fresh = empty.fresh(&scheme(&empty), &local_secret(empty.provider), signed_at()).unwrap();
     assert_eq!(handle(&receiver, &fresh.event, signed_at()).await.status_code, 204);
     let lines = json_lines(&log);
     let [line] = &lines[..] else { panic!("one line: {lines:?}") };

@@ -9,50 +9,31 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::cases;
-use crate::support::translation::{translate, verified};
-
-/// The JSON pointer of every leaf.
-fn leaves(pointer: &str, value: &Value, into: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            for (name, value) in fields {
-                leaves(&format!("{pointer}/{name}"), value, into);
-            }
-        }
-        Value::Array(elements) if !elements.is_empty() => {
-            for (place, element) in elements.iter().enumerate() {
-                leaves(&format!("{pointer}/{place}"), element, into);
-            }
-        }
-        _ => into.push(pointer.to_owned()),
-    }
-}
+use crate::support::translation::{leaves, translate, verified};
 
 /// On the written list, or a credential in a place that no page documents.
 fn is_dropped(case: &Case, pointer: &str) -> bool {
     let names: Vec<_> = pointer.split('/').skip(1).filter(|name| name.parse::<usize>().is_err()).collect();
     let path = names.join(".");
-    let listed = case.known.provider.dropped_paths.iter().any(|pattern| match pattern.strip_suffix('*') {
+    let listed = case.provider.dropped_paths.iter().any(|pattern| match pattern.strip_suffix('*') {
         Some(start) => path.starts_with(start),
         None => path == *pattern || path.starts_with(&format!("{pattern}.")),
     });
-    let is_credential = |name: &&str| name.starts_with("otp") || name.starts_with("edit_token");
-    listed || (case.known.provider.name == "metrifox" && names.iter().any(is_credential))
+    let credentials = case.provider.credential_fields.name_prefixes;
+    listed || names.iter().any(|name| credentials.iter().any(|prefix| name.starts_with(prefix)))
 }
 
-/// What decides whether and how the event is understood at all.
-fn is_the_type(pointer: &str) -> bool {
-    let pointers = ["/type", "/event_type", "/payload/eventType", "/payload/changeType"];
-    pointers.contains(&pointer) || (pointer.starts_with("/events/") && pointer.ends_with("/event_type"))
+/// For each event of a body, whether it is ignored.
+fn ignored_events(case: &Case, body: &Value) -> Vec<bool> {
+    let translations = translate(case.provider.name, body.to_string().as_bytes());
+    translations.iter().map(|translation| matches!(translation, Ok(Translated::Ignored(_)))).collect()
 }
 
-/// In a batch, events of other kinds are dropped whole.
-fn is_of_another_kind(body: &Value, pointer: &str) -> bool {
-    let place = pointer.strip_prefix("/events/").and_then(|rest| rest.split('/').next());
-    place.is_some_and(|place| {
-        let kind = body.pointer(&format!("/events/{place}/event_type")).and_then(Value::as_str);
-        !kind.is_some_and(|kind| kind.starts_with("customer_account."))
-    })
+/// Whether the leaf is in an event of a batch that is ignored. Nothing of such an event is stored.
+fn is_in_an_ignored_event(case: &Case, ignored: &[bool], pointer: &str) -> bool {
+    let list = case.provider.response_rules.batch_field.and_then(|list| pointer.strip_prefix(&format!("/{list}/")));
+    let place = list.and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
+    place.is_some_and(|place| ignored[place])
 }
 
 /// A value of the same kind that is found nowhere else, and how the item says it.
@@ -71,13 +52,13 @@ fn unique(leaf: &Value, number: i64) -> (Value, String) {
 fn items(case: &Case, body: &Value) -> String {
     let mut items = String::new();
     let body = body.to_string();
-    for (place, translation) in translate(case.known.provider.name, body.as_bytes()).into_iter().enumerate() {
+    for (place, translation) in translate(case.provider.name, body.as_bytes()).into_iter().enumerate() {
         match translation {
             Ok(Translated::Event(event)) => items += &serde_json::to_string(&event.item(signed_at())).unwrap(),
             Ok(Translated::Ignored(_) | Translated::AlreadySettled) => {}
             Err(_) => {
                 let verified = verified(body.as_bytes(), signed_at());
-                items += &KeptDelivery::new(case.known.provider, &verified, "", KeptPart::Events(&[place])).body;
+                items += &KeptDelivery::new(case.provider, &verified, "", KeptPart::Events(&[place])).body;
             }
         }
     }
@@ -94,10 +75,10 @@ fn every_leaf_is_accounted_for() {
         if original.is_empty() || case.name == "customer-deleted" {
             continue;
         }
-        let mut pointers = vec![];
-        leaves("", &body, &mut pointers);
-        for pointer in pointers {
-            if is_dropped(case, &pointer) || is_the_type(&pointer) || is_of_another_kind(&body, &pointer) {
+        let ignored = ignored_events(case, &body);
+        let mut types = 0;
+        for pointer in leaves(&body) {
+            if is_dropped(case, &pointer) || is_in_an_ignored_event(case, &ignored, &pointer) {
                 continue;
             }
             counted += 1;
@@ -111,8 +92,14 @@ fn every_leaf_is_accounted_for() {
             }
             let (value, said) = unique(leaf, counted);
             *leaf = value;
+            if ignored_events(case, &changed) != ignored {
+                types += 1;
+                continue;
+            }
             assert!(items(case, &changed).contains(&said), "{}: {pointer} is lost", case.title());
         }
+        // One leaf of each event decides whether it is about a customer: its type.
+        assert_eq!(types, ignored.iter().filter(|ignored| !*ignored).count(), "{}", case.title());
     }
     assert!(counted > 1_000, "only {counted} leaves were looked at");
 }

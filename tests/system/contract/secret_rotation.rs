@@ -21,7 +21,7 @@ async fn stack_with_secret(secret: &str) -> (Stack, AwsStandIn) {
 async fn start(stack: &Stack, aws: &AwsStandIn, log: &Captured) -> Result<Receiver, String> {
     let mut environment = stack.environments["smarterpay"].clone();
     environment.remove("WEBHOOK_SECRETS");
-    let provider = case("smarterpay/customer-created").known.provider;
+    let provider = case("smarterpay/customer-created").provider;
     start_receiver(provider, &environment, &aws.clients(), log).await
 }
 

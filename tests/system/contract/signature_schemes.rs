@@ -1,8 +1,8 @@
 //! Every scheme that a function can be set to, from its variable to the answer.
 
 use clientele::events::signed_at;
-use clientele::providers::known;
 use clientele::stack::Stack;
+use clientele_providers::{find, local_secret};
 use rstest::rstest;
 
 use crate::support::{case, handle, options, scheme};
@@ -24,16 +24,16 @@ async fn schemes_are_settings(
     #[case] secret: &str,
 ) {
     let mut options = options();
-    let known = known(title.split('/').next().unwrap()).unwrap();
-    options.set(known, variable, setting.to_owned());
-    options.set(known, "WEBHOOK_SECRETS", secret.to_owned());
+    let provider = find(title.split('/').next().unwrap()).unwrap();
+    options.set(provider, variable, setting.to_owned());
+    options.set(provider, "WEBHOOK_SECRETS", secret.to_owned());
     let stack = Stack::start(options).await.unwrap();
-    let (case, receiver) = (case(title), &stack.receivers[known.provider.name]);
+    let (case, receiver) = (case(title), &stack.receivers[provider.name]);
 
-    let (set, first) = stack.proof(known).unwrap();
+    let (set, first) = stack.proof(provider).unwrap();
     assert_eq!(first, secret);
-    let rejected = known.provider.response_rules.rejected_status;
-    let default = case.fresh(&scheme(case), known.local_secret, signed_at()).unwrap().event;
+    let rejected = provider.response_rules.rejected_status;
+    let default = case.fresh(&scheme(case), &local_secret(provider), signed_at()).unwrap().event;
     assert_eq!(handle(receiver, &default, signed_at()).await.status_code, rejected);
     let mut forged = case.clone();
     forged.expected.forged = true;

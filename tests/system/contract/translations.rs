@@ -1,7 +1,7 @@
 //! What is ignored, what is not understood, and why: the exact variant for each provider.
 
-use clientele::providers::known;
 use clientele_model::{Translated, Translation, Untranslatable};
+use clientele_providers::{PROVIDERS, find};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn changed(title: &str, pointer: &str, value: Option<Value>) -> Translation {
         Some(value) => parent.insert(name.into(), value),
         None => Some(parent.remove(name).unwrap()),
     };
-    translate(case.known.provider.name, body.to_string().as_bytes()).remove(0)
+    translate(case.provider.name, body.to_string().as_bytes()).remove(0)
 }
 
 fn variant(translation: Translation) -> Result<&'static str, Untranslatable> {
@@ -117,9 +117,9 @@ fn changed_payloads(
 #[case(b"\xff", Untranslatable::NotJson)]
 #[case(b"[]", WrongType("the body"))]
 fn bodies_that_are_no_object(#[case] body: &[u8], #[case] error: Untranslatable) {
-    for known in &clientele::providers::PROVIDERS {
-        let translated: Vec<_> = translate(known.provider.name, body).into_iter().map(variant).collect();
-        assert_eq!(translated, [Err(error)], "{}", known.provider.name);
+    for &provider in PROVIDERS {
+        let translated: Vec<_> = translate(provider.name, body).into_iter().map(variant).collect();
+        assert_eq!(translated, [Err(error)], "{}", provider.name);
     }
 }
 
@@ -129,9 +129,9 @@ fn bodies_that_are_no_object(#[case] body: &[u8], #[case] error: Untranslatable)
 #[case(120_000)]
 fn bodies_that_are_nested_deeply(#[case] levels: usize) {
     let body = format!("{{\"type\":\"customer.created\",\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-    for known in &clientele::providers::PROVIDERS {
-        let translated: Vec<_> = translate(known.provider.name, body.as_bytes()).into_iter().map(variant).collect();
-        assert_eq!(translated, [Err(Untranslatable::NotJson)], "{}", known.provider.name);
+    for &provider in PROVIDERS {
+        let translated: Vec<_> = translate(provider.name, body.as_bytes()).into_iter().map(variant).collect();
+        assert_eq!(translated, [Err(Untranslatable::NotJson)], "{}", provider.name);
     }
 }
 
@@ -192,7 +192,7 @@ fn unsigned_flexprice_is_ordered_by_arrival() {
     let body = br#"{"event_type":"customer.updated","customer":{"id":"c","name":"n"}}"#;
     let at = |now: &str| {
         let verified = verified(body, now.parse().unwrap());
-        let Ok(Translated::Event(event)) = (known("flexprice").unwrap().provider.translate)(&verified).remove(0) else {
+        let Ok(Translated::Event(event)) = (find("flexprice").unwrap().translate)(&verified).remove(0) else {
             panic!("an event")
         };
         event.rank()

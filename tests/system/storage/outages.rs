@@ -188,7 +188,7 @@ async fn a_batch_with_a_bad_event_is_applied_but_for_that() {
     let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
     body["events"][1].as_object_mut().unwrap().remove("status");
     let unsigned = clientele::signing::Unsigned { body: body.to_string(), message_id: String::new() };
-    let event = crate::support::deliveries::signed(case.known, &unsigned, signed_at());
+    let event = crate::support::deliveries::signed(case.provider, &unsigned, signed_at());
     let answer = handle(&stack.receivers["smarterpay"], &event, signed_at()).await;
     let outcomes = r#"{"outcomes":{"applied":1,"ignored":2,"quarantined":1}}"#;
     assert_eq!((answer.status_code, answer.body.as_deref()), (202, Some(outcomes)));

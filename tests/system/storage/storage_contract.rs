@@ -30,7 +30,8 @@ type OfSqs = Flow<Customers, SqsQueues>;
 fn event(customer: &str, version: i64, event: u32, kind: ChangeKind) -> Box<CustomerEvent> {
     let delivery = deliver("plain", &[change(customer, version, event, kind)], signed_at());
     let verified = verified(delivery["body"].as_str().unwrap().as_bytes(), signed_at());
-    let Ok(Translated::Event(event)) = (clientele_plain::PROVIDER.translate)(&verified).remove(0) else {
+    let Ok(Translated::Event(event)) = (clientele_providers::find("plain").unwrap().translate)(&verified).remove(0)
+    else {
         panic!("an event")
     };
     event

@@ -9,7 +9,6 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
-use clientele::providers;
 use clientele::stack::{Captured, Stack};
 use clientele_aws::{CallTimeouts, Clients, Receiver};
 use http_body_util::{BodyExt, Full};
@@ -59,7 +58,7 @@ impl AwsStandIn {
     /// In front of that stack, with the secrets that its functions have.
     pub(crate) async fn start(stack: &Stack) -> Self {
         let (mut secret_arns, mut state) = (BTreeMap::new(), Behaviour::default());
-        for name in providers::names() {
+        for name in clientele_providers::names() {
             let environment = &stack.environments[name];
             secret_arns.insert(name, environment["WEBHOOK_SECRET_ARN"].clone());
             state.secrets.insert(environment["WEBHOOK_SECRET_ARN"].clone(), environment["WEBHOOK_SECRETS"].clone());

@@ -1,11 +1,13 @@
 //! Deliveries by the thousand: of any provider, any customer, any version.
 
 use clientele::events::signed_at;
-use clientele::providers::{Known, known};
 use clientele::signing::{Unsigned, sign};
+use clientele_model::{Provider, SampleDelivery, SampleEvent, Scheme, SignedTime, Verb};
+use clientele_providers::{find, local_secret, sample};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use svix_ksuid::KsuidMs;
+
+use crate::support::cases;
 
 /// What an event says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,32 +38,56 @@ impl CustomerChange {
         format!("{} v{} e{}", self.customer, self.version, self.event_number)
     }
 
-    fn changed_at(&self) -> Timestamp {
-        signed_at() - SignedDuration::from_hours(24) + SignedDuration::from_millis(self.version)
+    fn sample_event(&self) -> SampleEvent {
+        SampleEvent {
+            customer_id: self.customer.clone(),
+            name: self.name(),
+            change: match self.kind {
+                ChangeKind::Created => clientele_model::ChangeKind::Snapshot(Verb::Created),
+                ChangeKind::Updated => clientele_model::ChangeKind::Snapshot(Verb::Updated),
+                ChangeKind::Deleted => clientele_model::ChangeKind::Deletion,
+            },
+            changed_at: signed_at() - SignedDuration::from_hours(24) + SignedDuration::from_millis(self.version),
+            number: self.event_number,
+        }
     }
 }
 
-/// The providers that deliveries are made of.
-pub(crate) const PROVIDERS: [&str; 4] = ["metrifox", "smarterpay", "plain", "flexprice"];
-
-/// A signed API Gateway event that says all of these. Only `SmarterPay` takes more than one.
+/// A signed API Gateway event that reports these changes. Only a provider that sends batches takes more than one.
 pub(crate) fn deliver(provider: &str, changes: &[CustomerChange], now: Timestamp) -> Value {
-    let known = known(provider).unwrap();
-    let (body, message_id) = match provider {
-        "plain" => (plain(&changes[0]), String::new()),
-        "metrifox" => (metrifox(&changes[0]), String::new()),
-        "flexprice" => flexprice(&changes[0]),
-        "smarterpay" => (smarterpay(changes), String::new()),
-        other => panic!("no deliveries of {other} by the thousand yet"),
+    let provider = find(provider).unwrap();
+    let events: Vec<_> = changes.iter().map(CustomerChange::sample_event).collect();
+    let SampleDelivery { body, message_id } = sample(provider, &events);
+    signed(provider, &Unsigned { body: body.to_string(), message_id }, now)
+}
+
+/// Whether a provider ever reports that a customer was deleted.
+pub(crate) fn deletes(provider: &str) -> bool {
+    cases().iter().any(|case| case.provider.name == provider && case.name == "customer-deleted")
+}
+
+/// The key of a customer of [`deliver`].
+pub(crate) fn pk(provider: &str, customer: &str) -> String {
+    format!("{provider}#{}#{customer}", SampleEvent::ACCOUNT)
+}
+
+/// A signed delivery that the provider's crate cannot translate.
+pub(crate) fn untranslatable(provider: &Provider, now: Timestamp) -> Value {
+    // Where the body has to contain the time of the attempt, a delivery without it would be rejected.
+    let body = match (provider.scheme)(None) {
+        Ok(Scheme::Hmac { signed_time: SignedTime::InBody(path), .. }) => {
+            path.iter().rev().fold(json!("time"), |inner, name| json!({ *name: inner })).to_string()
+        }
+        _ => "{".to_owned(),
     };
-    signed(known, &Unsigned { body: body.to_string(), message_id }, now)
+    signed(provider, &Unsigned { body, message_id: "msg_1".to_owned() }, now)
 }
 
 /// Any body, signed with the local secret.
-pub(crate) fn signed(known: &Known, unsigned: &Unsigned, now: Timestamp) -> Value {
-    let scheme = (known.provider.scheme)(None).unwrap();
-    let signed = sign(unsigned, &scheme, known.local_secret, now).unwrap();
-    let path = format!("/webhooks/{}", known.provider.name);
+pub(crate) fn signed(provider: &Provider, unsigned: &Unsigned, now: Timestamp) -> Value {
+    let scheme = (provider.scheme)(None).unwrap();
+    let signed = sign(unsigned, &scheme, &local_secret(provider), now).unwrap();
+    let path = format!("/webhooks/{}", provider.name);
     let path = signed.token.as_ref().map_or(path.clone(), |token| format!("{path}/{token}"));
     json!({
         "rawPath": path,
@@ -70,66 +96,4 @@ pub(crate) fn signed(known: &Known, unsigned: &Unsigned, now: Timestamp) -> Valu
         "body": signed.body,
         "isBase64Encoded": false,
     })
-}
-
-fn plain(change: &CustomerChange) -> Value {
-    let at = format!("{:.3}", change.changed_at());
-    let (kind, record) = match change.kind {
-        ChangeKind::Created => ("customer.customer_created", "customer"),
-        ChangeKind::Updated => ("customer.customer_updated", "customer"),
-        ChangeKind::Deleted => ("customer.customer_deleted", "previousCustomer"),
-    };
-    let customer = json!({ "id": change.customer, "fullName": change.name(), "externalId": format!("x-{}", change.customer),
-        "email": { "email": format!("{}@example.com", change.customer), "isVerified": true, "verifiedAt": at },
-        "updatedAt": at, "createdAt": "2026-01-01T00:00:00.000Z" });
-    let mut payload = json!({ "eventType": kind });
-    payload[record] = customer;
-    json!({ "id": format!("pEv_{:08}", change.event_number), "type": kind, "timestamp": at, "workspaceId": "w_1", "payload": payload,
-        "webhookMetadata": { "webhookDeliveryAttemptTimestamp": "0000-00-00T00:00:00.000Z" } })
-}
-
-fn metrifox(change: &CustomerChange) -> Value {
-    let at = format!("{:.3}", change.changed_at());
-    let kind = match change.kind {
-        ChangeKind::Created => "customer.created",
-        ChangeKind::Updated => "customer.updated",
-        ChangeKind::Deleted => "customer.deleted",
-    };
-    let email = format!("{}@example.com", change.customer);
-    json!({ "id": format!("evt-{:08}", change.event_number), "type": kind, "created_at": change.changed_at().as_millisecond(),
-        "data": { "customer": { "id": change.customer, "tenant_id": "t_1", "customer_key": format!("x-{}", change.customer),
-            "display_name": change.name(), "primary_email": email, "updated_at": at,
-            "email_addresses": [{ "email": email, "is_primary": true }],
-            "otp": "CANARY-OTP", "edit_token": "CANARY-EDIT-TOKEN" } } })
-}
-
-/// The time is in the message's id, with a resolution of 4 ms.
-fn flexprice(change: &CustomerChange) -> (Value, String) {
-    let kind = match change.kind {
-        ChangeKind::Created => "customer.created",
-        ChangeKind::Updated => "customer.updated",
-        ChangeKind::Deleted => "customer.deleted",
-    };
-    let made = change.changed_at().as_millisecond();
-    let mut random = [7; 15];
-    random[..4].copy_from_slice(&change.event_number.to_be_bytes());
-    let body = json!({ "event_type": kind, "customer": { "id": change.customer, "environment_id": "env_1",
-        "external_id": format!("x-{}", change.customer), "name": change.name(), "email": format!("{}@example.com", change.customer) } });
-    (body, format!("msg_{}", KsuidMs::from_millis(Some(made), Some(&random))))
-}
-
-/// There is no delete, and the record's time has whole seconds.
-fn smarterpay(changes: &[CustomerChange]) -> Value {
-    let event = |change: &CustomerChange| {
-        let kind =
-            if change.kind == ChangeKind::Created { "customer_account.create" } else { "customer_account.update" };
-        json!({ "event_id": format!("HI{:08}", change.event_number), "event_type": kind, "id": change.customer,
-            "client": { "id": "CL_1" }, "email": format!("{}@example.com", change.customer), "first_name": change.name(),
-            "last_name": null, "billing_address_line_1": null, "status": "active", "custom_reference": null,
-            "edited_at": format!("{:.0}", change.changed_at()) })
-    };
-    let events: Vec<_> = changes.iter().map(event).collect();
-    let sent = changes.iter().map(|change| change.event_number).max().unwrap();
-    json!({ "id": format!("OM{sent}"), "idempotency_key": format!("key-{sent}"), "sent_at": "2026-11-20T12:00:00Z",
-        "client": { "id": "CL_1" }, "events": events })
 }

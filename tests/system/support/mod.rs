@@ -14,12 +14,12 @@ use std::sync::{Arc, LazyLock};
 
 use clientele::demonstration;
 use clientele::events::{self, Case};
-use clientele::providers::PROVIDERS;
 use clientele::stack::{Captured, Options, Stack};
 use clientele_aws::{
     Clients, HttpEvent, HttpResponse, Invocation, Receiver, ReceiverConfig, Replayer, SqsEvent, Sweeper, WorkerConfig,
 };
 use clientele_model::{Provider, Scheme};
+use clientele_providers::PROVIDERS;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ pub(crate) fn case(title: &str) -> &'static Case {
 
 /// The scheme that a case is signed by.
 pub(crate) fn scheme(case: &Case) -> Scheme {
-    (case.known.provider.scheme)(None).unwrap()
+    (case.provider.scheme)(None).unwrap()
 }
 
 /// Starts the function of a provider with that environment; what it logs goes to `log`.
@@ -85,16 +85,16 @@ pub(crate) async fn start_receivers(
     log: &Captured,
 ) -> BTreeMap<&'static str, Receiver> {
     let mut receivers = BTreeMap::new();
-    for known in &PROVIDERS {
-        let name = known.provider.name;
-        receivers.insert(name, start_receiver(known.provider, &environments[name], clients, log).await.unwrap());
+    for &provider in PROVIDERS {
+        let environment = &environments[provider.name];
+        receivers.insert(provider.name, start_receiver(provider, environment, clients, log).await.unwrap());
     }
     receivers
 }
 
 /// The function behind the inbox queue.
 pub(crate) fn replayer(environments: &Environments, clients: &Clients, log: &Captured) -> Replayer {
-    Replayer::new(&clientele_replay::PROVIDERS, worker_config(environments, "replay"), clients, log.lines())
+    Replayer::new(PROVIDERS, worker_config(environments, "replay"), clients, log.lines())
 }
 
 /// The function on a schedule.
@@ -125,7 +125,7 @@ pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -
 }
 
 pub(crate) fn receiver(stack: &Stack, case: &Case) -> Arc<Receiver> {
-    stack.receivers[case.known.provider.name].clone()
+    stack.receivers[case.provider.name].clone()
 }
 
 /// Every item of the table.

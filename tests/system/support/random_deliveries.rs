@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clientele::events::signed_at;
-use clientele::providers::known;
 use clientele_aws::HttpEvent;
 use clientele_model::{CustomerEvent, Delivery, Secrets, Translated, verify};
+use clientele_providers::{find, local_secret, names};
 use proptest::strategy::{Strategy, ValueTree};
 
-use crate::support::deliveries::{ChangeKind, CustomerChange, PROVIDERS, deliver};
+use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
 
 /// A provider, and the changes that it sends in one delivery.
 pub(crate) type RandomDelivery = (&'static str, Vec<CustomerChange>);
@@ -18,11 +18,12 @@ pub(crate) type RandomDelivery = (&'static str, Vec<CustomerChange>);
 pub(crate) fn random_deliveries(number: u32) -> Vec<RandomDelivery> {
     let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     let mut runner = proptest::test_runner::TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
-    let any = (0..4usize, 0..60u32, 0..40i64, 0..20u32, 1..4usize);
+    let any = (0..names().len(), 0..60u32, 0..40i64, 0..20u32, 1..4usize);
     let one = |event: u32| {
         let (provider, customer, version, kind, batch) = any.new_tree(&mut runner).unwrap().current();
-        let provider = PROVIDERS[provider];
-        let batch = if provider == "smarterpay" { u32::try_from(batch).unwrap() } else { 1 };
+        let provider = names()[provider];
+        let sends_batches = find(provider).unwrap().response_rules.batch_field.is_some();
+        let batch = if sends_batches { u32::try_from(batch).unwrap() } else { 1 };
         let changes = (0..batch).map(|place| CustomerChange {
             customer: format!("{provider}-{}", (customer + place) % 60),
             version: version * 400,
@@ -42,11 +43,11 @@ pub(crate) fn customer_events(deliveries: &[RandomDelivery]) -> BTreeMap<String,
         let event = deliver(provider, change, signed_at());
         let request = serde_json::from_value::<HttpEvent>(event).unwrap().into();
         let delivery = Delivery::accept(request, usize::MAX).unwrap();
-        let known = known(provider).unwrap();
-        let scheme = (known.provider.scheme)(None).unwrap();
-        let secrets = Secrets::parse(known.local_secret, &scheme).unwrap();
+        let provider = find(provider).unwrap();
+        let scheme = (provider.scheme)(None).unwrap();
+        let secrets = Secrets::parse(&local_secret(provider), &scheme).unwrap();
         let verified = verify(delivery, &scheme, &secrets, signed_at(), Duration::ZERO).unwrap();
-        for translation in (known.provider.translate)(&verified) {
+        for translation in (provider.translate)(&verified) {
             let Ok(Translated::Event(event)) = translation else { panic!("an event") };
             let key = event.key().to_string();
             if last.get(&key).is_none_or(|last| last.rank() < event.rank()) {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clientele::events::signed_at;
-use clientele::providers::known;
 use clientele_model::{Delivery, Request, Scheme, Secrets, TokenPlace, Translation, Verified, verify};
+use clientele_providers::find;
 use jiff::Timestamp;
+use serde_json::Value;
 
 /// Any bytes as a verified delivery.
 pub(crate) fn verified(body: &[u8], now: Timestamp) -> Verified {
@@ -20,5 +21,21 @@ pub(crate) fn verified(body: &[u8], now: Timestamp) -> Verified {
 
 pub(crate) fn translate(provider: &str, body: &[u8]) -> Vec<Translation> {
     let verified = verified(body, signed_at());
-    (known(provider).unwrap().provider.translate)(&verified)
+    (find(provider).unwrap().translate)(&verified)
+}
+
+/// The JSON pointer of every leaf of a body.
+pub(crate) fn leaves(body: &Value) -> Vec<String> {
+    let inner = |name: String, value: &Value| {
+        leaves(value).into_iter().map(move |pointer| format!("/{name}{pointer}")).collect::<Vec<_>>()
+    };
+    match body {
+        Value::Object(fields) if !fields.is_empty() => {
+            fields.iter().flat_map(|(name, value)| inner(name.clone(), value)).collect()
+        }
+        Value::Array(elements) if !elements.is_empty() => {
+            elements.iter().enumerate().flat_map(|(place, value)| inner(place.to_string(), value)).collect()
+        }
+        _ => vec![String::new()],
+    }
 }

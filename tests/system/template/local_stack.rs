@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use clientele::stack::LAMBDA_VARIABLES;
 use clientele::template::Template;
+use clientele_model::{Scheme, TokenPlace};
+use clientele_providers::PROVIDERS;
 use serde_json::Value;
 
 use crate::support::template::{resources, template};
@@ -91,16 +93,15 @@ async fn the_template_is_the_truth() {
     }
     let routes: BTreeSet<_> = stack.template.functions.iter().flat_map(|function| function.routes.clone()).collect();
     let routes: Vec<_> = routes.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
-    assert_eq!(
-        routes,
-        [
-            "POST /webhooks/flexprice",
-            "POST /webhooks/metrifox",
-            "POST /webhooks/metrifox/{token}",
-            "POST /webhooks/plain",
-            "POST /webhooks/smarterpay",
-        ]
-    );
+    let mut expected = vec![];
+    for provider in PROVIDERS {
+        expected.push(format!("POST /webhooks/{}", provider.name));
+        if (provider.scheme)(None) == Ok(Scheme::Token(TokenPlace::Path)) {
+            expected.push(format!("POST /webhooks/{}/{{token}}", provider.name));
+        }
+    }
+    expected.sort();
+    assert_eq!(routes, expected);
 }
 
 /// A changed name of an index, a queue or a route in the template changes the local stack.

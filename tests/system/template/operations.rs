@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::events::signed_at;
-use clientele::providers::PROVIDERS;
-use clientele::signing::Unsigned;
 use clientele::stack::{Captured, Stack};
+use clientele_providers::{PROVIDERS, local_secret};
 use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
-use crate::support::deliveries::{ChangeKind, change, deliver, signed};
+use crate::support::deliveries::untranslatable;
 use crate::support::template::{dashboard, resources, template};
 use crate::support::{
     cases, drain, handle, invocation, json_lines, metrics, replayer, root, scheme, sqs_event, stack, sweeper,
@@ -192,18 +191,14 @@ async fn written_metrics() -> BTreeSet<String> {
     for outage in [&[][..], &["PutItem"], &["PutItem", "SendMessage"]] {
         aws.fail(outage);
         for case in cases() {
-            let fresh = case.fresh(&scheme(case), case.known.local_secret, signed_at()).unwrap();
-            handle(&receivers[case.known.provider.name], &fresh.event, signed_at()).await;
+            let fresh = case.fresh(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
+            handle(&receivers[case.provider.name], &fresh.event, signed_at()).await;
         }
     }
     // A delivery of each provider that is not understood.
     aws.fail(&[]);
-    for known in &PROVIDERS {
-        let event = deliver(known.provider.name, &[change("c", 0, 1, ChangeKind::Updated)], signed_at());
-        let body = event["body"].as_str().unwrap();
-        let body = body.replace("email", "mail").replace("fullName", "full_name").replace("\"name\"", "\"called\"");
-        let unsigned = Unsigned { body, message_id: "msg_1".to_owned() };
-        handle(&receivers[known.provider.name], &signed(known, &unsigned, signed_at()), signed_at()).await;
+    for provider in PROVIDERS {
+        handle(&receivers[provider.name], &untranslatable(provider, signed_at()), signed_at()).await;
     }
     let others = [replay_lines(&stack).await, sweep_lines(&stack).await].into_iter().flatten();
     let written = json_lines(&captured).into_iter().chain(others);

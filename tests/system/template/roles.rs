@@ -6,20 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::events::signed_at;
-use clientele::providers::PROVIDERS;
-use clientele::signing::Unsigned;
 use clientele::stack::{Captured, Stack};
 use clientele::template::Function;
 use clientele_model::{KeptDelivery, KeptPart};
+use clientele_providers::{PROVIDERS, local_secret};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::aws::{AwsStandIn, Call};
 use crate::support::deliveries::ChangeKind::{Deleted, Updated};
-use crate::support::deliveries::{change, deliver, signed};
+use crate::support::deliveries::{change, deliver, untranslatable};
 use crate::support::template::{Calls, allowed, logical_id, yaml};
 use crate::support::translation::verified;
 use crate::support::{
-    case, cases, drain, handle, invocation, replayer, root, scheme, sqs_event, stack, start_receiver, sweeper,
+    cases, drain, handle, invocation, replayer, root, scheme, sqs_event, stack, start_receiver, sweeper,
 };
 
 /// The calls of each function, by the name of its folder. Receivers handle every event file, a delivery that they do not
@@ -27,25 +26,18 @@ use crate::support::{
 async fn called() -> BTreeMap<&'static str, Calls> {
     let stack = stack().await;
     let mut called = BTreeMap::new();
-    for known in &PROVIDERS {
-        let name = known.provider.name;
+    for &provider in PROVIDERS {
+        let name = provider.name;
         let aws = AwsStandIn::start(&stack).await;
         let mut environment = stack.environments[name].clone();
         environment.remove("WEBHOOK_SECRETS");
         let (clients, log) = (aws.clients(), Captured::default());
-        let receiver = start_receiver(known.provider, &environment, &clients, &log).await.unwrap();
-        for case in cases().iter().filter(|case| case.known.provider.name == name) {
-            let fresh = case.fresh(&scheme(case), known.local_secret, signed_at()).unwrap();
+        let receiver = start_receiver(provider, &environment, &clients, &log).await.unwrap();
+        for case in cases().iter().filter(|case| case.provider.name == name) {
+            let fresh = case.fresh(&scheme(case), &local_secret(provider), signed_at()).unwrap();
             handle(&receiver, &fresh.event, signed_at()).await;
         }
-        let unreadable = Unsigned { body: "{".to_owned(), message_id: "msg_1".to_owned() };
-        // Where the time is inside the body, an unreadable body has none.
-        let unreadable = if name == "plain" {
-            case("plain/partial-snapshot").event.clone()
-        } else {
-            signed(known, &unreadable, signed_at())
-        };
-        handle(&receiver, &unreadable, signed_at()).await;
+        handle(&receiver, &untranslatable(provider, signed_at()), signed_at()).await;
         aws.fail(&["PutItem"]);
         for change in [change(name, 9, 1, Updated), change(name, 9, 2, Deleted)] {
             handle(&receiver, &deliver(name, &[change], signed_at()), signed_at()).await;
@@ -63,7 +55,7 @@ async fn called_by_replay(stack: &Stack) -> Calls {
     let replayer = replayer(&stack.environments, &aws.clients(), &Captured::default());
     let verified = verified(b"{", signed_at());
     let bodies = drain(stack, "inbox").await.into_iter().map(|body| body.to_string());
-    let unreadable = KeptDelivery::new(PROVIDERS[0].provider, &verified, "", KeptPart::Whole).to_message();
+    let unreadable = KeptDelivery::new(PROVIDERS[0], &verified, "", KeptPart::Whole).to_message();
     let bodies: Vec<_> = bodies.chain([unreadable]).collect();
     for outage in [&["PutItem"][..], &[]] {
         aws.fail(outage);
