@@ -1,14 +1,15 @@
-//! The search through every interleaving of a few actors at their awaits, and the death of each of them everywhere.
+//! The exploration of all interleavings of a few actors at their awaits, with a crash of each actor at every step.
 //!
-//! Futures cannot be copied: an execution is a list of choices, made again from the start each time. What is sure to
-//! come to the same is looked at once:
+//! Futures cannot be copied, so every execution starts from the beginning and repeats a list of choices. Three reductions
+//! avoid executions that cannot lead to a new final state:
 //!
-//! - What an actor does next depends on nothing but what it was told and how often it was polled. So where two lists of
-//!   choices end in the same state of the actors, the table and the queues, the same can follow.
-//! - The step from the end of one call to the beginning of the next is noticed by nobody. It need not be put off.
-//! - Nor is a death. It need not be put off either: an actor that dies later is one that was not chosen until then.
+//! - What an actor does next depends only on the responses it received and on how often it was polled. If two lists of
+//!   choices lead to the same state of actors, table and queues, only one of them is continued.
+//! - The step from the end of one call to the beginning of the next has no observable effect, so it runs at once.
+//! - A crash has no observable effect either. An actor that crashes later is one that was not chosen until then, so a crash
+//!   is only tried right after a step of that actor.
 //!
-//! `nothing_is_missed` holds the search against one that takes nothing for the same.
+//! `the_reduction_misses_nothing` compares the result with an exploration without reductions.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -19,284 +20,278 @@ use std::task::Waker;
 
 use clientele_flow::Queue;
 
-use crate::actors::{Actor, own_waker, replayable, run};
-use crate::faulty::Faulty;
-use crate::history::History;
-use crate::world::World;
+use crate::simulation::Simulation;
+use crate::simulation::actors::{Actor, current_waker, reproducible, run};
+use crate::simulation::faulty_storage::FaultyStorage;
+use crate::simulation::history::History;
 
-/// Some actors, and what there was before them.
+/// Some concurrent actors, and the state before them.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) history: History,
-    /// Deliveries whose events wait in the inbox.
+    /// Deliveries on the inbox.
     pub(crate) parked: &'static [usize],
-    /// Deletes whose messages wait in their tombstones.
-    pub(crate) marked: &'static [usize],
-    pub(crate) roles: &'static [Role],
+    /// Deletes whose cleanup messages are still in their tombstones.
+    pub(crate) pending: &'static [usize],
+    /// One per actor.
+    pub(crate) tasks: &'static [Task],
 }
 
 /// What an actor does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Role {
+pub(crate) enum Task {
     Deliver(usize),
-    /// Of the message in the inbox by its index.
+    /// Replays the message of that index on the inbox.
     Replay(usize),
     Sweep,
 }
 
-/// Who goes on to the next await, or dies.
+/// Which actor takes a step or crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     Step(usize),
-    Die(usize),
+    Crash(usize),
 }
 
-/// How far the search goes.
+/// The bounds of an exploration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// How often an actor is interrupted that could go on.
+    /// How often an actor is interrupted that could continue.
     pub(crate) preemptions_max: usize,
-    pub(crate) deaths_max: usize,
-    /// Whether nothing is taken for the same.
-    pub(crate) is_naive: bool,
+    pub(crate) crashes_max: usize,
+    /// Whether to follow every single interleaving.
+    pub(crate) is_unreduced: bool,
 }
 
-/// What was looked at.
+/// The result of an exploration.
 #[derive(Debug)]
 pub(crate) struct Explored {
     pub(crate) states: usize,
     /// How many interleavings lead through these states.
     pub(crate) schedules: u128,
-    /// The states at the end.
-    pub(crate) ends: HashSet<u64>,
+    pub(crate) final_states: HashSet<u64>,
 }
 
-/// States, and those that may follow each: one for each choice.
+/// The states, and for each its successors, one per choice.
 #[derive(Default)]
 struct Graph {
-    followers: HashMap<u64, Vec<u64>>,
-    ends: HashSet<u64>,
+    successors: HashMap<u64, Vec<u64>>,
+    final_states: HashSet<u64>,
 }
 
-/// A list of choices that is to be made, and the state that all but the last lead to.
-struct Open {
+/// A list of choices to make, and the state before the last of them.
+struct Unexplored {
     parent: Option<u64>,
     choices: Vec<Choice>,
 }
 
 impl Scenario {
-    /// Looks at every interleaving within the bounds. Nothing is lost at any end, and all converge.
+    /// Explores every interleaving within the bounds. In every final state nothing is lost, and all of them converge.
     pub(crate) fn explore(&self, bounds: Bounds) -> Explored {
         let mut graph = Graph::default();
-        let mut open = vec![Open { parent: None, choices: vec![] }];
-        while let Some(Open { parent, choices }) = open.pop() {
+        let mut unexplored = vec![Unexplored { parent: None, choices: vec![] }];
+        while let Some(Unexplored { parent, choices }) = unexplored.pop() {
             let choices = RefCell::new(choices);
-            let further = replayable(
-                || self.how_to_replay(&choices.borrow()),
+            let alternatives = reproducible(
+                || self.how_to_reproduce(&choices.borrow()),
                 || run(self.follow(bounds, parent, &choices, &mut graph)),
             );
-            open.extend(further);
+            unexplored.extend(alternatives);
         }
-        Explored { states: graph.followers.len(), schedules: graph.schedules(), ends: graph.ends }
+        let (states, schedules) = (graph.successors.len(), graph.schedules());
+        Explored { states, schedules, final_states: graph.final_states }
     }
 
-    /// Makes these choices, and then always the first that is possible, until the end or until it is known what
-    /// follows. Gives the other choices that were possible.
+    /// Makes these choices, and then always the first possible one, until all actors are done or the state is known.
+    /// Returns the alternatives on the way.
     async fn follow(
         &self,
         bounds: Bounds,
         mut parent: Option<u64>,
         choices: &RefCell<Vec<Choice>>,
         graph: &mut Graph,
-    ) -> Vec<Open> {
-        let world = self.world().await;
-        let mut execution = Execution::new(self, &world, &own_waker().await);
+    ) -> Vec<Unexplored> {
+        let simulation = self.prepare().await;
+        let mut execution = Execution::new(self, &simulation, &current_waker().await);
         for choice in choices.borrow().iter() {
             execution.make(*choice);
         }
-        let mut further = vec![];
+        let mut alternatives = vec![];
         loop {
-            let state = if bounds.is_naive { graph.unheard_of() } else { execution.state(bounds) };
-            let is_new = graph.arrive(parent, state);
-            let possible = execution.possible(bounds);
+            let state = if bounds.is_unreduced { graph.unique_state() } else { execution.state(bounds) };
+            let is_new = graph.add(parent, state);
+            let possible = execution.possible_choices(bounds);
             let Some((first, others)) = possible.split_first().filter(|_| is_new) else { break };
             let mut choices = choices.borrow_mut();
-            further.extend(others.iter().map(|other| {
+            alternatives.extend(others.iter().map(|other| {
                 let choices = choices.iter().copied().chain([*other]).collect();
-                Open { parent: Some(state), choices }
+                Unexplored { parent: Some(state), choices }
             }));
             choices.push(*first);
             execution.make(*first);
             parent = Some(state);
         }
         if execution.is_over() {
-            graph.ends.insert(execution.state(bounds));
-            check(&world).await;
+            graph.final_states.insert(execution.state(bounds));
+            simulation.check().await;
         }
-        further
+        alternatives
     }
 
-    /// Makes these choices and no others.
-    pub(crate) fn replay(&self, choices: &[Choice]) {
+    /// Makes exactly these choices.
+    pub(crate) fn reproduce(&self, choices: &[Choice]) {
         run(async {
-            let world = self.world().await;
-            let mut execution = Execution::new(self, &world, &own_waker().await);
+            let simulation = self.prepare().await;
+            let mut execution = Execution::new(self, &simulation, &current_waker().await);
             for choice in choices {
                 execution.make(*choice);
             }
-            check(&world).await;
+            simulation.check().await;
         });
     }
 
-    async fn world(&self) -> World<'_> {
-        let world = World::new(&self.history);
-        for post in self.parked {
-            world.park(*post).await;
+    async fn prepare(&self) -> Simulation<'_> {
+        let simulation = Simulation::new(&self.history);
+        for delivery in self.parked {
+            simulation.park(*delivery).await;
         }
-        for post in self.marked {
-            world.leave_marked(*post).await;
+        for delivery in self.pending {
+            simulation.leave_pending(*delivery).await;
         }
-        world
+        simulation
     }
 
-    fn how_to_replay(&self, choices: &[Choice]) -> String {
+    fn how_to_reproduce(&self, choices: &[Choice]) -> String {
         let choices: Vec<_> = choices.iter().map(Choice::to_string).collect();
-        format!(
-            "CLIENTELE_CHOICES='{}:{}' cargo test -p clientele-flow every_interleaving",
-            self.name,
-            choices.join(" ")
-        )
+        let (name, choices) = (self.name, choices.join(" "));
+        format!("CLIENTELE_CHOICES='{name}:{choices}' cargo test -p clientele-flow every_interleaving")
     }
-}
-
-async fn check(world: &World<'_>) {
-    world.assert_nothing_lost();
-    world.settle_down().await;
-    world.assert_converged();
 }
 
 /// One execution of a scenario.
 struct Execution<'a> {
-    world: &'a World<'a>,
+    simulation: &'a Simulation<'a>,
+    /// `None` once it is done or has crashed.
     actors: Vec<Option<Actor<'a>>>,
-    ports: Vec<Faulty>,
+    /// The storage as each actor sees it.
+    storages: Vec<FaultyStorage>,
     polls: Vec<usize>,
     polled_last: Option<usize>,
-    /// Whose step could be noticed last.
+    /// The actor whose step had the last observable effect.
     acted_last: Option<usize>,
     preemptions: usize,
-    deaths: usize,
+    crashes: usize,
 }
 
 impl<'a> Execution<'a> {
-    fn new(scenario: &Scenario, world: &'a World<'a>, waker: &Waker) -> Self {
-        let ports: Vec<_> = scenario.roles.iter().map(|_| Faulty::overheard(&world.memory)).collect();
-        let inbox = world.memory.messages(Queue::Inbox);
-        let actor = |(role, ports): (&Role, &Faulty)| {
-            let (role, ports, message) = (*role, ports.clone(), inbox.clone());
+    fn new(scenario: &Scenario, simulation: &'a Simulation<'a>, waker: &Waker) -> Self {
+        let storages: Vec<_> = scenario.tasks.iter().map(|_| FaultyStorage::recording(&simulation.storage)).collect();
+        let inbox = simulation.storage.messages(Queue::Inbox);
+        let actor = |(task, storage): (&Task, &FaultyStorage)| {
+            let (task, storage, inbox) = (*task, storage.clone(), inbox.clone());
             Some(Actor::new(waker, async move {
-                match role {
-                    Role::Deliver(post) => drop(world.deliver(&ports, post).await),
-                    Role::Replay(at) => drop(world.replay(&ports, &message[at]).await),
-                    Role::Sweep => drop(world.sweep(&ports).await),
+                match task {
+                    Task::Deliver(delivery) => drop(simulation.deliver(&storage, delivery).await),
+                    Task::Replay(index) => drop(simulation.replay(&storage, &inbox[index]).await),
+                    Task::Sweep => drop(simulation.sweep(&storage).await),
                 }
             }))
         };
-        let actors: Vec<_> = scenario.roles.iter().zip(&ports).map(actor).collect();
+        let actors: Vec<_> = scenario.tasks.iter().zip(&storages).map(actor).collect();
         let polls = vec![0; actors.len()];
-        Self { world, actors, ports, polls, polled_last: None, acted_last: None, preemptions: 0, deaths: 0 }
+        Self { simulation, actors, storages, polls, polled_last: None, acted_last: None, preemptions: 0, crashes: 0 }
     }
 
     fn is_over(&self) -> bool {
         self.actors.iter().all(Option::is_none)
     }
 
-    fn possible(&self, bounds: Bounds) -> Vec<Choice> {
-        let living: Vec<_> = (0..self.actors.len()).filter(|at| self.is_living(*at)).collect();
-        let unnoticed = living.iter().copied().find(|at| !bounds.is_naive && !self.ports[*at].is_about_to_act());
-        let goes_on = self.acted_last.filter(|at| self.is_living(*at) && self.preemptions >= bounds.preemptions_max);
-        let only = unnoticed.or(goes_on);
-        let may_die = |at: &usize| bounds.is_naive || self.polled_last == Some(*at) || unnoticed == Some(*at);
-        let steps = living.iter().copied().filter(|at| only.is_none_or(|only| only == *at)).map(Choice::Step);
-        let deaths = living.iter().copied().filter(|at| self.deaths < bounds.deaths_max && may_die(at));
-        steps.chain(deaths.map(Choice::Die)).collect()
+    fn possible_choices(&self, bounds: Bounds) -> Vec<Choice> {
+        let alive: Vec<_> = (0..self.actors.len()).filter(|at| self.is_alive(*at)).collect();
+        let unobservable =
+            alive.iter().copied().find(|at| !bounds.is_unreduced && !self.storages[*at].is_before_effect());
+        let continues = self.acted_last.filter(|at| self.is_alive(*at) && self.preemptions >= bounds.preemptions_max);
+        let only = unobservable.or(continues);
+        let may_crash = |at: &usize| bounds.is_unreduced || self.polled_last == Some(*at) || unobservable == Some(*at);
+        let steps = alive.iter().copied().filter(|at| only.is_none_or(|only| only == *at)).map(Choice::Step);
+        let crashes = alive.iter().copied().filter(|at| self.crashes < bounds.crashes_max && may_crash(at));
+        steps.chain(crashes.map(Choice::Crash)).collect()
     }
 
     fn make(&mut self, choice: Choice) {
         match choice {
             Choice::Step(at) => {
-                if self.ports[at].is_about_to_act() {
-                    let interrupts = self.acted_last.is_some_and(|last| last != at && self.is_living(last));
-                    self.preemptions += usize::from(interrupts);
+                if self.storages[at].is_before_effect() {
+                    let preempts = self.acted_last.is_some_and(|last| last != at && self.is_alive(last));
+                    self.preemptions += usize::from(preempts);
                     self.acted_last = Some(at);
                 }
                 self.polled_last = Some(at);
                 self.polls[at] += 1;
                 let actor = self.actors[at].as_mut().unwrap();
-                // Nothing hangs here, so nobody waits for the clock.
-                assert!(actor.is_ready());
+                assert!(actor.is_ready(), "nothing hangs here, so no actor waits for the clock");
                 if actor.step() {
                     self.actors[at] = None;
                 }
             }
-            Choice::Die(at) => {
-                self.deaths += 1;
+            Choice::Crash(at) => {
+                self.crashes += 1;
                 self.actors[at] = None;
             }
         }
     }
 
-    fn is_living(&self, actor: usize) -> bool {
+    fn is_alive(&self, actor: usize) -> bool {
         self.actors[actor].is_some()
     }
 
-    /// All that what follows depends on. Of who is gone, nothing but what they left behind.
+    /// A hash of everything that the further execution depends on.
     fn state(&self, bounds: Bounds) -> u64 {
         let mut state = DefaultHasher::new();
         for (at, actor) in self.actors.iter().enumerate() {
-            actor.as_ref().map(|_| (self.polls[at], self.ports[at].heard())).hash(&mut state);
+            actor.as_ref().map(|_| (self.polls[at], self.storages[at].responses_hash())).hash(&mut state);
         }
-        let living = |at: Option<usize>| at.filter(|at| self.is_living(*at));
-        (self.deaths, living(self.polled_last)).hash(&mut state);
+        let alive = |at: Option<usize>| at.filter(|at| self.is_alive(*at));
+        (self.crashes, alive(self.polled_last)).hash(&mut state);
         if bounds.preemptions_max < usize::MAX {
-            (self.preemptions, living(self.acted_last)).hash(&mut state);
+            (self.preemptions, alive(self.acted_last)).hash(&mut state);
         }
-        self.world.hash_into(&mut state);
+        self.simulation.hash_into(&mut state);
         state.finish()
     }
 }
 
 impl Graph {
-    /// Whether nobody came there before.
-    fn arrive(&mut self, parent: Option<u64>, state: u64) -> bool {
-        if let Some(followers) = parent.and_then(|parent| self.followers.get_mut(&parent)) {
-            followers.push(state);
+    /// Adds the state as a successor of its parent. Returns whether it is new.
+    fn add(&mut self, parent: Option<u64>, state: u64) -> bool {
+        if let Some(successors) = parent.and_then(|parent| self.successors.get_mut(&parent)) {
+            successors.push(state);
         }
-        let is_new = !self.followers.contains_key(&state);
-        self.followers.entry(state).or_default();
+        let is_new = !self.successors.contains_key(&state);
+        self.successors.entry(state).or_default();
         is_new
     }
 
-    /// A state that is taken for a new one.
-    fn unheard_of(&self) -> u64 {
-        self.followers.len() as u64
+    /// A number that is no state yet.
+    fn unique_state(&self) -> u64 {
+        self.successors.len() as u64
     }
 
-    /// How many ways lead from the first state to an end.
+    /// How many paths lead from the first state to a final one.
     fn schedules(&self) -> u128 {
-        let followed: HashSet<_> = self.followers.values().flatten().collect();
-        let first = self.followers.keys().find(|state| !followed.contains(state)).unwrap();
-        self.ways(*first, &mut HashMap::new())
+        let reachable: HashSet<_> = self.successors.values().flatten().collect();
+        let first = self.successors.keys().find(|state| !reachable.contains(state)).unwrap();
+        self.paths(*first, &mut HashMap::new())
     }
 
-    fn ways(&self, from: u64, known: &mut HashMap<u64, u128>) -> u128 {
-        if let Some(ways) = known.get(&from) {
-            return *ways;
+    fn paths(&self, from: u64, known: &mut HashMap<u64, u128>) -> u128 {
+        if let Some(paths) = known.get(&from) {
+            return *paths;
         }
-        let followers = &self.followers[&from];
-        let ways = followers.iter().map(|follower| self.ways(*follower, known)).sum::<u128>().max(1);
-        known.insert(from, ways);
-        ways
+        let successors = &self.successors[&from];
+        let paths = successors.iter().map(|successor| self.paths(*successor, known)).sum::<u128>().max(1);
+        known.insert(from, paths);
+        paths
     }
 }
 
@@ -304,7 +299,7 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step(actor) => write!(f, "{actor}"),
-            Self::Die(actor) => write!(f, "x{actor}"),
+            Self::Crash(actor) => write!(f, "x{actor}"),
         }
     }
 }
@@ -314,7 +309,7 @@ impl FromStr for Choice {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix('x') {
-            Some(actor) => actor.parse().map(Self::Die),
+            Some(actor) => actor.parse().map(Self::Crash),
             None => text.parse().map(Self::Step),
         }
     }

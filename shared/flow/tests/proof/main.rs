@@ -1,26 +1,26 @@
-//! Proofs of the flow: its own code, on a table and queues in memory that fail, hang and die wherever they can, under
-//! a scheduler that decides who goes on. The clock moves only when everything waits for it, and chance has a seed: what
-//! fails, fails again.
+//! Proofs of the flow. They run the real code on storage in memory that fails, hangs and crashes wherever possible, under
+//! a scheduler that chooses which actor takes the next step. Time advances only when every actor waits for it, and random
+//! choices have a seed, so every failure can be reproduced.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
-#![allow(dead_code, reason = "the world is also that of `promises`")]
 
-mod actors;
-mod converges;
+mod cleanup_messages;
+mod deadlines;
 mod exploration;
-mod faulty;
-mod history;
+mod failed_calls;
 mod interleavings;
-mod marks;
-mod provider;
-mod world;
+mod kept_events;
+mod random_schedules;
+mod sequences;
+mod simulation;
+mod sweeps;
 
-/// Whether everything is asked for, which takes minutes.
+/// Whether to explore everything, which takes minutes.
 fn is_full() -> bool {
     std::env::var("CLIENTELE_PROOF").is_ok_and(|proof| proof == "full")
 }
 
-/// A line for those who run it with `--nocapture`.
-#[expect(clippy::print_stdout, reason = "the counts of schedules are in docs/reliability.md")]
-fn told(line: &str) {
+/// Prints a line for those who run the tests with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "docs/reliability.md has the numbers of schedules")]
+fn report(line: &str) {
     println!("{line}");
 }

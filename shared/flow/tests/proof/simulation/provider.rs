@@ -1,5 +1,5 @@
-//! A provider of the proofs' own: tiny, with all that a provider can bring: batches, secrets, places without an event,
-//! and events that are not about a customer or not readable.
+//! A small provider for the proofs, with everything that a provider can have: batches, secrets, places without an event,
+//! and events that are unreadable or not about a customer.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,14 +15,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// When every delivery arrives.
-pub(crate) const ARRIVED: Timestamp = Timestamp::constant(1_795_176_000, 0);
-/// A secret in every payload, which must be found nowhere.
+pub(crate) const ARRIVED_AT: Timestamp = Timestamp::constant(1_795_176_000, 0);
+/// A secret in every payload that must never be stored or sent.
 pub(crate) const CANARY: &str = "924117";
-/// The name of a customer whom the table cannot hold.
-pub(crate) const TOO_BIG: &str = "too big";
+/// The name of a customer that is too big for the table.
+pub(crate) const OVERSIZED: &str = "oversized";
 
-/// How many bodies' translations are remembered.
-const KNOWN_MAX: usize = 1_000;
+/// The most bodies whose translations are cached.
+const CACHE_MAX: usize = 1_000;
 
 const SCHEME: Scheme = Scheme::Token(TokenPlace::Path);
 const TOKEN: &str = "token";
@@ -41,20 +41,20 @@ pub(crate) static ACME: Provider = Provider {
 static SECRETS: LazyLock<Secrets> = LazyLock::new(|| Secrets::parse(TOKEN, &SCHEME).unwrap());
 
 thread_local! {
-    static KNOWN: RefCell<HashMap<Vec<u8>, Vec<Translation>>> = RefCell::default();
+    static CACHE: RefCell<HashMap<Vec<u8>, Vec<Translation>>> = RefCell::default();
 }
 
-/// A pure function, so what it made of a body is remembered: the proofs deliver the same few a million times.
+/// Cached, because the proofs deliver the same few bodies a million times.
 fn translate(verified: &Verified) -> Vec<Translation> {
-    KNOWN.with_borrow_mut(|known| {
-        if let Some(translations) = known.get(verified.body()) {
+    CACHE.with_borrow_mut(|cache| {
+        if let Some(translations) = cache.get(verified.body()) {
             return translations.iter().map(copy).collect();
         }
         let translations = events(verified.body()).unwrap_or_else(|error| vec![Err(error)]);
-        if known.len() == KNOWN_MAX {
-            known.clear();
+        if cache.len() == CACHE_MAX {
+            cache.clear();
         }
-        known.insert(verified.body().to_vec(), translations.iter().map(copy).collect());
+        cache.insert(verified.body().to_vec(), translations.iter().map(copy).collect());
         translations
     })
 }
@@ -80,7 +80,7 @@ fn event(sequence: Sequence, fields: Value) -> Translation {
         return Ok(Translated::AlreadySettled);
     }
     let mut fields = Fields::try_from(fields)?;
-    let kind = fields.text("what").ok_or(Untranslatable::Missing("what"))?;
+    let kind = fields.text("kind").ok_or(Untranslatable::Missing("kind"))?;
     if kind == "invoiced" {
         return Ok(Translated::Ignored(kind));
     }
@@ -103,64 +103,64 @@ fn event(sequence: Sequence, fields: Value) -> Translation {
     Ok(Translated::Event(Box::new(event)))
 }
 
-/// What an event says.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Kind {
     Created,
     Updated,
     Deleted,
-    /// An update that the table cannot hold.
-    TooBig,
-    /// Something that cannot be translated.
+    /// An update that is too big for the table.
+    Oversized,
+    /// An event that cannot be translated.
     Unreadable,
-    /// Something that is not about a customer.
+    /// An event that is not about a customer.
     Ignored,
 }
 
-/// An event, before its provider puts it into words.
+/// An event, from which the provider makes JSON.
 #[derive(Clone, Debug)]
-pub(crate) struct Said {
+pub(crate) struct EventSpec {
     pub(crate) id: String,
     pub(crate) customer: String,
     /// When the record was changed, in seconds.
     pub(crate) version: i64,
-    pub(crate) what: What,
+    pub(crate) kind: Kind,
 }
 
-impl Said {
-    pub(crate) fn new(id: &str, customer: &str, version: i64, what: What) -> Self {
-        Self { id: id.to_owned(), customer: customer.to_owned(), version, what }
+impl EventSpec {
+    pub(crate) fn new(id: &str, customer: &str, version: i64, kind: Kind) -> Self {
+        Self { id: id.to_owned(), customer: customer.to_owned(), version, kind }
     }
 
-    fn in_words(&self) -> Value {
-        let kind = match self.what {
-            What::Created => "created",
-            What::Updated | What::TooBig => "updated",
-            What::Deleted => "deleted",
-            What::Unreadable => "merged",
-            What::Ignored => "invoiced",
+    fn json(&self) -> Value {
+        let kind = match self.kind {
+            Kind::Created => "created",
+            Kind::Updated | Kind::Oversized => "updated",
+            Kind::Deleted => "deleted",
+            Kind::Unreadable => "merged",
+            Kind::Ignored => "invoiced",
         };
-        let name = if self.what == What::TooBig { TOO_BIG.to_owned() } else { format!("Ada {}", self.id) };
+        let name = if self.kind == Kind::Oversized { OVERSIZED.to_owned() } else { format!("Ada {}", self.id) };
         json!({
-            "id": self.id, "what": kind, "customer": self.customer, "version": time(self.version), "name": name,
+            "id": self.id, "kind": kind, "customer": self.customer, "version": time(self.version), "name": name,
             "email": format!("{}@example.com", self.id), "city": "Turin", "otp": CANARY,
         })
     }
 }
 
 /// The body of a delivery; `None` is a place without an event.
-pub(crate) fn body(sent_at: i64, events: &[Option<Said>]) -> String {
-    let events: Vec<_> = events.iter().map(|said| said.as_ref().map(Said::in_words)).collect();
+pub(crate) fn body(sent_at: i64, events: &[Option<EventSpec>]) -> String {
+    let events: Vec<_> = events.iter().map(|event| event.as_ref().map(EventSpec::json)).collect();
     json!({ "sent_at": time(sent_at), "events": events, "otp_of_batch": CANARY }).to_string()
 }
 
-/// Through the real door.
+/// The body as it is after verification.
 pub(crate) fn verified(body: &str) -> Verified {
     let request = Request { token: Some(TOKEN.to_owned()), body: Some(body.to_owned()), ..Request::default() };
     let delivery = Delivery::accept(request, 256 << 10).unwrap();
-    verify(delivery, &SCHEME, &SECRETS, ARRIVED, Duration::ZERO).unwrap()
+    verify(delivery, &SCHEME, &SECRETS, ARRIVED_AT, Duration::ZERO).unwrap()
 }
 
 fn time(seconds: i64) -> Time {
-    Time(Timestamp::from_second(ARRIVED.as_second() - 86_400 + seconds).unwrap())
+    Time(Timestamp::from_second(ARRIVED_AT.as_second() - 86_400 + seconds).unwrap())
 }

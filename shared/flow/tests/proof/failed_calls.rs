@@ -1,0 +1,127 @@
+//! Every call of every operation fails, one after another and in pairs.
+
+use crate::simulation::actors::reproducible;
+use crate::simulation::faulty_storage::{Fault, FaultyStorage};
+use crate::simulation::history::History;
+use crate::simulation::provider::{ACME, EventSpec, Kind};
+use crate::simulation::{Simulation, simulate};
+
+/// What runs while calls fail.
+#[derive(Clone, Copy, Debug)]
+enum Workload {
+    Update,
+    Delete,
+    RedeliveredDelete,
+    Batch,
+    Replay,
+    Sweep,
+}
+
+impl Workload {
+    const ALL: [Self; 6] =
+        [Self::Update, Self::Delete, Self::RedeliveredDelete, Self::Batch, Self::Replay, Self::Sweep];
+
+    fn history(self) -> History {
+        let event = |id: &str, customer: &str, kind| EventSpec::new(id, customer, 1, kind);
+        match self {
+            Self::Update => History::of_singles(&[event("u", "ada", Kind::Updated)]),
+            Self::Delete | Self::RedeliveredDelete => History::of_singles(&[event("d", "ada", Kind::Deleted)]),
+            Self::Batch => History::of_batch(&[
+                event("a", "ada", Kind::Updated),
+                event("x", "ada", Kind::Unreadable),
+                event("b", "bob", Kind::Deleted),
+                event("big", "cleo", Kind::Oversized),
+                event("i", "dan", Kind::Ignored),
+                event("c", "dan", Kind::Created),
+            ]),
+            Self::Replay => History::of_batch(&[
+                event("a", "ada", Kind::Updated),
+                event("big", "cleo", Kind::Oversized),
+                event("b", "bob", Kind::Deleted),
+            ]),
+            Self::Sweep => History::of_singles(&[event("a", "ada", Kind::Deleted), event("b", "bob", Kind::Deleted)]),
+        }
+    }
+
+    /// Prepares the state without a fault.
+    async fn prepare(self, simulation: &Simulation<'_>) {
+        match self {
+            Self::Update | Self::Delete | Self::Batch => {}
+            Self::RedeliveredDelete => simulation.leave_pending(0).await,
+            Self::Replay => drop(simulation.park(0).await),
+            Self::Sweep => {
+                simulation.leave_pending(0).await;
+                simulation.leave_pending(1).await;
+            }
+        }
+    }
+
+    async fn run(self, simulation: &Simulation<'_>, storage: &FaultyStorage) {
+        match self {
+            Self::Update | Self::Delete | Self::RedeliveredDelete | Self::Batch => {
+                let outcomes = simulation.deliver(storage, 0).await;
+                let status = ACME.response_rules.respond(&outcomes).status;
+                assert_eq!(status, expected_status(simulation, storage), "{outcomes:?}");
+            }
+            Self::Replay => simulation.replay_all(storage).await,
+            Self::Sweep => drop(simulation.sweep(storage).await),
+        }
+    }
+}
+
+/// The status by what the table and the queues have acknowledged: 2xx only if they did for every event.
+fn expected_status(simulation: &Simulation<'_>, storage: &FaultyStorage) -> u16 {
+    let (written, kept) = (storage.written(), storage.kept());
+    let ids = || simulation.history.deliveries[0].events.iter().map(|event| &event.id);
+    if ids().any(|id| !written.contains(id) && !kept.contains(id)) {
+        503
+    } else if ids().any(|id| !written.contains(id)) {
+        202
+    } else {
+        200
+    }
+}
+
+/// Runs the workload with these faults. Returns the number of calls.
+fn run_with(workload: Workload, history: &History, faults: &[(usize, Fault)]) -> usize {
+    let how = || format!("{workload:?} with {faults:?}");
+    let test = async |simulation: &Simulation<'_>| {
+        workload.prepare(simulation).await;
+        let storage = FaultyStorage::at(&simulation.storage, faults.to_vec());
+        workload.run(simulation, &storage).await;
+        simulation.check().await;
+        storage.calls()
+    };
+    reproducible(how, || simulate(history, test))
+}
+
+/// A failed call may lead to further calls, so each run determines how many calls there are to fail.
+#[test]
+fn nothing_lost() {
+    let mut runs = 0;
+    for workload in Workload::ALL {
+        let history = workload.history();
+        for first in 0.. {
+            let mut is_reached = false;
+            for fault in Fault::PERMANENT {
+                is_reached |= run_with(workload, &history, &[(first, fault)]) > first;
+                runs += 1;
+                for second in first + 1.. {
+                    let mut is_second_reached = false;
+                    for other in Fault::PERMANENT {
+                        let faults = [(first, fault), (second, other)];
+                        is_second_reached |= run_with(workload, &history, &faults) > second;
+                        runs += 1;
+                    }
+                    if !is_second_reached {
+                        break;
+                    }
+                }
+            }
+            if !is_reached {
+                break;
+            }
+        }
+    }
+    assert!(runs > 1_000, "{runs}");
+}

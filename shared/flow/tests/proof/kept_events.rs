@@ -1,0 +1,194 @@
+//! What is kept on the queues: only the events that failed, in their places, and nothing that restores a deleted customer.
+
+use clientele_flow::Queue;
+use clientele_model::{KeptDelivery, Outcome};
+
+use crate::simulation::faulty_storage::{Fault, FaultyStorage, Operation};
+use crate::simulation::history::{History, event_ids};
+use crate::simulation::provider::{EventSpec, Kind};
+use crate::simulation::{Simulation, assert_nothing_personal, simulate};
+
+use Outcome::{Applied, Duplicate, Ignored, Parked, Quarantined, Stale, Unavailable};
+
+fn batch() -> History {
+    let event = |id: &str, customer: &str, kind| EventSpec::new(id, customer, 1, kind);
+    History::of_batch(&[
+        event("a", "ada", Kind::Updated),
+        event("x", "ada", Kind::Unreadable),
+        event("i", "ada", Kind::Ignored),
+        event("a2", "ada", Kind::Updated),
+        event("big", "cleo", Kind::Oversized),
+        event("b", "bob", Kind::Deleted),
+    ])
+}
+
+fn kept(simulation: &Simulation<'_>, queue: Queue) -> Vec<Vec<Option<String>>> {
+    simulation.storage.messages(queue).iter().map(|message| event_ids(&message.body)).collect()
+}
+
+fn in_places(ids: [&str; 6]) -> Vec<Option<String>> {
+    ids.map(|id| (!id.is_empty()).then(|| id.to_owned())).into()
+}
+
+/// The batch is settled, but for the two events that no retry can settle.
+fn assert_only_bad_events_are_kept(simulation: &Simulation<'_>, outcomes: &[Outcome]) {
+    assert_eq!(outcomes, [Applied, Quarantined, Ignored, Applied, Quarantined, Applied]);
+    assert_eq!(kept(simulation, Queue::Quarantine), [in_places(["", "x", "", "", "big", ""])]);
+    assert_eq!(kept(simulation, Queue::Inbox), [] as [Vec<Option<String>>; 0]);
+}
+
+/// One message per queue, with empty places for the other events. Replayed events have the ranks that they would have had.
+#[test]
+fn only_failed_events_are_kept_in_their_places() {
+    simulate(&batch(), async |simulation| {
+        // The second write fails: that of the second customer, or the second one of the first customer.
+        let mut puts = 0;
+        let storage = FaultyStorage::new(&simulation.storage, move |_, operation| {
+            puts += usize::from(operation == Operation::Put);
+            (operation == Operation::Put && puts > 1).then_some(Fault::FailsBefore)
+        });
+        let outcomes = simulation.deliver(&storage, 0).await;
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Applied).count(), 1, "{outcomes:?}");
+        assert_eq!(kept(simulation, Queue::Quarantine), [in_places(["", "x", "", "", "", ""])]);
+        let [parked] = &kept(simulation, Queue::Inbox)[..] else { panic!("one message") };
+        assert_eq!(parked.iter().flatten().count(), 3);
+        simulation.settle_down().await;
+        simulation.assert_converged();
+    });
+}
+
+#[test]
+fn without_a_fault_only_bad_events_are_kept() {
+    simulate(&batch(), async |simulation| {
+        let outcomes = simulation.deliver(&simulation.atomic(), 0).await;
+        assert_only_bad_events_are_kept(simulation, &outcomes);
+    });
+}
+
+/// While the table is down, the message stays on the inbox as it is. Then the bad events go to quarantine once.
+#[test]
+fn a_replay_quarantines_bad_events_once_and_last() {
+    simulate(&batch(), async |simulation| {
+        let message = simulation.enqueue(0).await;
+        let down = simulation.faulty(Fault::FailsBefore, |operation| operation == Operation::Put);
+        for _ in 0..3 {
+            assert_eq!(simulation.replay(&down, &message).await, [Parked, Parked, Ignored, Parked, Parked, Parked]);
+            assert_eq!(simulation.storage.messages(Queue::Inbox), std::slice::from_ref(&message));
+            assert_eq!(kept(simulation, Queue::Quarantine), [] as [Vec<Option<String>>; 0]);
+        }
+        let outcomes = simulation.replay(&simulation.atomic(), &message).await;
+        assert_only_bad_events_are_kept(simulation, &outcomes);
+    });
+}
+
+/// Bad events that cannot go to quarantine either stay on the inbox with their message.
+#[test]
+fn a_replay_that_cannot_quarantine_leaves_the_message() {
+    simulate(&batch(), async |simulation| {
+        let message = simulation.enqueue(0).await;
+        let is_quarantine = |operation| operation == Operation::Send(Queue::Quarantine);
+        let down = simulation.faulty(Fault::FailsBefore, is_quarantine);
+        let outcomes = simulation.replay(&down, &message).await;
+        assert_eq!(outcomes, [Applied, Unavailable, Ignored, Applied, Unavailable, Applied]);
+        assert_eq!(simulation.storage.messages(Queue::Inbox), [message]);
+        simulation.settle_down().await;
+        simulation.assert_converged();
+    });
+}
+
+/// Updates of a customer from before and after a delete, one of them parked and one quarantined, are settled in every order
+/// around the delete. The delete itself is parked in half of the runs.
+#[test]
+fn delete_is_final() {
+    let event = |id: &str, version, kind| EventSpec::new(id, "ada", version, kind);
+    let history = History::of_singles(&[
+        event("d", 2, Kind::Deleted),
+        event("older", 1, Kind::Updated),
+        event("newer", 3, Kind::Updated),
+        event("same", 2, Kind::Updated),
+    ]);
+    let pk = history.final_state.deleted.first().unwrap();
+    for (order, delete_is_parked) in (0..24).flat_map(|order| [(order, false), (order, true)]) {
+        simulate(&history, async |simulation| {
+            let storage = simulation.atomic();
+            let mut left = vec![0, 1, 2, 3];
+            let mut number = order;
+            let mut is_deleted = false;
+            for size in (1..=4).rev() {
+                let delivery = left.remove(number % size);
+                number /= size;
+                let outcomes = match delivery {
+                    0 if !delete_is_parked => simulation.deliver(&storage, 0).await,
+                    2 => simulation.replay(&storage, &simulation.enqueue(2).await).await,
+                    _ => simulation.replay(&storage, &simulation.park(delivery).await).await,
+                };
+                is_deleted |= delivery == 0;
+                if is_deleted {
+                    assert_eq!(outcomes, [if delivery == 0 { Applied } else { Stale }]);
+                    assert_nothing_personal(&simulation.storage.items()[pk]);
+                }
+            }
+            assert_eq!(simulation.storage.messages(Queue::Inbox), []);
+            simulation.settle_down().await;
+            simulation.assert_converged();
+        });
+    }
+}
+
+/// The write units of an event are the sum of all its writes.
+#[test]
+fn write_units_are_reported() {
+    let event = |id: &str, version, kind| EventSpec::new(id, "ada", version, kind);
+    let history = History::of_singles(&[
+        event("u", 1, Kind::Updated),
+        event("u2", 0, Kind::Updated),
+        event("d", 2, Kind::Deleted),
+    ]);
+    simulate(&history, async |simulation| {
+        let mut units = vec![];
+        for delivery in [0, 0, 1, 2, 2] {
+            let settled = simulation.receive(&simulation.atomic(), delivery).await;
+            units.push((settled[0].outcome, settled[0].write_units));
+        }
+        let expected =
+            [(Applied, Some(1.0)), (Duplicate, None), (Stale, None), (Applied, Some(2.0)), (Duplicate, None)];
+        assert_eq!(units, expected);
+    });
+    simulate(&history, async |simulation| {
+        // Only the tombstone was written.
+        let storage = simulation.faulty(Fault::FailsBefore, |operation| operation == Operation::ClearCleanup);
+        let settled = simulation.receive(&storage, 2).await;
+        assert_eq!(settled[0].write_units, Some(1.0));
+        let warning = "cleanup message sent but not removed from the tombstone: the table cannot be used: down";
+        assert_eq!(settled[0].warning.as_deref(), Some(warning));
+        // The next delete sends the message again and removes it.
+        let settled = simulation.receive(&simulation.atomic(), 2).await;
+        assert_eq!((settled[0].outcome, settled[0].write_units), (Duplicate, Some(1.0)));
+    });
+}
+
+/// An operator can read the reason, each once, however many events have it.
+#[test]
+fn a_kept_message_has_its_reasons() {
+    let event = |id: &str, kind| EventSpec::new(id, id, 1, kind);
+    let history = History::of_batch(&[
+        event("x", Kind::Unreadable),
+        event("big", Kind::Oversized),
+        event("y", Kind::Unreadable),
+        event("a", Kind::Updated),
+    ]);
+    simulate(&history, async |simulation| {
+        let reason = |queue| {
+            let message = simulation.storage.messages(queue).pop().unwrap();
+            KeptDelivery::from_message(&message.body).unwrap().reason
+        };
+        let down = simulation.faulty(Fault::FailsBefore, |operation| operation == Operation::Put);
+        simulation.deliver(&down, 0).await;
+        let unreadable = "a known type is missing or unreadable";
+        assert_eq!(reason(Queue::Quarantine), unreadable);
+        assert_eq!(reason(Queue::Inbox), "the table cannot be used: down");
+        simulation.deliver(&simulation.atomic(), 0).await;
+        let both = reason(Queue::Quarantine);
+        assert!(both.starts_with(&format!("{unreadable}; the table cannot hold the item: ")), "{both}");
+    });
+}

@@ -1,0 +1,262 @@
+//! Storage in memory whose calls can be interrupted before and after their effect, and fail according to a plan.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use clientele_flow::memory::InMemoryStorage;
+use clientele_flow::{
+    CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
+};
+use clientele_model::Item;
+
+use super::history::{can_hold, event_id, event_ids};
+
+/// A call to the table or a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Operation {
+    Put,
+    ClearCleanup,
+    PendingCleanups,
+    CurrentItem,
+    Send(Queue),
+}
+
+/// What goes wrong with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It has no effect, and fails.
+    FailsBefore,
+    /// It has its effect, and fails.
+    FailsAfter,
+    /// It has no effect, and never returns.
+    HangsBefore,
+    /// It has its effect, and never returns.
+    HangsAfter,
+    /// It succeeds after this time.
+    Delayed(Duration),
+    /// It succeeds after other actors have had this many turns.
+    Yields(u8),
+}
+
+impl Fault {
+    /// The faults that do not go away by waiting.
+    pub(crate) const PERMANENT: [Self; 4] = [Self::FailsBefore, Self::FailsAfter, Self::HangsBefore, Self::HangsAfter];
+}
+
+/// The fault of each call. Calls are counted from 0.
+type Plan = Box<dyn FnMut(usize, Operation) -> Option<Fault> + Send>;
+
+/// The storage as one actor sees it. Clones share the plan and the number of calls.
+#[derive(Clone)]
+pub(crate) struct FaultyStorage {
+    storage: InMemoryStorage,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    calls: usize,
+    plan: Plan,
+    /// Whether calls can be interrupted.
+    yields: bool,
+    /// How many calls are about to have their effect.
+    before_effect: usize,
+    /// A hash of all responses, if requested.
+    responses: Option<DefaultHasher>,
+    /// The events whose write was acknowledged.
+    written: BTreeSet<String>,
+    /// The messages to inbox and quarantine that were acknowledged.
+    kept: Vec<String>,
+}
+
+impl FaultyStorage {
+    pub(crate) fn new(
+        storage: &InMemoryStorage,
+        plan: impl FnMut(usize, Operation) -> Option<Fault> + Send + 'static,
+    ) -> Self {
+        let state = State {
+            calls: 0,
+            plan: Box::new(plan),
+            yields: true,
+            before_effect: 0,
+            responses: None,
+            written: BTreeSet::new(),
+            kept: vec![],
+        };
+        Self { storage: storage.clone(), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Interruptible, without faults.
+    pub(crate) fn reliable(storage: &InMemoryStorage) -> Self {
+        Self::new(storage, |_, _| None)
+    }
+
+    /// Not interruptible, without faults: for steps that only prepare what a proof is about.
+    pub(crate) fn atomic(storage: &InMemoryStorage) -> Self {
+        let reliable = Self::reliable(storage);
+        reliable.state().yields = false;
+        reliable
+    }
+
+    /// As `reliable`, and hashes the responses.
+    pub(crate) fn recording(storage: &InMemoryStorage) -> Self {
+        let reliable = Self::reliable(storage);
+        reliable.state().responses = Some(DefaultHasher::new());
+        reliable
+    }
+
+    /// With faults in these calls.
+    pub(crate) fn at(storage: &InMemoryStorage, faults: Vec<(usize, Fault)>) -> Self {
+        Self::new(storage, move |call, _| faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault))
+    }
+
+    /// With the same fault in every call of some operations.
+    pub(crate) fn always(storage: &InMemoryStorage, fault: Fault, has_fault: fn(Operation) -> bool) -> Self {
+        Self::new(storage, move |_, operation| has_fault(operation).then_some(fault))
+    }
+
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> usize {
+        self.state().calls
+    }
+
+    /// Whether the next step of the actor has an effect that others can observe. Otherwise it only handles a response.
+    pub(crate) fn is_before_effect(&self) -> bool {
+        self.state().before_effect > 0
+    }
+
+    /// A hash of all responses so far, in their order.
+    pub(crate) fn responses_hash(&self) -> u64 {
+        self.state().responses.as_ref().map_or(0, DefaultHasher::finish)
+    }
+
+    /// The ids of events whose write was acknowledged.
+    pub(crate) fn written(&self) -> BTreeSet<String> {
+        self.state().written.clone()
+    }
+
+    /// The ids of events in messages that the inbox or the quarantine queue acknowledged.
+    pub(crate) fn kept(&self) -> BTreeSet<String> {
+        self.state().kept.iter().flat_map(|message| event_ids(message)).flatten().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A call: other actors may have their turn before its effect, and after.
+    async fn call<T: Debug + Send, E: Debug + Send>(
+        &self,
+        operation: Operation,
+        effect: impl Future<Output = Result<T, E>> + Send,
+        failure: impl FnOnce(String) -> E + Send,
+    ) -> Result<T, E> {
+        let fault = self.next_fault(operation);
+        self.state().before_effect += 1;
+        self.turn_of_others().await;
+        self.state().before_effect -= 1;
+        match fault {
+            Some(Fault::FailsBefore) => return self.record(operation, Err(failure("down".to_owned()))),
+            Some(Fault::HangsBefore) => std::future::pending().await,
+            Some(Fault::Delayed(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Yields(turns)) => {
+                for _ in 0..turns {
+                    yield_now().await;
+                }
+            }
+            Some(Fault::FailsAfter | Fault::HangsAfter) | None => {}
+        }
+        let result = effect.await;
+        self.turn_of_others().await;
+        match fault {
+            Some(Fault::FailsAfter) => self.record(operation, Err(failure("cut off".to_owned()))),
+            Some(Fault::HangsAfter) => std::future::pending().await,
+            _ => self.record(operation, result),
+        }
+    }
+
+    async fn turn_of_others(&self) {
+        let yields = self.state().yields;
+        if yields {
+            yield_now().await;
+        }
+    }
+
+    fn next_fault(&self, operation: Operation) -> Option<Fault> {
+        let mut state = self.state();
+        let call = state.calls;
+        state.calls += 1;
+        (state.plan)(call, operation)
+    }
+
+    fn record<R: Debug>(&self, operation: Operation, response: R) -> R {
+        if let Some(responses) = &mut self.state().responses {
+            (operation, format!("{response:?}")).hash(responses);
+        }
+        response
+    }
+}
+
+impl Table for FaultyStorage {
+    async fn put(&self, item: &Item) -> Result<PutResult, TableError> {
+        let effect = async {
+            if can_hold(item) {
+                self.storage.put(item).await
+            } else {
+                Err(TableError::Unstorable("too big".to_owned()))
+            }
+        };
+        let result = self.call(Operation::Put, effect, TableError::Unavailable).await?;
+        self.state().written.insert(event_id(item).to_owned());
+        Ok(result)
+    }
+
+    async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, TableError> {
+        self.call(Operation::ClearCleanup, self.storage.clear_cleanup(pk, rank), TableError::Unavailable).await
+    }
+
+    async fn pending_cleanups(&self, after: Option<PendingCleanup>) -> Result<PendingCleanupPage, TableError> {
+        self.call(Operation::PendingCleanups, self.storage.pending_cleanups(after), TableError::Unavailable).await
+    }
+
+    async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
+        self.call(Operation::CurrentItem, self.storage.current_item(pk), TableError::Unavailable).await
+    }
+}
+
+impl Queues for FaultyStorage {
+    async fn send(&self, queue: Queue, provider: &str, message: &str) -> Result<(), QueueError> {
+        let effect = self.storage.send(queue, provider, message);
+        self.call(Operation::Send(queue), effect, |why| QueueError { queue, why }).await?;
+        if queue != Queue::Cleanup {
+            self.state().kept.push(message.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Gives others one turn. Unlike tokio's `yield_now`, it always takes the same number of polls.
+pub(crate) fn yield_now() -> impl Future<Output = ()> + Send {
+    YieldNow { has_yielded: false }
+}
+
+struct YieldNow {
+    has_yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.has_yielded {
+            return Poll::Ready(());
+        }
+        self.has_yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,175 @@
+//! What a provider delivers, and the final state that it must lead to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clientele_model::{CustomerEvent, Item, KeptDelivery, KeptPart, Rank, Translated, Verified};
+use serde_json::{Map, Value};
+
+use super::provider::{ACME, EventSpec, Kind, OVERSIZED, body, verified};
+
+/// Deliveries, and their final state: in whatever order and however often they arrive, and whatever fails.
+pub(crate) struct History {
+    pub(crate) deliveries: Vec<SentDelivery>,
+    pub(crate) final_state: FinalState,
+}
+
+/// A delivery of the provider.
+pub(crate) struct SentDelivery {
+    pub(crate) verified: Verified,
+    pub(crate) events: Vec<SentEvent>,
+}
+
+/// An event of a delivery that must not be lost.
+pub(crate) struct SentEvent {
+    /// As [`event_ids`] returns it.
+    pub(crate) id: String,
+    pub(crate) destination: Destination,
+}
+
+/// Where an event belongs.
+pub(crate) enum Destination {
+    /// It takes part in the order of the table.
+    Table(Box<CustomerEvent>),
+    /// It cannot be translated or stored.
+    Quarantine,
+}
+
+/// The final state of a history, computed without the code under test: by sorting.
+#[derive(Default)]
+pub(crate) struct FinalState {
+    /// Every item by `pk`, as [`comparable`] returns it.
+    pub(crate) items: BTreeMap<String, Map<String, Value>>,
+    /// The `pk` of deleted customers.
+    pub(crate) deleted: BTreeSet<String>,
+    /// The cleanup messages of the last delete of each customer. Those of earlier deletes may be sent, too.
+    pub(crate) cleanup_messages: BTreeSet<String>,
+    /// The ids of events in quarantine.
+    pub(crate) quarantined: BTreeSet<String>,
+}
+
+impl History {
+    /// A history of deliveries with these bodies.
+    pub(crate) fn of(bodies: impl IntoIterator<Item = String>) -> Self {
+        let deliveries: Vec<_> = bodies.into_iter().map(|body| SentDelivery::new(&body)).collect();
+        let final_state = FinalState::of(&deliveries);
+        Self { deliveries, final_state }
+    }
+
+    /// Each event in a delivery of its own, all sent at the same time.
+    pub(crate) fn of_singles(events: &[EventSpec]) -> Self {
+        Self::of(events.iter().map(|event| body(0, &[Some(event.clone())])))
+    }
+
+    /// One delivery of several events.
+    pub(crate) fn of_batch(events: &[EventSpec]) -> Self {
+        let events: Vec<_> = events.iter().cloned().map(Some).collect();
+        Self::of([body(0, &events)])
+    }
+
+    /// The first event of a delivery.
+    pub(crate) fn event(&self, delivery: usize) -> &CustomerEvent {
+        let Destination::Table(event) = &self.deliveries[delivery].events[0].destination else { panic!("an event") };
+        event
+    }
+}
+
+impl SentDelivery {
+    fn new(body: &str) -> Self {
+        let verified = verified(body);
+        let ids = event_ids(&KeptDelivery::new(&ACME, &verified, "", KeptPart::Whole).to_message());
+        let translations = (ACME.translate)(&verified);
+        assert_eq!(ids.len(), translations.len());
+        let events = ids.into_iter().zip(translations).filter_map(|(id, translation)| {
+            let destination = match translation {
+                Ok(Translated::Event(event)) if fits(&event) => Destination::Table(event),
+                Ok(Translated::Event(_)) | Err(_) => Destination::Quarantine,
+                Ok(Translated::Ignored(_) | Translated::AlreadySettled) => return None,
+            };
+            Some(SentEvent { id: id?, destination })
+        });
+        let events = events.collect();
+        Self { verified, events }
+    }
+}
+
+fn fits(event: &CustomerEvent) -> bool {
+    can_hold(&event.item(jiff::Timestamp::UNIX_EPOCH))
+}
+
+/// Whether the table can hold the item.
+pub(crate) fn can_hold(item: &Item) -> bool {
+    !matches!(item, Item::Customer(item) if item.name.as_deref() == Some(OVERSIZED))
+}
+
+/// The id of the event that led to the item.
+pub(crate) fn event_id(item: &Item) -> &str {
+    match item {
+        Item::Customer(item) => &item.last_event.id,
+        Item::Tombstone(item) => &item.last_event.id,
+    }
+}
+
+impl FinalState {
+    fn of(deliveries: &[SentDelivery]) -> Self {
+        let mut final_state = Self::default();
+        let mut customers = BTreeMap::<String, Vec<((bool, Rank), Item)>>::new();
+        for delivery in deliveries {
+            for SentEvent { id, destination } in &delivery.events {
+                match destination {
+                    Destination::Table(event) => {
+                        let item = event.item(delivery.verified.received_at());
+                        let is_delete = matches!(item, Item::Tombstone(_));
+                        let events = customers.entry(event.key().to_string()).or_default();
+                        events.push(((is_delete, event.rank()), item));
+                    }
+                    Destination::Quarantine => drop(final_state.quarantined.insert(id.clone())),
+                }
+            }
+        }
+        for (pk, mut events) in customers {
+            events.sort_by(|(a, _), (b, _)| a.cmp(b));
+            let ((is_delete, _), item) = events.pop().unwrap();
+            let Ok(Value::Object(item)) = serde_json::to_value(&item) else { panic!("an item is an object") };
+            if is_delete {
+                final_state.deleted.insert(pk.clone());
+                final_state.cleanup_messages.insert(item["cleanup"].as_str().unwrap().to_owned());
+            }
+            final_state.items.insert(pk, comparable(item));
+        }
+        final_state
+    }
+}
+
+/// The item without the fields that depend on when its event arrived or that are removed once the cleanup message is sent.
+pub(crate) fn comparable(mut item: Map<String, Value>) -> Map<String, Value> {
+    item.remove("cleanup");
+    item.remove("cleanup_due");
+    item["last_event"].as_object_mut().unwrap().remove("received_at");
+    item
+}
+
+/// For each place of a kept message, the id of its event. `None` where the event was already settled. A body that is not
+/// JSON is its own id.
+pub(crate) fn event_ids(message: &str) -> Vec<Option<String>> {
+    let verified = KeptDelivery::from_message(message).unwrap().into_verified().unwrap();
+    match serde_json::from_slice::<Value>(verified.body()) {
+        Ok(body) => {
+            let id = |event: &Value| (!event.is_null()).then(|| event["id"].as_str().unwrap().to_owned());
+            body["events"].as_array().unwrap().iter().map(id).collect()
+        }
+        Err(_) => vec![Some(String::from_utf8_lossy(verified.body()).into_owned())],
+    }
+}
+
+/// Two customers. Some of their events have the same version, in one case the same verb too, so that only the id differs.
+/// There is a delete that is not the newest event, and an update after it.
+pub(crate) fn six_events() -> Vec<EventSpec> {
+    vec![
+        EventSpec::new("a1", "ada", 1, Kind::Created),
+        EventSpec::new("a2", "ada", 1, Kind::Updated),
+        EventSpec::new("a3", "ada", 2, Kind::Deleted),
+        EventSpec::new("a4", "ada", 3, Kind::Updated),
+        EventSpec::new("b1", "bob", 1, Kind::Updated),
+        EventSpec::new("b2", "bob", 1, Kind::Updated),
+    ]
+}

@@ -1,0 +1,290 @@
+//! A simulated system: a provider that retries, the replay of the inbox, scheduled sweeps and an operator; and the
+//! assertions on its state.
+
+pub(crate) mod actors;
+pub(crate) mod faulty_storage;
+pub(crate) mod history;
+pub(crate) mod provider;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash};
+use std::time::Duration;
+
+use clientele_flow::deadlines::{ANSWER_WITHIN, FUNCTION_TIMEOUT};
+use clientele_flow::memory::{InMemoryStorage, QueuedMessage};
+use clientele_flow::{Deadlines, Flow, Queue, Queues, SettledEvent, SweepLimits, SweepReport, Table};
+use clientele_model::{Change, CleanupMessage, KeptDelivery, KeptPart, Outcome};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use actors::run;
+use faulty_storage::{Fault, FaultyStorage, Operation, yield_now};
+use history::{Destination, History, SentEvent, comparable, event_ids};
+use provider::{ACME, ARRIVED_AT, CANARY};
+
+/// How often a message of the inbox is received before it is moved to quarantine.
+const RECEIVES_MAX: usize = 5;
+/// All fields of a tombstone once its cleanup message is sent.
+const TOMBSTONE_FIELDS: [&str; 10] =
+    ["pk", "sk", "provider", "account", "customer_id", "status", "deleted_at", "rank", "last_event", "schema"];
+
+/// A deployed system, and the provider that delivers a history to it.
+pub(crate) struct Simulation<'h> {
+    pub(crate) storage: InMemoryStorage,
+    pub(crate) history: &'h History,
+    /// The deliveries that were answered 2xx, which the provider does not deliver again.
+    accepted: RefCell<BTreeSet<usize>>,
+    /// How often each message of the inbox was received.
+    receives: RefCell<BTreeMap<usize, usize>>,
+}
+
+/// Runs a test in a new simulation.
+pub(crate) fn simulate<T>(history: &History, test: impl AsyncFnOnce(&Simulation<'_>) -> T) -> T {
+    run(async { test(&Simulation::new(history)).await })
+}
+
+/// The time of all sweeps.
+pub(crate) fn later() -> Timestamp {
+    ARRIVED_AT + SignedDuration::from_hours(1)
+}
+
+pub(crate) fn flow(storage: &FaultyStorage) -> Flow<FaultyStorage, FaultyStorage> {
+    Flow { table: storage.clone(), queues: storage.clone() }
+}
+
+/// The outcomes in the order of the events' places.
+fn outcomes(settled: &[SettledEvent]) -> Vec<Outcome> {
+    let outcomes: BTreeMap<_, _> = settled.iter().map(|event| (event.place, event.outcome)).collect();
+    outcomes.into_values().collect()
+}
+
+impl<'h> Simulation<'h> {
+    pub(crate) fn new(history: &'h History) -> Self {
+        let (accepted, receives) = (RefCell::default(), RefCell::default());
+        Self { storage: InMemoryStorage::default(), history, accepted, receives }
+    }
+
+    /// Storage without faults and interruptions.
+    pub(crate) fn atomic(&self) -> FaultyStorage {
+        FaultyStorage::atomic(&self.storage)
+    }
+
+    /// Storage without faults.
+    pub(crate) fn reliable(&self) -> FaultyStorage {
+        FaultyStorage::reliable(&self.storage)
+    }
+
+    /// Storage with the same fault in every call of some operations.
+    pub(crate) fn faulty(&self, fault: Fault, has_fault: fn(Operation) -> bool) -> FaultyStorage {
+        FaultyStorage::always(&self.storage, fault, has_fault)
+    }
+
+    /// Settles one delivery, with all that is logged of its events.
+    pub(crate) async fn receive(&self, storage: &FaultyStorage, delivery: usize) -> Vec<SettledEvent> {
+        let verified = &self.history.deliveries[delivery].verified;
+        flow(storage).receive(&ACME, verified, Deadlines::of_delivery(Instant::now())).await
+    }
+
+    /// Delivers, and returns the outcomes of the events in their places' order.
+    pub(crate) async fn deliver(&self, storage: &FaultyStorage, delivery: usize) -> Vec<Outcome> {
+        let started = Instant::now();
+        let outcomes = outcomes(&self.receive(storage, delivery).await);
+        assert!(started.elapsed() <= ANSWER_WITHIN, "answered after {:?}", started.elapsed());
+        if ACME.response_rules.respond(&outcomes).status < 300 {
+            self.accepted.borrow_mut().insert(delivery);
+        }
+        outcomes
+    }
+
+    /// Replays a message of the inbox, as the event source mapping and the replay function do.
+    pub(crate) async fn replay(&self, storage: &FaultyStorage, message: &QueuedMessage) -> Vec<Outcome> {
+        let receives = *self.receives.borrow_mut().entry(message.id).and_modify(|count| *count += 1).or_insert(1);
+        if receives > RECEIVES_MAX {
+            self.storage.move_to(message.id, Queue::Quarantine);
+            return vec![];
+        }
+        let verified = KeptDelivery::from_message(&message.body).unwrap().into_verified().unwrap();
+        let started = Instant::now();
+        let settled = flow(storage).replay(&ACME, &verified, Deadlines::of_replay(started)).await;
+        assert!(started.elapsed() < FUNCTION_TIMEOUT, "replayed after {:?}", started.elapsed());
+        let outcomes = outcomes(&settled);
+        if !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Parked | Outcome::Unavailable)) {
+            yield_now().await;
+            self.storage.delete(message.id);
+        }
+        outcomes
+    }
+
+    /// Replays every message of the inbox once.
+    pub(crate) async fn replay_all(&self, storage: &FaultyStorage) {
+        for message in self.storage.messages(Queue::Inbox) {
+            self.replay(storage, &message).await;
+        }
+    }
+
+    /// A sweep without a grace period, which must end in time.
+    pub(crate) async fn sweep(&self, storage: &FaultyStorage) -> SweepReport {
+        let started = Instant::now();
+        let limits = SweepLimits { grace: Duration::ZERO, ..SweepLimits::of_function(started) };
+        let report = flow(storage).sweep(later(), limits).await;
+        assert!(started.elapsed() < FUNCTION_TIMEOUT, "swept after {:?}", started.elapsed());
+        report
+    }
+
+    /// Delivers while the table is down. Returns the message on the inbox.
+    pub(crate) async fn park(&self, delivery: usize) -> QueuedMessage {
+        let storage = self.faulty(Fault::FailsBefore, |operation| operation == Operation::Put);
+        let outcomes = self.deliver(&storage, delivery).await;
+        assert!(outcomes.contains(&Outcome::Parked), "{outcomes:?}");
+        self.storage.messages(Queue::Inbox).pop().unwrap()
+    }
+
+    /// Puts a whole delivery on the inbox, as an operator does with a message in quarantine.
+    pub(crate) async fn enqueue(&self, delivery: usize) -> QueuedMessage {
+        let message =
+            KeptDelivery::new(&ACME, &self.history.deliveries[delivery].verified, "why", KeptPart::Whole).to_message();
+        self.storage.send(Queue::Inbox, ACME.name, &message).await.unwrap();
+        self.storage.messages(Queue::Inbox).pop().unwrap()
+    }
+
+    /// Delivers a delete while the cleanup queue is down, so that the message stays in the tombstone.
+    pub(crate) async fn leave_pending(&self, delivery: usize) {
+        let storage = self.faulty(Fault::FailsBefore, |operation| operation == Operation::Send(Queue::Cleanup));
+        assert_eq!(self.deliver(&storage, delivery).await, [Outcome::Applied]);
+    }
+
+    /// An operator moves all messages from quarantine to the inbox.
+    pub(crate) fn redrive(&self) {
+        for message in self.storage.messages(Queue::Quarantine) {
+            self.receives.borrow_mut().remove(&message.id);
+            self.storage.move_to(message.id, Queue::Inbox);
+        }
+    }
+
+    /// Everything works again: the provider redelivers what was not accepted, the inbox is replayed, the operator moves
+    /// messages out of quarantine, and a sweep runs. Each happens once, and that must be enough.
+    pub(crate) async fn settle_down(&self) {
+        let storage = self.atomic();
+        let is_accepted = |delivery: usize| self.accepted.borrow().contains(&delivery);
+        for delivery in 0..self.history.deliveries.len() {
+            if !is_accepted(delivery) {
+                self.deliver(&storage, delivery).await;
+                assert!(is_accepted(delivery), "delivery {delivery} is not accepted without a fault");
+            }
+        }
+        // Messages that were received too often go to quarantine first.
+        self.replay_all(&storage).await;
+        self.redrive();
+        self.replay_all(&storage).await;
+        let left = self.storage.messages(Queue::Inbox).len();
+        assert_eq!(left, 0, "messages are left in the inbox");
+        let report = self.sweep(&storage).await;
+        assert_eq!((report.failed, report.is_cut_short), (0, false), "{report:?}");
+        let page = self.storage.pending_cleanups(None).await.unwrap();
+        assert!(page.pending.is_empty(), "cleanup messages are left: {page:?}");
+    }
+
+    /// Nothing is lost now, and the state converges.
+    pub(crate) async fn check(&self) {
+        self.assert_nothing_lost();
+        self.settle_down().await;
+        self.assert_converged();
+    }
+
+    /// The state is the final state of the history.
+    pub(crate) fn assert_converged(&self) {
+        let expected = &self.history.final_state;
+        let items = self.storage.items();
+        for item in items.values() {
+            let is_pending = item.contains_key("cleanup") || item.contains_key("cleanup_due");
+            assert!(!is_pending, "a cleanup message is left in {}", item["pk"]);
+        }
+        let items: BTreeMap<_, _> = items.into_iter().map(|(pk, item)| (pk, comparable(item))).collect();
+        assert_eq!(items, expected.items, "the table");
+        for pk in &expected.deleted {
+            assert_nothing_personal(&items[pk]);
+        }
+        assert_eq!(self.cleanup_ids(), expected.deleted, "the cleanup ids");
+        let messages: BTreeSet<_> =
+            self.storage.messages(Queue::Cleanup).into_iter().map(|message| message.body).collect();
+        assert!(messages.is_superset(&expected.cleanup_messages), "the message of a last delete was not sent");
+        assert_eq!(self.event_ids_on(Queue::Quarantine), expected.quarantined, "what is in quarantine");
+        assert_eq!(self.event_ids_on(Queue::Inbox), BTreeSet::new(), "what is in the inbox");
+        self.assert_no_secret();
+    }
+
+    /// At any moment, every event of an accepted delivery is in the table or on a queue, because the provider does not
+    /// deliver it again.
+    pub(crate) fn assert_nothing_lost(&self) {
+        let kept = &self.event_ids_on(Queue::Inbox) | &self.event_ids_on(Queue::Quarantine);
+        let (items, cleanup_ids) = (self.storage.items(), self.cleanup_ids());
+        for delivery in self.accepted.borrow().iter() {
+            for event in &self.history.deliveries[*delivery].events {
+                let is_safe = kept.contains(&event.id) || is_settled(event, &items, &cleanup_ids);
+                assert!(is_safe, "{} of delivery {delivery} is lost", event.id);
+            }
+        }
+        self.assert_no_secret();
+    }
+
+    fn assert_no_secret(&self) {
+        assert!(!self.all_messages().any(|message| message.body.contains(CANARY)), "a secret is in a message");
+        assert!(!self.storage.items().into_values().any(|item| is_in(CANARY, &item.into())), "a secret is in an item");
+    }
+
+    fn all_messages(&self) -> impl Iterator<Item = QueuedMessage> {
+        let queues = [Queue::Cleanup, Queue::Inbox, Queue::Quarantine];
+        queues.into_iter().flat_map(|queue| self.storage.messages(queue))
+    }
+
+    /// Hashes the part of the state that affects the future. The order of messages does not.
+    pub(crate) fn hash_into(&self, state: &mut DefaultHasher) {
+        self.accepted.borrow().hash(state);
+        for (pk, item) in self.storage.items() {
+            (pk, Value::from(item).to_string()).hash(state);
+        }
+        let mut messages: Vec<_> = self.all_messages().map(|message| (message.queue, message.body)).collect();
+        messages.sort_unstable();
+        messages.hash(state);
+    }
+
+    /// The cleanup ids that were sent, each of them in a readable message.
+    fn cleanup_ids(&self) -> BTreeSet<String> {
+        let messages = self.storage.messages(Queue::Cleanup).into_iter();
+        messages.map(|message| serde_json::from_str::<CleanupMessage>(&message.body).unwrap().cleanup_id).collect()
+    }
+
+    /// The ids of all events in the messages of a queue.
+    fn event_ids_on(&self, queue: Queue) -> BTreeSet<String> {
+        self.storage.messages(queue).iter().flat_map(|message| event_ids(&message.body)).flatten().collect()
+    }
+}
+
+/// Whether the table has the event or a greater one. The cleanup message of a delete must be sent or in the tombstone.
+fn is_settled(event: &SentEvent, items: &BTreeMap<String, Map<String, Value>>, cleanup_ids: &BTreeSet<String>) -> bool {
+    let Destination::Table(event) = &event.destination else { return false };
+    let pk = event.key().to_string();
+    let Some(item) = items.get(&pk) else { return false };
+    let is_written = item["rank"].as_str() >= Some(&event.rank().to_string());
+    let is_pending = item.contains_key("cleanup") && item.contains_key("cleanup_due");
+    is_written && (matches!(event.change(), Change::Snapshot(_)) || is_pending || cleanup_ids.contains(&pk))
+}
+
+pub(crate) fn assert_nothing_personal(tombstone: &Map<String, Value>) {
+    let others: Vec<_> = tombstone.keys().filter(|name| !TOMBSTONE_FIELDS.contains(&name.as_str())).collect();
+    assert!(others.is_empty(), "a tombstone has {others:?}");
+    let text = Value::from(tombstone.clone()).to_string();
+    assert!(!["Ada", "@", "Turin"].iter().any(|personal| text.contains(personal)), "a tombstone with personal data");
+}
+
+fn is_in(secret: &str, value: &Value) -> bool {
+    match value {
+        Value::Array(elements) => elements.iter().any(|element| is_in(secret, element)),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains(secret) || is_in(secret, value)),
+        Value::String(text) => text.contains(secret),
+        Value::Number(number) => number.as_str().contains(secret),
+        Value::Null | Value::Bool(_) => false,
+    }
+}
