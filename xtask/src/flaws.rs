@@ -100,7 +100,7 @@ pub(crate) const FLAWS: [Flaw; 11] = [
             "erased: matches!(self.change, Change::Deletion(_)),",
             "erased: false,",
         )],
-        caught_by: (FLOW, "delete_is_final"),
+        caught_by: (FLOW, "no_kept_copy_restores_a_deleted_customer"),
     },
     Flaw {
         name: "personal-data-in-tombstone",

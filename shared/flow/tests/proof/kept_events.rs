@@ -99,7 +99,7 @@ fn a_replay_that_cannot_quarantine_leaves_the_message() {
 /// Updates of a customer from before and after a delete, one of them parked and one quarantined, are settled in every order
 /// around the delete. The delete itself is parked in half of the runs.
 #[test]
-fn delete_is_final() {
+fn no_kept_copy_restores_a_deleted_customer() {
     let event = |id: &str, version, kind| EventSpec::new(id, "ada", version, kind);
     let history = History::of_singles(&[
         event("d", 2, Kind::Deleted),

@@ -19,7 +19,7 @@ const OUTAGES: [fn(Operation) -> bool; 2] =
     [|operation| operation == Operation::Put, |operation| matches!(operation, Operation::Send(_))];
 
 #[test]
-fn converges() {
+fn every_sequence_converges() {
     let (length, length_with_crashes, length_in_outages) = if is_full() { (6, 5, 4) } else { (4, 3, 2) };
     let history = History::of_singles(&six_events());
     let (mut deliveries, mut replays) = (0, 0);
