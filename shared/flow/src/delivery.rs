@@ -16,6 +16,9 @@ use crate::ports::{Queue, Queues, Table};
 /// How many customers of a batch are written at a time: enough to hide the latency of a write, few enough that a cold
 /// function on a fraction of a core can open the connections, and that a batch at the size limit fits into memory.
 const CONCURRENT_WRITES: usize = 8;
+/// Outcomes of events that are kept, each with its queue.
+const PARK: (Outcome, Queue) = (Outcome::Parked, Queue::Inbox);
+const QUARANTINE: (Outcome, Queue) = (Outcome::Quarantined, Queue::Quarantine);
 /// The most characters of the reasons in a kept message.
 const REASON_CHARS_MAX: usize = 1_024;
 
@@ -44,13 +47,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
     /// kept either are `Unavailable`: the provider must deliver them again.
     pub async fn receive(&self, provider: &Provider, verified: &Verified, deadlines: Deadlines) -> Vec<SettledEvent> {
         let mut settled = self.settle(provider, verified, deadlines).await;
-        let keep = [(Outcome::Parked, Queue::Inbox), (Outcome::Quarantined, Queue::Quarantine)];
-        let kept = keep.map(|(outcome, queue)| self.keep(provider, verified, &settled, outcome, queue, deadlines));
-        for ((outcome, _), kept) in keep.into_iter().zip(join_all(kept).await) {
-            if let Err(why) = kept {
-                not_kept(&mut settled, outcome, &why);
-            }
-        }
+        self.keep(provider, verified, &mut settled, &[PARK, QUARANTINE], deadlines).await;
         settled
     }
 
@@ -65,10 +62,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             }
             return settled;
         }
-        let (outcome, queue) = (Outcome::Quarantined, Queue::Quarantine);
-        if let Err(why) = self.keep(provider, verified, &settled, outcome, queue, deadlines).await {
-            not_kept(&mut settled, outcome, &why);
-        }
+        self.keep(provider, verified, &mut settled, &[QUARANTINE], deadlines).await;
         settled
     }
 
@@ -96,35 +90,36 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         futures_util::stream::iter(customers).map(settle).buffer_unordered(CONCURRENT_WRITES).concat().await
     }
 
-    /// Sends the events of that outcome to a queue, if there are any: in one message, without the other events.
+    /// Sends the events of each outcome to its queue. Events that cannot be kept become `Unavailable`.
     async fn keep(
         &self,
         provider: &Provider,
         verified: &Verified,
-        settled: &[SettledEvent],
-        outcome: Outcome,
-        queue: Queue,
+        settled: &mut [SettledEvent],
+        queues: &[(Outcome, Queue)],
         deadlines: Deadlines,
-    ) -> Result<(), String> {
-        let (kept, others): (Vec<_>, Vec<_>) = settled.iter().partition(|event| event.outcome == outcome);
-        if kept.is_empty() {
-            return Ok(());
+    ) {
+        let send = async |(outcome, queue): &(Outcome, Queue)| {
+            let (kept, others): (Vec<_>, Vec<_>) = settled.iter().partition(|event| event.outcome == *outcome);
+            if kept.is_empty() {
+                return Ok(());
+            }
+            let places: Vec<_> = kept.iter().map(|event| event.place).collect();
+            let part = if others.is_empty() { KeptPart::Whole } else { KeptPart::Events(&places) };
+            let message = KeptDelivery::new(provider, verified, &reasons(&kept), part).to_message();
+            match timeout_at(deadlines.send_by, self.queues.send(*queue, provider.name, &message)).await {
+                Ok(sent) => sent.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("the {} queue did not answer in time", queue.name())),
+            }
+        };
+        let sent = join_all(queues.iter().map(send)).await;
+        for ((outcome, _), sent) in queues.iter().zip(sent) {
+            let Err(why) = sent else { continue };
+            for event in settled.iter_mut().filter(|event| event.outcome == *outcome) {
+                let before = event.reason.take().unwrap_or_default();
+                (event.outcome, event.reason) = (Outcome::Unavailable, Some(format!("{before}; {why}")));
+            }
         }
-        let places: Vec<_> = kept.iter().map(|event| event.place).collect();
-        let part = if others.is_empty() { KeptPart::Whole } else { KeptPart::Events(&places) };
-        let message = KeptDelivery::new(provider, verified, &reasons(&kept), part).to_message();
-        match timeout_at(deadlines.send_by, self.queues.send(queue, provider.name, &message)).await {
-            Ok(sent) => sent.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("the {} queue did not answer in time", queue.name())),
-        }
-    }
-}
-
-/// Makes the events of that outcome `Unavailable`, because they could not be kept.
-fn not_kept(settled: &mut [SettledEvent], outcome: Outcome, why: &str) {
-    for event in settled.iter_mut().filter(|event| event.outcome == outcome) {
-        let before = event.reason.take().unwrap_or_default();
-        (event.outcome, event.reason) = (Outcome::Unavailable, Some(format!("{before}; {why}")));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::untranslatable::Untranslatable;
 pub type Translation = Result<Translated, Untranslatable>;
 
 /// An event that was understood.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Translated {
     /// It is about a customer.
     Event(Box<CustomerEvent>),

@@ -47,25 +47,12 @@ thread_local! {
 /// Cached, because the proofs deliver the same few bodies a million times.
 fn translate(verified: &Verified) -> Vec<Translation> {
     CACHE.with_borrow_mut(|cache| {
-        if let Some(translations) = cache.get(verified.body()) {
-            return translations.iter().map(copy).collect();
-        }
-        let translations = events(verified.body()).unwrap_or_else(|error| vec![Err(error)]);
         if cache.len() == CACHE_MAX {
             cache.clear();
         }
-        cache.insert(verified.body().to_vec(), translations.iter().map(copy).collect());
-        translations
+        let translations = || events(verified.body()).unwrap_or_else(|error| vec![Err(error)]);
+        cache.entry(verified.body().to_vec()).or_insert_with(translations).clone()
     })
-}
-
-fn copy(translation: &Translation) -> Translation {
-    match translation {
-        Ok(Translated::Event(event)) => Ok(Translated::Event(event.clone())),
-        Ok(Translated::Ignored(kind)) => Ok(Translated::Ignored(kind.clone())),
-        Ok(Translated::AlreadySettled) => Ok(Translated::AlreadySettled),
-        Err(error) => Err(*error),
-    }
 }
 
 fn events(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
