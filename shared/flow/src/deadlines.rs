@@ -162,3 +162,22 @@ const _: () = {
     assert!(fit([FUNCTION_TIMEOUT], SWEEP_GRACE), "who wrote the tombstone is done or has died");
     assert!(fit([FUNCTION_TIMEOUT], SWEEP_INTERVAL), "scheduled sweeps do not overlap");
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_replay_waits_twice_as_long_each_time() {
+        let seconds = [0, 1, 2, 3, 4, 5, 6, u32::MAX].map(|receives| replay_delay(receives).as_secs());
+        assert_eq!(seconds, [60, 60, 120, 240, 480, 900, 900, 900]);
+    }
+
+    #[test]
+    fn durations_that_only_just_fit_do_not() {
+        assert_eq!(attempts(3, Duration::from_millis(700)), Duration::from_millis(3 * 700 + 50 + 100));
+        let second = Duration::from_secs(1);
+        assert!(fit([second, second], Duration::from_millis(2_001)));
+        assert!(!fit([second, second], 2 * second));
+    }
+}
