@@ -19,12 +19,6 @@ impl Time {
     }
 }
 
-impl From<Timestamp> for Time {
-    fn from(moment: Timestamp) -> Self {
-        Self(moment)
-    }
-}
-
 impl FromStr for Time {
     type Err = jiff::Error;
 
@@ -96,6 +90,5 @@ mod tests {
     fn times_of_arrival_are_truncated_to_milliseconds(#[case] now: &str, #[case] arrival: &str) {
         let now: Timestamp = now.parse().unwrap();
         assert_eq!(Time::in_milliseconds(now).to_string(), arrival);
-        assert_eq!(Time::from(now), Time(now));
     }
 }

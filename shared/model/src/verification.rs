@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sha2::Sha256;
 
 use crate::delivery::{Delivery, Proof, Verified};
-use crate::fields::text_at;
+use crate::json::text_at;
 use crate::rejection::Rejection;
 use crate::scheme::{Scheme, SignatureEncoding, SignedTime, TokenPlace};
 use crate::secret::Secrets;
@@ -56,7 +56,10 @@ fn prove(delivery: &Delivery, scheme: &Scheme, secrets: &Secrets) -> Result<Proo
             let secret_index = secret_that_signed(secrets, &[&delivery.body], &[signature])?;
             let sent_at = match signed_time {
                 SignedTime::None => None,
-                SignedTime::InBody(path) => Some(time_in(&delivery.body, path).ok_or(Rejection::TimeUnreadable)?),
+                SignedTime::InBody(path) => {
+                    let time = text_at(&delivery.body, path).and_then(|text| text.parse().ok());
+                    Some(time.ok_or(Rejection::TimeUnreadable)?)
+                }
             };
             Ok(Proof { secret_index, message_id: None, sent_at })
         }
@@ -140,10 +143,6 @@ fn prove_by_secret_itself(secrets: &Secrets, presented: &[u8]) -> Result<Proof, 
     };
     let secret_index = secrets.keys().position(is_equal).ok_or(Rejection::Mismatch)?;
     Ok(Proof { secret_index, message_id: None, sent_at: None })
-}
-
-fn time_in(body: &[u8], path: &[&str]) -> Option<Timestamp> {
-    text_at(body, path)?.parse().ok()
 }
 
 fn check_age(proof: Proof, now: Timestamp, tolerance: Duration) -> Result<Proof, Rejection> {

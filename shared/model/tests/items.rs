@@ -1,4 +1,4 @@
-//! What one conditional write puts into the table, and what other systems are told of a deletion.
+//! The items that are written to the table, and the cleanup messages in them.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn deletion(customer: &Customer) -> CustomerEvent {
     CustomerEvent::deletion(key(), event("customer.gone"), at("2026-02-09T08:42:07.500Z"), customer)
 }
 
-/// The item of an event that arrived at noon and a bit, of which the item keeps the milliseconds.
+/// The item of an event that arrived shortly after noon. Only the milliseconds are kept.
 fn item(event: &CustomerEvent) -> Item {
     event.item(at("2026-11-20T12:00:00.123456Z").0)
 }
@@ -46,7 +46,7 @@ fn map(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).unwrap()
 }
 
-/// How a profile is written of which every field has a value.
+/// A profile in which every field has a value, as it is written.
 fn written_profile() -> Value {
     let address = |city| {
         json!({
@@ -80,7 +80,7 @@ fn written_profile() -> Value {
     map(names).into_iter().chain(map(rest)).collect::<Map<_, _>>().into()
 }
 
-fn whole_customer() -> Customer {
+fn complete_customer() -> Customer {
     Customer {
         external_id: Some("crm-1".into()),
         status: CustomerStatus::Inactive,
@@ -94,7 +94,7 @@ fn whole_customer() -> Customer {
 }
 
 #[test]
-fn a_snapshot_becomes_the_whole_item() {
+fn a_snapshot_is_written_completely() {
     let expected = json!({
         "pk": "acme#w%231#50%25",
         "sk": "customer",
@@ -113,11 +113,11 @@ fn a_snapshot_becomes_the_whole_item() {
         "last_event": {"id": "evt.1", "type": "customer.created", "received_at": "2026-11-20T12:00:00.123Z"},
         "schema": 1,
     });
-    assert_eq!(written(whole_customer()), expected);
+    assert_eq!(written(complete_customer()), expected);
 }
 
 #[test]
-fn what_is_not_known_is_absent() {
+fn unknown_attributes_are_absent() {
     let expected = json!({
         "pk": "acme#w%231#50%25",
         "sk": "customer",
@@ -135,26 +135,26 @@ fn what_is_not_known_is_absent() {
     assert_eq!(written(Customer::default()), expected);
 }
 
-/// The keys of an index have a limit too. What is beyond it stays in the item, but not as a key.
+/// The keys of an index have a limit too. A longer value stays in the item, but not as a key.
 #[rstest]
 #[case(1, true)]
 #[case(2047, true)]
 #[case(2048, true)]
 #[case(2049, false)]
 #[case(4000, false)]
-fn what_is_too_long_for_an_index_is_not_indexed(#[case] bytes: usize, #[case] is_indexed: bool) {
+fn values_too_long_for_an_index_are_not_indexed(#[case] bytes: usize, #[case] is_indexed: bool) {
     let value = "x".repeat(bytes);
     let profile = Profile { emails: vec![Email::only(value.clone())], ..Profile::default() };
     let item = written(Customer { external_id: Some(value.clone()), profile, ..Customer::default() });
-    let (key, beside) = if is_indexed { (json!(value), Value::Null) } else { (Value::Null, json!(value)) };
-    assert_eq!((&item["external_id"], &item["profile"]["external_id"]), (&key, &beside));
+    let (key, not_key) = if is_indexed { (json!(value), Value::Null) } else { (Value::Null, json!(value)) };
+    assert_eq!((&item["external_id"], &item["profile"]["external_id"]), (&key, &not_key));
     assert_eq!((&item["email"], &item["name"]), (&key, &json!(value)));
     assert_eq!(item["profile"]["emails"], json!([{"email": value, "primary": true}]));
 }
 
 #[test]
-fn a_deletion_becomes_a_tombstone_with_the_message() {
-    let mut customer = whole_customer();
+fn a_deletion_is_written_as_a_tombstone_with_the_message() {
+    let mut customer = complete_customer();
     customer.primary_email = Some("PRIMARY@Example.com".into());
     let message = concat!(
         r#"{"schema":1,"type":"customer.deleted","cleanup_id":"acme#w%231#50%25","provider":"acme","account":"w#1","#,
@@ -185,25 +185,25 @@ fn a_deletion_becomes_a_tombstone_with_the_message() {
 #[case(&["a", "b"], Some("b"), &["a", "b"])]
 #[case(&["a"], Some("A"), &["a", "A"])]
 #[case(&[], Some("p"), &["p"])]
-fn identifiers_are_told_once(#[case] listed: &[&str], #[case] primary: Option<&str>, #[case] told: &[&str]) {
+fn identifiers_have_no_duplicates(#[case] listed: &[&str], #[case] primary: Option<&str>, #[case] expected: &[&str]) {
     let primary = primary.map(str::to_owned);
     let emails = listed.iter().map(|email| Email { email: (*email).into(), ..Email::default() }).collect();
     let phones = listed.iter().map(|number| Phone { number: (*number).into(), ..Phone::default() }).collect();
-    // Those of its contacts are other people's.
+    // The identifiers of its contacts belong to other people.
     let contacts = vec![Contact { email: Some("c@x.y".into()), phone: Some("+1".into()), ..Contact::default() }];
     let profile = Profile { emails, phones, contacts, ..Profile::default() };
     let customer = Customer { primary_email: primary.clone(), primary_phone: primary, profile, ..Customer::default() };
     let Change::Deletion(deletion) = deletion(&customer).change().clone() else { panic!("a deletion") };
-    assert_eq!((deletion.identifiers.emails, deletion.identifiers.phones), (owned(told), owned(told)));
+    assert_eq!((deletion.identifiers.emails, deletion.identifiers.phones), (owned(expected), owned(expected)));
 }
 
 fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// SQS takes neither of the two characters; in JSON both can be escapes.
+/// SQS accepts neither of the two characters. In JSON both can be escapes.
 #[test]
-fn sqs_takes_the_cleanup_message() {
+fn sqs_accepts_the_cleanup_message() {
     let customer = Customer { primary_email: Some("a\u{fffe}b\u{ffff}c".into()), ..Customer::default() };
     let Item::Tombstone(tombstone) = item(&deletion(&customer)) else { panic!("a tombstone") };
     let message = tombstone.cleanup.unwrap();
@@ -221,20 +221,20 @@ fn sqs_takes_the_cleanup_message() {
 }
 
 #[test]
-fn an_event_says_what_it_is() {
-    let (created, deleted) = (snapshot(whole_customer()).unwrap(), deletion(&whole_customer()));
+fn accessors_return_the_facts_of_an_event() {
+    let (created, deleted) = (snapshot(complete_customer()).unwrap(), deletion(&complete_customer()));
     for (event, kind) in [(&created, "customer.created"), (&deleted, "customer.gone")] {
         assert_eq!((event.key(), event.id(), event.kind()), (&key(), "evt.1", kind));
         assert_eq!(event.raised().timestamp(), Some(at("2026-02-09T08:42:09Z").0));
         assert_eq!(item(event).rank(), event.rank().to_string());
     }
-    assert!(*created.change() == Change::Snapshot(Box::new(whole_customer())));
+    assert!(*created.change() == Change::Snapshot(Box::new(complete_customer())));
     assert_eq!(created.rank().to_string(), "0.80064a601d402261.0.80064a601d4a7a40.00000018.evt.1");
     assert_eq!(deleted.rank().to_string(), "1.80064a601d402261.1.80064a601d4a7a40.00000018.evt.1");
     assert_eq!((key().provider(), key().account(), key().customer_id()), ("acme", "w#1", "50%"));
 }
 
-/// As many lists, each but the innermost with nothing but the next in it.
+/// Lists nested in each other to this many levels.
 fn nested(levels: usize) -> Value {
     (0..levels).fold(Value::Null, |inner, _| json!([inner]))
 }
@@ -252,16 +252,16 @@ fn nested(levels: usize) -> Value {
 #[case::empty_name(json!({"": 1}), json!({}), None, Err(Untranslatable::NotStorable))]
 #[case::empty_name_of_batch(json!({"a": 1}), json!({"": 1}), None, Err(Untranslatable::NotStorable))]
 #[case::empty_name_in_metadata(json!({}), json!({}), Some(json!({"": 1})), Err(Untranslatable::NotStorable))]
-fn what_the_table_cannot_hold_is_told(
+fn customers_that_cannot_be_stored_are_refused(
     #[case] extra: Value,
     #[case] extra_of_batch: Value,
     #[case] metadata: Option<Value>,
-    #[case] verdict: Result<(), Untranslatable>,
+    #[case] result: Result<(), Untranslatable>,
 ) {
     let profile = Profile { metadata, ..Profile::default() };
     let extra_of_batch = Arc::new(map(extra_of_batch));
     let customer = Customer { extra: map(extra), extra_of_batch, profile, ..Customer::default() };
-    assert_eq!(snapshot(customer).map(drop), verdict);
+    assert_eq!(snapshot(customer).map(drop), result);
 }
 
 const PROVIDER: Provider = Provider {
@@ -276,13 +276,13 @@ const PROVIDER: Provider = Provider {
 
 #[test]
 fn debug_prints_nothing_personal() {
-    let customer = whole_customer();
+    let customer = complete_customer();
     let profile = customer.profile.clone();
-    let (created, deleted) = (snapshot(whole_customer()).unwrap(), deletion(&customer));
+    let (created, deleted) = (snapshot(complete_customer()).unwrap(), deletion(&customer));
     let request = || Request { token: Some("token-1".into()), body: Some("Ada".into()), ..Request::default() };
     let delivery = || Delivery::accept(request(), 1024).unwrap();
     let scheme = Scheme::Token(TokenPlace::Path);
-    let judged = |secret| {
+    let verified_with = |secret| {
         let secrets = Secrets::parse(secret, &scheme).unwrap();
         verify(delivery(), &scheme, &secrets, at("2026-11-20T12:00:00Z").0, Duration::ZERO)
     };
@@ -307,9 +307,9 @@ fn debug_prints_nothing_personal() {
         (format!("{:?}", Fields::try_from(json!({"name": "Ada"})).unwrap()), "Fields(..)"),
         (format!("{:?}", request()), "Request(..)"),
         (format!("{:?}", delivery()), "Delivery(..)"),
-        (format!("{:?}", judged("token-1").unwrap()), "Verified(..)"),
+        (format!("{:?}", verified_with("token-1").unwrap()), "Verified(..)"),
         (
-            format!("{:?}", judged("token-2").unwrap_err()),
+            format!("{:?}", verified_with("token-2").unwrap_err()),
             "RejectedDelivery { reason: Mismatch, delivery: Delivery(..) }",
         ),
         (format!("{PROVIDER:?}"), "acme"),
@@ -321,6 +321,6 @@ fn debug_prints_nothing_personal() {
     assert_eq!(format!("{deletion:?} {:?}", deletion.identifiers), "Deletion(..) Identifiers(..)");
     let Item::Tombstone(tombstone) = item(&deleted) else { panic!("a tombstone") };
     assert_eq!(format!("{tombstone:?}"), "Tombstone(..)");
-    let Item::Customer(customer) = item(&snapshot(whole_customer()).unwrap()) else { panic!("a customer") };
+    let Item::Customer(customer) = item(&snapshot(complete_customer()).unwrap()) else { panic!("a customer") };
     assert_eq!(format!("{customer:?}"), "CustomerItem(..)");
 }

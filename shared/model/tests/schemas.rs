@@ -1,4 +1,4 @@
-//! The schemas of what is written. That docs/schema holds them, and what is written them, is tested with the system.
+//! The JSON Schemas. The system tests check that docs/schema contains them and that everything written conforms to them.
 #![cfg(feature = "schema")]
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
@@ -6,8 +6,8 @@ use clientele_model::schema;
 use serde_json::{Value, json};
 
 #[test]
-fn there_is_one_for_each_shape() {
-    let shapes = schema::all().map(|(name, schema)| (name, schema["title"].clone(), schema["required"].clone()));
+fn the_item_and_both_messages_have_a_schema() {
+    let schemas = schema::all().map(|(name, schema)| (name, schema["title"].clone(), schema["required"].clone()));
     let cleanup = json!([
         "schema",
         "type",
@@ -25,7 +25,7 @@ fn there_is_one_for_each_shape() {
         ("cleanup-message", json!("CleanupMessage"), cleanup),
         ("kept-message", json!("KeptDelivery"), kept),
     ];
-    assert_eq!(shapes, expected);
+    assert_eq!(schemas, expected);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn an_item_is_a_customer_or_a_tombstone() {
 }
 
 #[test]
-fn times_have_one_form() {
+fn all_times_have_one_schema() {
     for (name, schema) in schema::all() {
         let time = json!({"type": "string", "format": "date-time", "description": "RFC 3339 in UTC"});
         assert_eq!(schema["$defs"]["Time"], time, "{name}");

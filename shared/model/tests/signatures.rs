@@ -1,4 +1,4 @@
-//! Every scheme: what is accepted, and for what reason everything else is refused.
+//! What each scheme accepts, and why it rejects everything else.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn hex_mac(key: &str, message: &str) -> String {
     hex::encode(mac(key.as_bytes(), message))
 }
 
-/// A delivery to judge: what differs from a case to the next.
+/// A delivery, with what differs between cases.
 struct Attempt<'a> {
     headers: Vec<(&'a str, String)>,
     token: Option<&'a str>,
@@ -55,8 +55,8 @@ fn judge(attempt: Attempt<'_>, scheme: &Scheme, secrets: &str) -> Result<Verifie
     verify(delivery, scheme, &secrets, attempt.now, TOLERANCE).map_err(|refused| refused.reason)
 }
 
-/// The position of the secret that matched.
-fn secret(verdict: Result<Verified, Rejection>) -> Result<usize, Rejection> {
+/// The index of the secret that matched.
+fn secret_index(verdict: Result<Verified, Rejection>) -> Result<usize, Rejection> {
     verdict.map(|verified| verified.proof().secret_index)
 }
 
@@ -83,11 +83,11 @@ fn hmac_scheme(encoding: SignatureEncoding, signed_time: SignedTime) -> Scheme {
 #[case::twice_one_wrong(&["00".to_owned(), hex_mac("k", BODY)], Err(Rejection::ProofRepeated))]
 #[case::joined_by_the_gateway(&[format!("{0},{0}", hex_mac("k", BODY))], Err(Rejection::ProofMalformed))]
 fn hmac_in_hex(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejection>) {
-    // Repeated in another letter case, as JSON can.
+    // A repeated header is in another letter case, which JSON allows.
     let names = ["x-signature", "X-SIGNATURE"];
     let headers = names.into_iter().zip(signatures.iter().cloned()).collect();
     let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::None);
-    assert_eq!(secret(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
+    assert_eq!(secret_index(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
 }
 
 fn base64_mac(key: &str, message: &str) -> String {
@@ -112,10 +112,10 @@ fn base64_mac(key: &str, message: &str) -> String {
 fn hmac_in_base64(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejection>) {
     let headers = ["x-signature", "X-Signature"].into_iter().zip(signatures.iter().cloned()).collect();
     let scheme = hmac_scheme(SignatureEncoding::Base64, SignedTime::None);
-    assert_eq!(secret(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
+    assert_eq!(secret_index(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
 }
 
-/// The time of the attempt is inside the signed body: 12:00:00.500.
+/// The time of the attempt is in the signed body: 12:00:00.500.
 #[rstest]
 #[case::fresh("2026-11-20T12:00:00.5Z", "k", Ok(at("2026-11-20T12:00:00.500Z")))]
 #[case::just_not_too_old("2026-11-20T12:05:00.5Z", "k", Ok(at("2026-11-20T12:00:00.500Z")))]
@@ -138,11 +138,11 @@ fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Resul
 #[case::without_zone(r#"{"a": {"sent": "2026-11-20T12:00:00"}}"#)]
 #[case::no_json("hello-world")]
 #[case::nothing("")]
-fn no_readable_time_in_the_body(#[case] body: &str) {
+fn a_time_in_the_body_must_be_readable(#[case] body: &str) {
     let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
     let attempt = |key| Attempt { headers: vec![("x-signature", hex_mac(key, body))], body, ..Attempt::default() };
     assert_eq!(judge(attempt("k"), &scheme, "k").unwrap_err(), Rejection::TimeUnreadable);
-    // Whether there is a time is nothing that a forger learns, even in the log.
+    // For a forged delivery not even the log says whether there is a time.
     assert_eq!(judge(attempt("other"), &scheme, "k").unwrap_err(), Rejection::Mismatch);
 }
 
@@ -167,7 +167,7 @@ fn good() -> String {
     svix_signature(KEY, "msg_1", NOW, BODY)
 }
 
-/// All but the version and the end, whose spare bits must be zero to be base64 at all.
+/// In upper case, except for the version and the end, whose unused bits must be zero in valid base64.
 fn upper_case(signature: &str) -> String {
     let (start, end) = signature.split_at(signature.len() - 4);
     format!("v1,{}{end}", start["v1,".len()..].to_uppercase())
@@ -202,7 +202,7 @@ fn svix(#[case] signature: String, #[case] verdict: Result<usize, Rejection>) {
         let headers = svix_headers(family, "msg_1", NOW, signature.clone());
         let verified =
             judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, &format!("[{KEY:?}, {KEY_2:?}]"));
-        assert_eq!(secret(verified), verdict);
+        assert_eq!(secret_index(verified), verdict);
     }
 }
 
@@ -224,7 +224,7 @@ fn svix_timestamps(#[case] timestamp: &str, #[case] verdict: Result<(), Rejectio
     let headers = svix_headers(SVIX, "msg_1", timestamp, svix_signature(KEY, "msg_1", timestamp, BODY));
     let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY);
     assert_eq!(verified.map(drop), verdict);
-    // Not fresh and forged is forged: time is asked of authentic bytes only.
+    // The age is checked only if the delivery is authentic.
     if timestamp.is_empty() {
         return;
     }
@@ -233,7 +233,7 @@ fn svix_timestamps(#[case] timestamp: &str, #[case] verdict: Result<(), Rejectio
 }
 
 #[test]
-fn svix_says_which_message_it_was() {
+fn svix_proof_has_the_message_id() {
     let headers = svix_headers(SVIX, "msg_1", NOW, good());
     let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap();
     let proof = Proof { secret_index: 0, message_id: Some("msg_1".into()), sent_at: Some(now()) };
@@ -250,7 +250,11 @@ fn svix_says_which_message_it_was() {
 #[case::timestamp_twice(&[0, 1, 1, 2], &[], Rejection::ProofRepeated)]
 #[case::signature_twice(&[0, 1, 2, 2], &[], Rejection::ProofRepeated)]
 #[case::families_mixed(&[0, 1], &[2], Rejection::ProofMissing)]
-fn svix_headers_come_once(#[case] svix: &[usize], #[case] webhook: &[usize], #[case] reason: Rejection) {
+fn svix_headers_must_come_once_and_be_of_one_family(
+    #[case] svix: &[usize],
+    #[case] webhook: &[usize],
+    #[case] reason: Rejection,
+) {
     let values = ["msg_1".to_owned(), NOW.to_owned(), good()];
     let family = |names: [&'static str; 3], chosen: &[usize]| {
         chosen.iter().map(|index| (names[*index], values[*index].clone())).collect::<Vec<_>>()
@@ -260,7 +264,7 @@ fn svix_headers_come_once(#[case] svix: &[usize], #[case] webhook: &[usize], #[c
 }
 
 #[test]
-fn svix_ids_have_no_dot() {
+fn svix_ids_with_a_dot_are_rejected() {
     let headers = svix_headers(SVIX, "msg.1", NOW, svix_signature(KEY, "msg.1", NOW, BODY));
     let verdict = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY);
     assert_eq!(verdict.unwrap_err(), Rejection::ProofMalformed);
@@ -277,12 +281,12 @@ fn svix_ids_have_no_dot() {
 fn tokens(#[case] token: Option<&str>, #[case] verdict: Result<usize, Rejection>) {
     let secrets = r#"["token-1", "token-2"]"#;
     let path = Scheme::Token(TokenPlace::Path);
-    assert_eq!(secret(judge(Attempt { token, ..Attempt::default() }, &path, secrets)), verdict);
+    assert_eq!(secret_index(judge(Attempt { token, ..Attempt::default() }, &path, secrets)), verdict);
     let header = Scheme::Token(TokenPlace::Header("X-Api-Key".into()));
     let headers: Vec<_> = token.map(|token| ("x-api-key", token.to_owned())).into_iter().collect();
     let in_header = |headers| judge(Attempt { headers, ..Attempt::default() }, &header, secrets);
-    assert_eq!(secret(in_header(headers.clone())), verdict);
-    // The token in the other place is no token.
+    assert_eq!(secret_index(in_header(headers.clone())), verdict);
+    // A token in another place does not count.
     assert_eq!(judge(Attempt { token, ..Attempt::default() }, &header, secrets).unwrap_err(), Rejection::ProofMissing);
     if verdict.is_ok() {
         assert_eq!(in_header([headers.clone(), headers].concat()).unwrap_err(), Rejection::ProofRepeated);
@@ -310,11 +314,11 @@ fn basic(credentials: &str) -> String {
 fn basic_credentials(#[case] values: Vec<String>, #[case] verdict: Result<usize, Rejection>) {
     let headers = values.into_iter().map(|value| ("Authorization", value)).collect();
     let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Basic, r#"["user:pass", "other:pa:ss"]"#);
-    assert_eq!(secret(verified), verdict);
+    assert_eq!(secret_index(verified), verdict);
 }
 
 #[test]
-fn no_secret_means_refused() {
+fn without_a_secret_everything_is_rejected() {
     let schemes = [
         hmac_scheme(SignatureEncoding::Hex, SignedTime::None),
         Scheme::Svix,
@@ -329,7 +333,7 @@ fn no_secret_means_refused() {
     }
 }
 
-/// Plain's own test: <https://github.com/team-plain/sdk>, `verify-plain-webhook.test.ts`.
+/// From Plain's own tests: <https://github.com/team-plain/sdk>, `verify-plain-webhook.test.ts`.
 #[test]
 fn known_answer_of_plain() {
     let signature = "1bff4699de4fb5202a4b1e6cefd7b5fdfb02d19a67a1eb371dd417a45b0a47df".to_owned();
@@ -337,8 +341,8 @@ fn known_answer_of_plain() {
     assert!(judge(attempt, &hmac_scheme(SignatureEncoding::Hex, SignedTime::None), "secret").is_ok());
 }
 
-/// The key and message of the signature page of the `SmarterPay` wiki; the page prints no signature, this one was made
-/// with openssl.
+/// The key and message are from the signature page of the `SmarterPay` wiki. The page shows no signature; this one was
+/// made with openssl.
 #[test]
 fn known_answer_of_smarterpay() {
     let body = concat!(
@@ -352,7 +356,7 @@ fn known_answer_of_smarterpay() {
     assert!(judge(attempt, &hmac_scheme(SignatureEncoding::Hex, SignedTime::None), "ssecretwebhookkey").is_ok());
 }
 
-/// Svix' published example: <https://docs.svix.com/receiving/verifying-payloads/how-manual>.
+/// Svix's published example: <https://docs.svix.com/receiving/verifying-payloads/how-manual>.
 #[test]
 fn known_answer_of_svix() {
     let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".to_owned();
