@@ -83,7 +83,7 @@ pub struct Deletion {
     pub identifiers: Identifiers,
 }
 
-crate::redacted_debug::redacted_debug!(CleanupMessage, Identifiers, Deletion);
+redacted_debug!(CleanupMessage, Identifiers, Deletion);
 
 impl Deletion {
     pub(crate) fn of(customer: &Customer, deleted_at: Time) -> Self {

@@ -32,7 +32,7 @@ pub struct Customer {
     pub extra_of_batch: Arc<Map<String, Value>>,
 }
 
-crate::redacted_debug::redacted_debug!(Customer);
+redacted_debug!(Customer);
 
 impl Customer {
     /// The e-mail to index by, in lower case: the provider's primary e-mail, else the entry marked as primary, else the

@@ -35,7 +35,7 @@ pub struct Delivery {
     pub(crate) body: Vec<u8>,
 }
 
-crate::redacted_debug::redacted_debug!(Request, Delivery, Verified);
+redacted_debug!(Request, Delivery, Verified);
 
 impl Delivery {
     /// Takes a request: decodes base64 and limits the body to `body_bytes_max`.

@@ -62,7 +62,7 @@ pub enum Change {
     Deletion(Deletion),
 }
 
-crate::redacted_debug::redacted_debug!(CustomerEvent, Change);
+redacted_debug!(CustomerEvent, Change);
 
 impl CustomerEvent {
     /// An event after which the customer is as in `customer`.

@@ -10,7 +10,7 @@ pub struct ExtraFields {
     kept: Map<String, Value>,
 }
 
-crate::redacted_debug::redacted_debug!(ExtraFields);
+redacted_debug!(ExtraFields);
 
 impl ExtraFields {
     /// Starts without fields. `dropped_paths` is [`Provider::dropped_paths`](crate::Provider::dropped_paths).

@@ -16,7 +16,7 @@ use crate::untranslatable::Untranslatable;
 /// when a provider changes the type of a field.
 pub struct Fields(Map<String, Value>);
 
-crate::redacted_debug::redacted_debug!(Fields);
+redacted_debug!(Fields);
 
 impl Fields {
     /// Parses the body, which must be an object, and removes the provider's `credentials`.

@@ -129,7 +129,7 @@ pub struct LastEvent {
     pub received_at: Time,
 }
 
-crate::redacted_debug::redacted_debug!(Item, CustomerItem, Tombstone);
+redacted_debug!(Item, CustomerItem, Tombstone);
 
 impl CustomerEvent {
     /// The item to write if this is the customer's greatest event. `received_at` is when its delivery arrived.

@@ -60,7 +60,7 @@ pub enum KeptPart<'a> {
     Events(&'a [usize]),
 }
 
-crate::redacted_debug::redacted_debug!(KeptDelivery);
+redacted_debug!(KeptDelivery);
 
 /// Why a message on a queue is not a kept delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

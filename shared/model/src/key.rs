@@ -14,7 +14,7 @@ pub struct CustomerKey {
     customer_id: String,
 }
 
-crate::redacted_debug::redacted_debug!(CustomerKey);
+redacted_debug!(CustomerKey);
 
 impl CustomerKey {
     /// The key of a customer. An account that the body does not name becomes `-`.

@@ -11,6 +11,9 @@
 //! 4. [`CustomerEvent::item`] is the item that one conditional write puts into the table.
 //! 5. [`ResponseRules::respond`] turns the [`Outcome`]s into the response that the provider expects.
 
+#[macro_use]
+mod redacted_debug;
+
 mod cleanup;
 mod customer;
 mod delivery;
@@ -24,7 +27,6 @@ mod key;
 mod profile;
 mod provider;
 mod rank;
-mod redacted_debug;
 mod redaction;
 mod rejection;
 mod response;
@@ -61,4 +63,4 @@ pub use untranslatable::Untranslatable;
 pub use verification::{RejectedDelivery, verify};
 
 /// The version of the schemas of the item and of both messages.
-pub const SCHEMA_VERSION: u8 = 1;
+const SCHEMA_VERSION: u8 = 1;

@@ -8,7 +8,7 @@ use crate::time::Time;
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 
-crate::redacted_debug::redacted_debug!(Profile, Email, Phone, Address, TaxId, Contact, Group, SpamMark, Actor);
+redacted_debug!(Profile, Email, Phone, Address, TaxId, Contact, Group, SpamMark, Actor);
 
 /// A person or a company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,4 +9,3 @@ macro_rules! redacted_debug {
         }
     )+};
 }
-pub(crate) use redacted_debug;

@@ -12,7 +12,7 @@ use crate::scheme::Scheme;
 #[derive(Clone)]
 pub struct Secrets(Vec<Zeroizing<Vec<u8>>>);
 
-crate::redacted_debug::redacted_debug!(Secrets);
+redacted_debug!(Secrets);
 
 /// Why a configured secret cannot be used. Positions count from 1. No error contains the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
