@@ -1,79 +1,119 @@
-//! A deployed stack: what CloudFormation says of it. `template.yaml` names the outputs and parameters that are read here.
+//! A deployed stack: what CloudFormation knows of it, and its secrets. template.yaml declares the outputs and parameters
+//! that are read here.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
-use aws_config::SdkConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use clientele_model::{Provider, Scheme};
+use clientele_aws::{CallTimeouts, Clients, Endpoints, https_with_system_roots};
+use clientele_model::{Provider, Scheme, Secrets};
 
 /// A stack that was deployed from template.yaml.
 #[derive(Debug)]
-pub struct Deployed {
+pub struct DeployedStack {
     /// Its name.
     pub name: String,
+    /// SDK clients for its account and region.
+    pub clients: Clients,
     outputs: BTreeMap<String, String>,
     parameters: BTreeMap<String, String>,
 }
 
-impl Deployed {
-    /// Asks CloudFormation.
+/// The standard AWS environment of an operator: region, profile, credentials, endpoints.
+pub async fn aws_environment() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(https_with_system_roots()).load().await
+}
+
+/// SDK clients with the timeouts of an operator's command.
+#[must_use]
+pub fn clients(environment: &SdkConfig) -> Clients {
+    Clients::new(environment, CallTimeouts::Operator, &Endpoints::default())
+}
+
+impl DeployedStack {
+    /// Looks the stack up in CloudFormation.
     ///
     /// # Errors
-    /// When there is no such stack, or it cannot be read.
-    pub async fn find(config: &SdkConfig, name: &str) -> Result<Self> {
-        let client = aws_sdk_cloudformation::Client::new(config);
-        let region = config.region().map_or("no region", |region| region.as_ref()).to_owned();
+    /// When the stack does not exist or cannot be read.
+    pub async fn find(name: &str) -> Result<Self> {
+        let environment = aws_environment().await;
+        let client = aws_sdk_cloudformation::Client::new(&environment);
+        let region = environment.region().map_or("no region", |region| region.as_ref());
         let output = client.describe_stacks().stack_name(name).send().await.map_err(|error| {
-            let why = match error.as_service_error().and_then(ProvideErrorMetadata::code) {
-                Some("ValidationError") => format!("there is no stack {name} in {region}: `sam list stack-outputs` shows what there is"),
-                Some(code) => format!("the stack {name} cannot be read in {region}: {code}"),
-                None => format!("CloudFormation cannot be reached in {region}: look at the region (AWS_REGION) and the credentials (AWS_PROFILE)"),
+            let message = match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+                Some("ValidationError") => {
+                    format!("there is no stack {name} in {region}: `aws cloudformation list-stacks` lists the stacks")
+                }
+                Some(code) => format!("the stack {name} in {region} cannot be read: {code}"),
+                None => format!(
+                    "CloudFormation in {region} cannot be reached: check the region (AWS_REGION) and the credentials \
+                     (AWS_PROFILE)"
+                ),
             };
-            anyhow!(error).context(why)
+            anyhow!(error).context(message)
         })?;
-        let stack = output.stacks.unwrap_or_default().into_iter().next().context("no stack in the answer")?;
+        let stack = output.stacks.unwrap_or_default().into_iter().next().context("CloudFormation returned no stack")?;
         let outputs = stack.outputs.unwrap_or_default().into_iter();
         let parameters = stack.parameters.unwrap_or_default().into_iter();
         Ok(Self {
             name: name.to_owned(),
+            clients: clients(&environment),
             outputs: outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect(),
             parameters: parameters.filter_map(|it| Some((it.parameter_key?, it.parameter_value?))).collect(),
         })
     }
 
-    /// An output of the stack.
+    /// The value of an output. Letter case does not matter.
     ///
     /// # Errors
-    /// When it has none of that name.
+    /// When the stack has no such output.
     pub fn output(&self, name: &str) -> Result<&str> {
-        let same = |known: &&String| known.eq_ignore_ascii_case(name);
-        let Some(known) = self.outputs.keys().find(same) else {
-            bail!("the stack {} has no output {name}: was it deployed from this template.yaml?", self.name)
-        };
-        Ok(&self.outputs[known])
+        match self.outputs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)) {
+            Some((_, value)) => Ok(value),
+            None => bail!("the stack {} has no output {name}: was it deployed from this template.yaml?", self.name),
+        }
     }
 
-    /// The secret of a provider in Secrets Manager: its ARN.
+    /// The scheme that verifies the provider's deliveries. The variable `PLAIN_SIGNATURE` of the function has its value
+    /// from the parameter `PlainSignature`.
     ///
     /// # Errors
-    /// When the stack has none.
-    pub fn secret_arn(&self, provider: &Provider) -> Result<&str> {
+    /// When the value of the parameter is not a scheme.
+    pub fn scheme(&self, provider: &Provider) -> Result<Scheme> {
+        let name = provider.scheme_variable.map(|variable| variable.replace('_', ""));
+        let setting = name.and_then(|name| self.parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(&name)));
+        Ok((provider.scheme)(setting.map(|(_, value)| value.as_str()))?)
+    }
+
+    fn secret_arn(&self, provider: &Provider) -> Result<&str> {
         self.output(&format!("{}SecretArn", provider.name))
     }
 
-    /// The scheme by which a provider's deliveries are verified: the parameter `PlainSignature` for `PLAIN_SIGNATURE`.
+    /// The secrets of a provider, read as its function reads them.
     ///
     /// # Errors
-    /// When the stack has another idea of schemes.
-    pub fn scheme(&self, provider: &Provider) -> Result<Scheme> {
-        let setting = provider.scheme_variable.and_then(|variable| {
-            let variable = variable.replace('_', "");
-            self.parameters
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(&variable))
-                .map(|(_, value)| value.as_str())
-        });
-        Ok((provider.scheme)(setting)?)
+    /// When they cannot be read.
+    pub async fn secrets(&self, provider: &Provider) -> Result<Vec<String>> {
+        let name = provider.name;
+        let request = self.clients.secrets_manager.get_secret_value().secret_id(self.secret_arn(provider)?);
+        let output = request.send().await.with_context(|| format!("the secret of {name} cannot be read"))?;
+        let text = output.secret_string().with_context(|| format!("the secret of {name} is not text"))?;
+        let secrets = Secrets::split(text).map_err(|error| anyhow!("the secret of {name} {error}"))?;
+        Ok(secrets.iter().map(|secret| secret.to_string()).collect())
+    }
+
+    /// Replaces the secrets of a provider.
+    ///
+    /// # Errors
+    /// When the function could not use one of them, or they cannot be written.
+    pub async fn set_secrets(&self, provider: &Provider, secrets: &[String]) -> Result<()> {
+        let (name, text) = (provider.name, serde_json::to_string(secrets)?);
+        // A function that cannot read its secrets does not start.
+        Secrets::parse(&text, &self.scheme(provider)?).with_context(|| format!("nothing was changed: for {name}"))?;
+        let request = self.clients.secrets_manager.put_secret_value().secret_id(self.secret_arn(provider)?);
+        let result = request.secret_string(text).send().await;
+        result.with_context(|| format!("the secret of {name} cannot be written"))?;
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! The checked-in events: `events/<provider>/<case>.json`, each a whole API Gateway event as `sam local invoke` takes
-//! it, with `<case>.expected.json` beside it.
+//! The checked-in events: `events/<provider>/<case>.json` is a complete API Gateway event, as `sam local invoke` takes
+//! it, and `<case>.expected.json` is its expected result.
 //!
-//! All are signed with the local secrets at [`signed_at`]. To be delivered they are signed afresh.
+//! All are signed with the local secrets at [`signed_at`]. They are signed again before they are delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,8 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use svix_ksuid::KsuidMs;
 
-use crate::http::path_segment;
-use crate::signing::{Signed, Unsigned, sign};
+use crate::signing::{SignedRequest, UnsignedRequest, sign, token_path};
 
 /// When the checked-in events were signed: 2026-11-20T12:00:00Z.
 #[must_use]
@@ -25,56 +24,56 @@ pub fn signed_at() -> Timestamp {
     Timestamp::constant(1_795_176_000, 0)
 }
 
-/// One event, and what comes of it.
+/// An event and its expected result.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Whose.
+    /// The provider that sends it.
     pub provider: &'static Provider,
-    /// The name of its file.
+    /// The name of its file, without extension.
     pub name: String,
-    /// The API Gateway event as it is checked in.
+    /// The API Gateway event as checked in.
     pub event: Value,
-    /// What comes of it.
+    /// The expected result.
     pub expected: Expected,
 }
 
-/// What comes of an event.
+/// The expected result of an event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// The cases of the same provider that are delivered before it.
+    /// The cases of the same provider that must be delivered before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
-    /// Whether it was changed after it was signed, or carries a wrong token.
+    /// Whether its signature or token is deliberately wrong.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forged: bool,
     /// The status of the answer.
     pub status: u16,
-    /// The body of the answer; none with 204.
+    /// The body of the answer; `None` for 204.
     pub answer: Option<Value>,
-    /// The items of its customers then, by `pk`.
+    /// The items of its customers after it, by `pk`.
     pub items: BTreeMap<String, Value>,
-    /// The cleanup messages that it sends.
+    /// The cleanup messages that it causes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleanup: Vec<Value>,
 }
 
-/// An event that is signed now.
+/// An event that was signed again.
 #[derive(Clone, Debug)]
-pub struct Fresh {
+pub struct SignedEvent {
     /// The API Gateway event.
     pub event: Value,
-    /// Texts that are other ones now, old and new: a signed id that holds a time moves with the clock.
-    pub moved: Vec<(String, String)>,
+    /// Texts that signing replaced, old and new: times of the attempt, and signed ids that contain a time.
+    pub replacements: Vec<(String, String)>,
 }
 
-/// All cases below a folder, in an order in which they can be delivered.
+/// All cases in a folder, in an order in which they can be delivered.
 ///
 /// # Errors
-/// When a file is not readable, a case has no expectation or an expectation no case, or `after` names none.
+/// When a file cannot be read, a case has no expected result or the reverse, or `after` names an unknown case.
 pub fn load(folder: &Path) -> Result<Vec<Case>> {
     let mut cases = vec![];
-    for &provider in PROVIDERS {
+    for provider in PROVIDERS {
         cases.extend(ordered(load_provider(folder, provider)?)?);
     }
     Ok(cases)
@@ -83,7 +82,7 @@ pub fn load(folder: &Path) -> Result<Vec<Case>> {
 /// One case.
 ///
 /// # Errors
-/// When there is none; the message lists those that there are.
+/// When there is no such case; the message lists all cases of the provider.
 pub fn load_one(folder: &Path, provider: &'static Provider, name: &str) -> Result<Case> {
     let cases = load_provider(folder, provider)?;
     let names = cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>().join(", ");
@@ -94,7 +93,10 @@ pub fn load_one(folder: &Path, provider: &'static Provider, name: &str) -> Resul
 fn load_provider(folder: &Path, provider: &'static Provider) -> Result<Vec<Case>> {
     let folder = folder.join(provider.name);
     let entries = std::fs::read_dir(&folder).with_context(|| {
-        format!("cannot read {}: run from the project's root, or name it with --events", folder.display())
+        format!(
+            "cannot read {}: run the command from the project's root, or name the folder with --events",
+            folder.display()
+        )
     })?;
     let mut names = BTreeSet::new();
     for entry in entries {
@@ -115,17 +117,17 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
 }
 
-/// Those that others come after, first.
-fn ordered(mut waiting: Vec<Case>) -> Result<Vec<Case>> {
-    let mut done: Vec<Case> = vec![];
-    while !waiting.is_empty() {
-        let is_done = |name: &String| done.iter().any(|case| case.name == *name);
-        let Some(next) = waiting.iter().position(|case| case.expected.after.iter().all(is_done)) else {
-            bail!("{}: `after` names no case, or goes in a circle", waiting[0].name)
+/// Sorts the cases so that each comes after those that it names in `after`.
+fn ordered(mut cases: Vec<Case>) -> Result<Vec<Case>> {
+    let mut sorted: Vec<Case> = vec![];
+    while !cases.is_empty() {
+        let is_sorted = |name: &String| sorted.iter().any(|case| case.name == *name);
+        let Some(next) = cases.iter().position(|case| case.expected.after.iter().all(is_sorted)) else {
+            bail!("{}: `after` names an unknown case, or is circular", cases[0].name)
         };
-        done.push(waiting.remove(next));
+        sorted.push(cases.remove(next));
     }
-    Ok(done)
+    Ok(sorted)
 }
 
 impl Case {
@@ -135,7 +137,7 @@ impl Case {
         format!("{}/{}", self.provider.name, self.name)
     }
 
-    /// The body's text.
+    /// The text of the body.
     ///
     /// # Errors
     /// When it is not text.
@@ -143,41 +145,42 @@ impl Case {
         body(&self.event)
     }
 
-    /// The event as if it was sent `now`, signed with `secret`.
+    /// The event as if it were sent `now`, signed with `secret`. A forged case gets a wrong signature or token.
     ///
     /// # Errors
     /// When it cannot be signed.
-    pub fn fresh(&self, scheme: &Scheme, secret: &str, now: Timestamp) -> Result<Fresh> {
+    pub fn sign(&self, scheme: &Scheme, secret: &str, now: Timestamp) -> Result<SignedEvent> {
         if !self.event.is_object() || self.event.get("headers").is_some_and(|headers| !headers.is_object()) {
-            bail!("{} is no API Gateway event", self.title());
+            bail!("{} is not an API Gateway event", self.title());
         }
-        // An event that brings no id gets one.
         let old_id = header(&self.event, "-id").unwrap_or_else(|| "msg_clientele".to_owned());
-        let (message_id, moved) = if *scheme == Scheme::Svix { moved(&old_id, now) } else { (old_id, vec![]) };
-        let body = self.body()?;
-        let mut unsigned = Unsigned { body: body.clone(), message_id };
+        let (message_id, replacements) = match scheme {
+            Scheme::Svix => moved_to(now, &old_id),
+            _ => (old_id, vec![]),
+        };
+        let mut request = UnsignedRequest { body: self.body()?, message_id };
         let signed = if !self.expected.forged {
-            sign(&unsigned, scheme, secret, now)?
+            sign(&request, scheme, secret, now)?
         } else if matches!(scheme, Scheme::Token(_) | Scheme::Basic) {
-            sign(&unsigned, scheme, &format!("{secret}-guessed"), now)?
+            sign(&request, scheme, &format!("{secret}-guessed"), now)?
         } else {
-            unsigned.body.push(' ');
-            let mut signed = sign(&unsigned, scheme, secret, now)?;
+            request.body.push(' ');
+            let mut signed = sign(&request, scheme, secret, now)?;
             signed.body.pop();
             signed
         };
         let mut event = self.event.clone();
         put(&mut event, signed, self.provider);
-        Ok(Fresh { event, moved })
+        Ok(SignedEvent { event, replacements })
     }
 
-    /// The expectation, where events were signed afresh: `moved` is what moved in any of them.
+    /// The expected result after the replacements that signing made in any event of the provider.
     ///
     /// # Errors
-    /// Never, for what is checked in.
-    pub fn expected_after(&self, moved: &[(String, String)]) -> Result<Expected> {
+    /// Never, for checked-in cases.
+    pub fn expected_after(&self, replacements: &[(String, String)]) -> Result<Expected> {
         let mut text = serde_json::to_string(&self.expected)?;
-        for (old, new) in moved {
+        for (old, new) in replacements {
             text = text.replace(old, new);
         }
         Ok(serde_json::from_str(&text)?)
@@ -203,49 +206,53 @@ pub fn headers(event: &Value) -> impl Iterator<Item = (&str, &str)> {
     headers.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
 }
 
+/// The value of a header of Svix, which exists under two names.
 fn header(event: &Value, ending: &str) -> Option<String> {
     let family =
         |name: &str| ["svix", "webhook"].iter().any(|family| name.eq_ignore_ascii_case(&format!("{family}{ending}")));
     headers(event).find(|(name, _)| family(name)).map(|(_, value)| value.to_owned())
 }
 
-/// Puts a signature into an event: names that the event has in other letters, or unbranded, stay as they are.
-fn put(event: &mut Value, signed: Signed, provider: &Provider) {
-    let encoded = event["isBase64Encoded"] == true;
-    event["body"] = if encoded { BASE64_STANDARD.encode(&signed.body) } else { signed.body }.into();
+/// Puts a signature into an event. Header names keep the letter case and the brand that they have in the event.
+fn put(event: &mut Value, signed: SignedRequest, provider: &Provider) {
+    let is_encoded = event["isBase64Encoded"] == true;
+    event["body"] = if is_encoded { BASE64_STANDARD.encode(&signed.body) } else { signed.body }.into();
     for (name, value) in signed.headers {
         let unbranded = name.replacen("svix-", "webhook-", 1);
-        let same = |known: &&str| known.eq_ignore_ascii_case(&name) || known.eq_ignore_ascii_case(&unbranded);
-        let name = headers(event).map(|(known, _)| known).find(same).unwrap_or(&name).to_owned();
+        let is_same = |other: &&str| other.eq_ignore_ascii_case(&name) || other.eq_ignore_ascii_case(&unbranded);
+        let name = headers(event).map(|(other, _)| other).find(is_same).unwrap_or(&name).to_owned();
         event["headers"][name] = value.into();
     }
     if let Some(token) = signed.token {
-        let path = format!("/webhooks/{}/{}", provider.name, path_segment(&token));
+        let path = token_path(provider, &token);
         event["requestContext"]["http"]["path"] = path.as_str().into();
         event["rawPath"] = path.into();
         event["pathParameters"]["token"] = token.into();
     }
 }
 
-/// The id of a Svix message, with the time in it moved by whole days: an id older than 30 days would not be plausible.
-/// Within a day an event keeps its id, so that sending it twice is a duplicate.
-fn moved(id: &str, now: Timestamp) -> (String, Vec<(String, String)>) {
-    // What has no readable time in its id is ordered by the time of the attempt.
+/// The id of a Svix message with the time in it moved towards `now` by whole days, and all replacements that this makes
+/// necessary. An id older than 30 days would be implausible; within a day an event keeps its id, so that sending it
+/// twice is a duplicate.
+fn moved_to(now: Timestamp, id: &str) -> (String, Vec<(String, String)>) {
+    // An event whose id contains no time is ordered by the time of the attempt.
     let sent = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    let mut moved = times(signed_at(), sent);
+    let mut replacements = times(signed_at(), sent);
     let ksuid = id.strip_prefix("msg_").and_then(|ksuid| ksuid.parse::<KsuidMs>().ok());
-    let Some(ksuid) = ksuid else { return (id.to_owned(), moved) };
+    let Some(ksuid) = ksuid else { return (id.to_owned(), replacements) };
     let days = now.duration_since(signed_at()).as_secs().div_euclid(24 * 60 * 60);
-    let Ok(made) = Timestamp::from_millisecond(ksuid.timestamp_millis()) else { return (id.to_owned(), moved) };
-    let then = made + SignedDuration::from_hours(days * 24);
+    let Ok(created) = Timestamp::from_millisecond(ksuid.timestamp_millis()) else {
+        return (id.to_owned(), replacements);
+    };
+    let moved = created + SignedDuration::from_hours(days * 24);
     let payload = svix_ksuid::KsuidLike::payload(&ksuid).to_vec();
-    let new_id = format!("msg_{}", KsuidMs::from_millis(Some(then.as_millisecond()), Some(&payload)));
-    moved.extend(times(made, then));
-    moved.push((id.to_owned(), new_id.clone()));
-    (new_id, moved)
+    let new_id = format!("msg_{}", KsuidMs::from_millis(Some(moved.as_millisecond()), Some(&payload)));
+    replacements.extend(times(created, moved));
+    replacements.push((id.to_owned(), new_id.clone()));
+    (new_id, replacements)
 }
 
-/// A time in the two forms in which an item has it: as text, and in its rank.
+/// The replacements for a time in the two forms in which an item contains it: as text, and in its rank.
 fn times(old: Timestamp, new: Timestamp) -> Vec<(String, String)> {
     let in_rank = |version: Timestamp| {
         let (version, sequence) = (Time(version), Sequence::at(Time(version)));

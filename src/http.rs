@@ -1,4 +1,4 @@
-//! Delivering an event over HTTP, as its provider does.
+//! Delivers an event over HTTP, as its provider does.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use ureq::{Agent, Proxy};
 
 use crate::events;
 
-/// An answer.
+/// The answer to a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The body; empty with 204.
+    /// The body; empty for 204.
     pub body: String,
 }
 
 impl Answer {
-    /// What came of the delivery: the outcome, or the outcomes with their numbers.
+    /// The outcome of the delivery, or for several events the number of each outcome.
     #[must_use]
     pub fn outcome(&self) -> String {
         let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
@@ -33,7 +33,7 @@ impl Answer {
     }
 }
 
-/// Sends an API Gateway event as the request that it stands for, through `proxy` if there is one.
+/// Sends the request that an API Gateway event describes, through `proxy` if there is one.
 ///
 /// # Errors
 /// When there is no answer within 10 s.
@@ -42,9 +42,9 @@ pub fn deliver(base_url: &str, event: &Value, proxy: Option<Proxy>) -> Result<An
     let url = format!("{}{path}", base_url.trim_end_matches('/'));
     let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(10)));
     let mut request = Agent::new_with_config(config.proxy(proxy).build()).post(&url);
-    // These two are the connection's own business.
-    let own = |name: &str| !["host", "content-length"].contains(&name.to_ascii_lowercase().as_str());
-    for (name, value) in events::headers(event).filter(|(name, _)| own(name)) {
+    // The HTTP client sets these two itself.
+    let is_copied = |name: &str| !["host", "content-length"].contains(&name.to_ascii_lowercase().as_str());
+    for (name, value) in events::headers(event).filter(|(name, _)| is_copied(name)) {
         request = request.header(name, value);
     }
     let mut response = request.send(events::body(event)?).with_context(|| format!("no answer from {base_url}"))?;
@@ -52,19 +52,9 @@ pub fn deliver(base_url: &str, event: &Value, proxy: Option<Proxy>) -> Result<An
     Ok(Answer { status: response.status().as_u16(), body })
 }
 
-/// The proxy that the environment names for a URL; none leads to this machine itself.
+/// The proxy that the environment sets for a URL. Requests to this machine never use one.
 #[must_use]
 pub fn proxy_for(url: &str) -> Option<Proxy> {
-    let local = ["http://127.", "http://[::1]", "http://localhost"].iter().any(|local| url.starts_with(local));
-    if local { None } else { Proxy::try_from_env() }
-}
-
-/// Text as one segment of a path, percent-encoded.
-#[must_use]
-pub fn path_segment(text: &str) -> String {
-    let encoded = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encoded).collect()
+    let is_local = ["http://127.", "http://[::1]", "http://localhost"].iter().any(|start| url.starts_with(start));
+    if is_local { None } else { Proxy::try_from_env() }
 }

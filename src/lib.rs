@@ -1,13 +1,16 @@
-//! The `clientele` command: the local stack, the demonstration, and the operator's tools.
+//! The `clientele` command: the local stack, the demonstration, and the operator's commands.
 
 pub mod commands;
+pub mod customers_table;
 pub mod demonstration;
 pub mod deployed;
-pub mod difference;
 pub mod events;
 pub mod http;
+pub mod json_diff;
 pub mod prices;
+pub mod queue_browser;
 pub mod signing;
 pub mod stack;
 pub mod synthetic;
 pub mod template;
+pub mod text_table;

@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use clientele::commands::{bench, cleanup, cost, customers, deliver, fault, local, quarantine, secret, smoke};
+use clientele::commands::{cleanup, cost, customers, deliver, fault, local, quarantine, secret, smoke};
 
-/// One current, correct record of every customer in DynamoDB, fed by webhooks.
+/// Keeps a current record of every customer in DynamoDB, fed by webhooks.
 ///
-/// Without a subcommand this runs the local stack: DynamoDB, SQS, the gateway and all functions in one process,
-/// made from template.yaml. It delivers every event under events/ once, freshly signed, shows what came of it, and
-/// serves until Ctrl-C.
+/// Without a subcommand, this runs the local stack: DynamoDB, SQS, the gateway and all functions in one process, created
+/// from template.yaml. It signs and delivers every event file once, shows the results, and serves until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "clientele", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -30,7 +29,6 @@ enum Command {
     Fault(fault::Fault),
     Secret(secret::Secret),
     Cost(cost::Cost),
-    Bench(bench::Bench),
     Smoke(smoke::Smoke),
 }
 
@@ -57,7 +55,6 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Fault(fault)) => tokio::task::spawn_blocking(move || fault::fault(&fault)).await?,
         Some(Command::Secret(secret)) => secret::secret(secret).await,
         Some(Command::Cost(cost)) => cost::cost(cost).await,
-        Some(Command::Bench(bench)) => bench::bench(bench).await,
         Some(Command::Smoke(smoke)) => smoke::smoke(smoke).await,
     }
 }

@@ -1,44 +1,44 @@
-//! Signing as the providers do, for the checked-in events and for `clientele send`.
+//! Signs requests as the providers do, for the checked-in events and for `clientele send`.
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Scheme, SignatureEncoding, SignedTime, TokenPlace};
+use clientele_model::{Provider, Scheme, SignatureEncoding, SignedTime, TokenPlace};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{Timestamp, Unit};
 use serde_json::Value;
 use sha2::Sha256;
 
-/// A delivery to sign.
+/// A request to sign.
 #[derive(Clone, Debug)]
-pub struct Unsigned {
+pub struct UnsignedRequest {
     /// The body.
     pub body: String,
-    /// The id of a Svix message.
+    /// The message id, which Svix signs too.
     pub message_id: String,
 }
 
-/// A signed delivery.
+/// A signed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
-    /// The body: where the time of the attempt is inside it, it is now.
+pub struct SignedRequest {
+    /// The body. If it contains the time of the attempt, that is now.
     pub body: String,
-    /// The headers that carry the proof.
+    /// The headers that prove the sender.
     pub headers: Vec<(String, String)>,
-    /// The token for the path.
+    /// The token that the path ends with, if the scheme has one.
     pub token: Option<String>,
 }
 
-/// Signs a delivery that is sent `now`.
+/// Signs a request that is sent `now`.
 ///
 /// # Errors
-/// When the secret does not fit the scheme, or the body has no place for the time.
-pub fn sign(unsigned: &Unsigned, scheme: &Scheme, secret: &str, now: Timestamp) -> Result<Signed> {
-    let mut body = unsigned.body.clone();
+/// When the secret does not fit the scheme, or the body lacks the field for the time.
+pub fn sign(request: &UnsignedRequest, scheme: &Scheme, secret: &str, now: Timestamp) -> Result<SignedRequest> {
+    let mut body = request.body.clone();
     let (headers, token) = match scheme {
         Scheme::Hmac { header, encoding, signed_time } => {
             if let SignedTime::InBody(path) = signed_time {
-                body = sent_at(&body, path, now)?;
+                body = with_time(&body, path, now)?;
             }
             let mac = hmac(secret.as_bytes(), body.as_bytes())?;
             let signature = match encoding {
@@ -50,9 +50,9 @@ pub fn sign(unsigned: &Unsigned, scheme: &Scheme, secret: &str, now: Timestamp) 
         Scheme::Svix => {
             let key = BASE64_STANDARD.decode(secret.trim_start_matches("whsec_"));
             let (key, seconds) = (key.context("the secret is not `whsec_` followed by base64")?, now.as_second());
-            let signature = hmac(&key, format!("{}.{seconds}.{body}", unsigned.message_id).as_bytes())?;
+            let signature = hmac(&key, format!("{}.{seconds}.{body}", request.message_id).as_bytes())?;
             let headers = [
-                ("svix-id", unsigned.message_id.clone()),
+                ("svix-id", request.message_id.clone()),
                 ("svix-timestamp", seconds.to_string()),
                 ("svix-signature", format!("v1,{}", BASE64_STANDARD.encode(signature))),
             ];
@@ -64,17 +64,27 @@ pub fn sign(unsigned: &Unsigned, scheme: &Scheme, secret: &str, now: Timestamp) 
             (vec![("authorization".to_owned(), format!("Basic {}", BASE64_STANDARD.encode(secret)))], None)
         }
     };
-    Ok(Signed { body, headers, token })
+    Ok(SignedRequest { body, headers, token })
 }
 
-/// The body with `now` as its time of the attempt. Nothing else of it changes, not even its white space.
-fn sent_at(body: &str, path: &[&str], now: Timestamp) -> Result<String> {
+/// The body with `now` as the time of the attempt. Everything else stays the same, including white space.
+fn with_time(body: &str, path: &[&str], now: Timestamp) -> Result<String> {
     let json: Value = serde_json::from_str(body).context("the body is not JSON")?;
     let Some(old) = json.pointer(&format!("/{}", path.join("/"))).and_then(Value::as_str) else {
         bail!("the body has no {}", path.join("."))
     };
     let now = now.round(Unit::Millisecond)?;
     Ok(body.replacen(&format!("\"{old}\""), &format!("\"{now:.3}\""), 1))
+}
+
+/// The path of a webhook whose token is part of the URL.
+#[must_use]
+pub fn token_path(provider: &Provider, token: &str) -> String {
+    let encoded = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    format!("/webhooks/{}/{}", provider.name, token.bytes().map(encoded).collect::<String>())
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> Result<Vec<u8>> {

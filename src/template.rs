@@ -1,5 +1,5 @@
-//! template.yaml as the local stack reads it: the table, the queues, and each function's routes and environment.
-//! What is deployed and what runs locally cannot differ, since there is nothing else to read.
+//! Reads from template.yaml what the local stack creates: the table, the queues, and the triggers and environment of
+//! each function. The same file is deployed, so the local stack cannot differ from it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_yaml_ng::{Mapping, Value};
 
-/// The resources of template.yaml that the local stack makes.
+/// The parts of template.yaml that the local stack and the commands use.
 #[derive(Debug)]
 pub struct Template {
     /// DynamoDB tables.
@@ -18,20 +18,20 @@ pub struct Template {
     pub queues: Vec<Queue>,
     /// Functions.
     pub functions: Vec<Function>,
-    /// Defaults of the parameters.
+    /// The defaults of the parameters, by name.
     pub parameters: BTreeMap<String, String>,
     /// The memory of a function in MB.
     pub memory_mb: u32,
-    /// How many resources there are of each type that are made without a condition.
+    /// The number of resources of each type, without those that have a condition.
     pub resources: BTreeMap<String, usize>,
     /// How many metrics their alarms watch, which is what CloudWatch charges for.
     pub alarm_metrics: usize,
 }
 
-/// A table.
+/// A DynamoDB table.
 #[derive(Debug)]
 pub struct Table {
-    /// Its name in the template.
+    /// Its logical id in the template.
     pub logical_id: String,
     /// Its name on the local stack.
     pub name: String,
@@ -43,7 +43,7 @@ pub struct Table {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct TableProperties {
-    /// Types of the key attributes.
+    /// The types of the key attributes.
     pub attribute_definitions: Vec<AttributeDefinition>,
     /// The key of the table.
     pub key_schema: Vec<KeyElement>,
@@ -62,7 +62,7 @@ pub struct AttributeDefinition {
     pub attribute_type: String,
 }
 
-/// A part of a key.
+/// One attribute of a key.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
 pub struct KeyElement {
@@ -80,11 +80,11 @@ pub struct Index {
     pub index_name: String,
     /// Its key.
     pub key_schema: Vec<KeyElement>,
-    /// What it holds.
+    /// Which attributes it holds.
     pub projection: Projection,
 }
 
-/// What an index holds.
+/// Which attributes an index holds.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Projection {
@@ -92,53 +92,53 @@ pub struct Projection {
     pub projection_type: String,
 }
 
-/// A queue.
+/// An SQS queue.
 #[derive(Debug)]
 pub struct Queue {
-    /// Its name in the template.
+    /// Its logical id in the template.
     pub logical_id: String,
     /// Its name on the local stack.
     pub name: String,
-    /// The properties that are queue attributes, with their values as text.
+    /// Its attributes.
     pub attributes: BTreeMap<String, String>,
-    /// Where a message goes that was received too often.
+    /// Its dead-letter queue.
     pub redrive: Option<Redrive>,
 }
 
-/// Where a message goes that was received too often.
+/// Which queue takes messages that were received too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redrive {
-    /// The logical id of the other queue.
+    /// The logical id of the dead-letter queue.
     pub to: String,
-    /// How often it may be received.
+    /// How often a message may be received before it is moved.
     pub receives_max: u32,
 }
 
-/// A function.
+/// A Lambda function.
 #[derive(Debug)]
 pub struct Function {
-    /// Its name in the template.
+    /// Its logical id in the template.
     pub logical_id: String,
-    /// The binary that it runs: `clientele-<name>`.
-    pub binary: String,
-    /// The routes that it is called for.
+    /// The name of its folder in `functions/`; its binary is `clientele-<name>`.
+    pub name: String,
+    /// The API routes that call it.
     pub routes: Vec<Route>,
-    /// The queue whose messages it is called with.
+    /// The queue whose messages it processes.
     pub source: Option<QueueSource>,
-    /// How often it is called.
+    /// The interval at which a schedule calls it.
     pub every: Option<Duration>,
     /// Its `Timeout`.
     pub timeout: Duration,
-    /// Its environment, the globals included, not resolved yet.
+    /// Its environment, including the globals, with references not resolved yet.
     pub environment: BTreeMap<String, Value>,
 }
 
-/// An event-source mapping.
+/// The queue of an event source mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSource {
     /// The logical id of the queue.
     pub queue: String,
-    /// The most messages of one call.
+    /// The maximum number of messages per call.
     pub batch_size: i32,
 }
 
@@ -156,10 +156,13 @@ impl Template {
     /// Reads the file.
     ///
     /// # Errors
-    /// When there is none, or it is not a template as ours is.
+    /// When it cannot be read, or lacks what the local stack needs.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read {}: run from the project's root, or name it with --template", path.display())
+            format!(
+                "cannot read {}: run the command from the project's root, or name the file with --template",
+                path.display()
+            )
         })?;
         Self::parse(&text).with_context(|| format!("in {}", path.display()))
     }
@@ -167,7 +170,7 @@ impl Template {
     /// Reads the text of a template.
     ///
     /// # Errors
-    /// When it is not a template as ours is.
+    /// When it lacks what the local stack needs.
     pub fn parse(text: &str) -> Result<Self> {
         let root: Value = serde_yaml_ng::from_str(text)?;
         let parameters = mapping(&root["Parameters"])
@@ -207,10 +210,10 @@ impl Template {
                 self.tables.push(Table { logical_id, name: local_name(id, "Table")?, properties });
             }
             "AWS::SQS::Queue" => {
-                // Encryption has no meaning here, and a redrive policy names other queues.
-                let known = ["VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "MaximumMessageSize"];
+                // Encryption does not matter locally, and the redrive policy is read below.
+                let emulated = ["VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "MaximumMessageSize"];
                 let attributes = mapping(properties)
-                    .filter(|(name, _)| known.contains(name))
+                    .filter(|(name, _)| emulated.contains(name))
                     .filter_map(|(name, value)| Some((name.to_owned(), scalar(value)?)))
                     .collect();
                 let policy = &properties["RedrivePolicy"];
@@ -221,7 +224,8 @@ impl Template {
             }
             "AWS::Serverless::Function" => {
                 let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str();
-                let binary = binary.context("no Metadata.BuildProperties.Binary")?.to_owned();
+                let name = binary.and_then(|binary| binary.strip_prefix("clientele-"));
+                let name = name.context("Metadata.BuildProperties.Binary does not begin with `clientele-`")?.to_owned();
                 let of_type = |kind: &'static str| {
                     let events = mapping(&properties["Events"]).filter(move |(_, event)| event["Type"] == kind);
                     events.map(|(_, event)| &event["Properties"])
@@ -237,7 +241,7 @@ impl Template {
                 let environment = environment.map(|(name, value)| (name.to_owned(), value.clone())).collect();
                 self.functions.push(Function {
                     logical_id,
-                    binary,
+                    name,
                     routes: routes.collect::<Result<_, _>>()?,
                     source,
                     every,
@@ -250,10 +254,10 @@ impl Template {
         Ok(())
     }
 
-    /// The function's environment as text: `resolve` knows what a resource's `!Ref` is.
+    /// The function's environment as text. `resolve` returns what `!Ref` of a resource stands for.
     ///
     /// # Errors
-    /// When a value can be known to AWS only.
+    /// When a value is known to AWS only.
     pub fn environment(
         &self,
         function: &Function,
@@ -310,12 +314,12 @@ fn queue_source(properties: &Value) -> Result<QueueSource> {
     Ok(QueueSource { queue, batch_size: i32::try_from(batch_size)? })
 }
 
-/// The two kinds of schedules name it differently.
+/// The property that holds the expression: `Schedule` and `ScheduleV2` events name it differently.
 fn schedule_key(schedule: &Value) -> &'static str {
     if schedule["Schedule"].is_null() { "ScheduleExpression" } else { "Schedule" }
 }
 
-/// The time in `rate(5 minutes)`.
+/// Reads the interval of `rate(5 minutes)`.
 fn rate(expression: &Value) -> Result<Duration> {
     let words = expression.as_str().and_then(|text| text.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' '));
     let (number, unit) = words.context("the schedule is not `rate(…)`")?;
@@ -323,12 +327,12 @@ fn rate(expression: &Value) -> Result<Duration> {
         "minute" => 60,
         "hour" => 60 * 60,
         "day" => 24 * 60 * 60,
-        other => bail!("the schedule counts {other}"),
+        other => bail!("the schedule has the unknown unit {other}"),
     };
     Ok(Duration::from_secs(unit * number.parse::<u64>()?))
 }
 
-/// `CleanupDeadLetterQueue` is `cleanup-dead-letter` locally.
+/// The local name of a resource: `CleanupDeadLetterQueue` becomes `cleanup-dead-letter`.
 fn local_name(logical_id: &str, kind: &str) -> Result<String> {
     let Some(stem) = logical_id.strip_suffix(kind).filter(|stem| !stem.is_empty()) else {
         bail!("the name does not end in {kind}")

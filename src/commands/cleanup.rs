@@ -1,75 +1,56 @@
-//! `clientele cleanup`: what waits on the cleanup queue.
-
-use std::collections::BTreeMap;
+//! `clientele cleanup`: shows the cleanup queue.
 
 use anyhow::{Context, Result};
 use clap::Args;
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use serde_json::Value;
 
-use super::services::QueueService;
+use super::target::Target;
+use crate::queue_browser::QueueBrowser;
+use crate::text_table;
 
-/// For how long a message that was looked at is hidden from others, in seconds, if it is not put back before.
+/// How long a message is hidden from other consumers while it is shown.
 const HIDDEN_SECONDS: i32 = 60;
-/// SQS gives at most so many messages at a time.
-const MESSAGES_MAX: usize = 10;
 
-/// Show the cleanup queue, without taking anything from it.
+/// Show the messages on the cleanup queue without consuming them.
+///
+/// Each message is received and put back, which counts as one receive.
 #[derive(Args, Debug)]
 pub struct Cleanup {
-    /// Show at most so many messages
-    #[arg(long, default_value_t = 100)]
+    /// Show at most this many messages
+    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
     limit: usize,
-    /// Print the messages as JSON, one a line
+    /// Print the messages as JSON, one per line
     #[arg(long)]
     json: bool,
+    /// Show this queue on AWS instead of the stack's cleanup queue
+    #[arg(long, value_name = "URL")]
+    queue_url: Option<String>,
     #[command(flatten)]
-    service: QueueService,
+    target: Target,
 }
 
-/// Runs `clientele cleanup`. Each message is received and put back, which counts as one receive.
+/// Runs `clientele cleanup`.
 ///
 /// # Errors
 /// When the queue cannot be read.
 pub async fn cleanup(cleanup: Cleanup) -> Result<()> {
-    let (clients, url) = cleanup.service.open().await?;
-    let mut seen = BTreeMap::new();
-    while seen.len() < cleanup.limit {
-        let wanted = MESSAGES_MAX.min(cleanup.limit - seen.len());
-        let request = clients.sqs.receive_message().queue_url(&url).visibility_timeout(HIDDEN_SECONDS);
-        // Waiting asks all of a queue's servers; not waiting, only some.
-        let request = request.wait_time_seconds(1).max_number_of_messages(i32::try_from(wanted)?);
-        let messages = request.send().await.with_context(|| cleanup.service.hint())?.messages.unwrap_or_default();
-        let seen_before = seen.len();
-        for message in messages {
-            let body = message.body.unwrap_or_default();
-            seen.insert(message.message_id.unwrap_or_default(), (message.receipt_handle.unwrap_or_default(), body));
-        }
-        if seen.len() == seen_before {
-            break;
-        }
-    }
+    let on_aws = cleanup.queue_url.as_deref();
+    let (clients, url) = cleanup.target.cleanup_queue(on_aws).await?;
+    let queue = QueueBrowser::new(&clients.sqs, &url, HIDDEN_SECONDS);
+    let messages = queue.look(cleanup.limit, |_| true).await.with_context(|| cleanup.target.advice(on_aws))?;
+    let bodies = messages.iter().filter_map(|message| message.body());
     if cleanup.json {
-        for (_, body) in seen.values() {
-            anstream::println!("{body}");
-        }
+        bodies.for_each(|body| anstream::println!("{body}"));
     } else {
-        anstream::println!("{}", as_table(seen.values().map(|(_, body)| body)));
+        anstream::println!("{}", as_table(bodies));
     }
-    for (receipt, _) in seen.values() {
-        let request = clients.sqs.change_message_visibility().queue_url(&url).receipt_handle(receipt);
-        if request.visibility_timeout(0).send().await.is_err() {
-            anstream::eprintln!("some messages stay hidden for up to {HIDDEN_SECONDS} s");
-            break;
-        }
-    }
+    queue.put_back(&messages).await;
     Ok(())
 }
 
-fn as_table<'a>(bodies: impl Iterator<Item = &'a String>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["cleanup id", "external id", "e-mails", "phones", "deleted"]);
+fn as_table<'a>(bodies: impl Iterator<Item = &'a str>) -> Table {
+    let mut table = text_table::with_header(["cleanup id", "external id", "e-mails", "phones", "deleted"]);
     for body in bodies {
         let message: Value = serde_json::from_str(body).unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! `clientele cost`: what a month of events costs, from what they consume here and a table of list prices.
+//! `clientele cost`: estimates what a month of events costs on AWS, from what they consume locally and from list prices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -8,81 +8,82 @@ use clap::Args;
 use clientele_aws::{HttpEvent, Invocation};
 use clientele_model::Provider;
 use clientele_providers::PROVIDERS;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use serde_json::Value;
 
 use crate::events::{self, Case, signed_at};
 use crate::prices::{AS_OF, PRICES};
-use crate::stack::{Captured, Log, Options, Stack};
+use crate::stack::{CapturedLog, LocalStack, LogOutput, StackOptions};
+use crate::text_table;
 
-/// A line of the access log, with typical values; and what CloudWatch adds to each line.
+/// Size of a line of the access log with typical values, and the size that CloudWatch adds to each line.
 const ACCESS_LOG_BYTES: f64 = 420.0;
 const LINE_OVERHEAD_BYTES: f64 = 26.0;
 const DURATION_DIGITS: usize = "12.345".len();
-/// A send, and what a consumer of the message does: receive and delete.
-const REQUESTS_OF_A_MESSAGE: f64 = 3.0;
-/// Lambda traces the first request of every second, and of the others this share.
-const TRACED: f64 = 0.05;
-const SECONDS_OF_A_MONTH: f64 = 30.0 * 24.0 * 60.0 * 60.0;
+/// Send, receive and delete.
+const REQUESTS_PER_MESSAGE: f64 = 3.0;
+/// Lambda traces the first request of every second, and this share of the others.
+const TRACED_SHARE: f64 = 0.05;
+const SECONDS_PER_MONTH: f64 = 30.0 * 24.0 * 60.0 * 60.0;
 
-/// Show what a month of events costs on AWS.
+/// Estimate what a month of events costs on AWS.
 ///
-/// The event files are delivered to the local stack, and what they consume is counted: write units as DynamoDB tells
-/// them, bytes of log, messages, metrics. Prices are list prices of one region; say yours with --price.
+/// The event files are delivered to a local stack, which counts what they consume: write units as DynamoDB reports them,
+/// bytes of log, messages and metrics. The prices are list prices of one region; set your own with --price.
 #[derive(Args, Debug)]
 pub struct Cost {
-    /// Events a month, of each provider
+    /// Events per month and provider
     #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER")]
     events: u64,
-    /// How many of 100 events create a customer
+    /// Percentage of events that create a customer
     #[arg(long, default_value_t = 10, value_name = "PERCENT")]
     created: u8,
-    /// How many of 100 events delete one; all others are updates
+    /// Percentage of events that delete a customer; all others are updates
     #[arg(long, default_value_t = 2, value_name = "PERCENT")]
     deleted: u8,
-    /// How long a function works on an event on AWS, in milliseconds: the one thing that is not measured here. The
-    /// dashboard has it
+    /// How long a function takes per event on AWS, in milliseconds. This cannot be measured locally; the dashboard
+    /// shows it
     #[arg(long, default_value_t = 15.0, value_name = "MS")]
     duration_ms: f64,
-    /// Functions on arm64
+    /// Use the prices of arm64 functions
     #[arg(long)]
     arm: bool,
-    /// Another price, as in dynamodb-write=0.7051 (repeatable; --prices has the names)
+    /// Replace a price, as in dynamodb-write=0.7051 (repeatable; --prices lists the names)
     #[arg(long, value_name = "NAME=USD", value_parser = price)]
     price: Vec<(&'static str, f64)>,
-    /// Show the table of prices and where they are from
+    /// List the prices and their sources
     #[arg(long)]
     prices: bool,
-    /// The template that says what to make
+    /// The template to create the stack from
     #[arg(long, default_value = "template.yaml", value_name = "FILE")]
     template: PathBuf,
-    /// The folder of the events
+    /// The folder with the event files
     #[arg(long, default_value = "events", value_name = "FOLDER")]
     events_folder: PathBuf,
 }
 
 fn price(text: &str) -> Result<(&'static str, f64), String> {
     let (name, usd) = text.split_once('=').ok_or("expected <name>=<US dollars>")?;
-    let known = PRICES.iter().find(|price| price.name == name);
-    let known = known.ok_or_else(|| {
+    let price = PRICES.iter().find(|price| price.name == name);
+    let price = price.ok_or_else(|| {
         format!("there is no price `{name}`; there are {}", PRICES.map(|price| price.name).join(", "))
     })?;
     match usd.parse() {
-        Ok(usd) if usd >= 0.0 => Ok((known.name, usd)),
-        _ => Err(format!("`{usd}` is no price")),
+        Ok(usd) if usd >= 0.0 => Ok((price.name, usd)),
+        _ => Err(format!("`{usd}` is not a price")),
     }
 }
 
 /// What one event consumes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Consumed {
+struct Consumption {
     write_units: f64,
     log_bytes: f64,
     messages: f64,
 }
 
-impl Consumed {
-    fn plus(self, share: f64, other: Self) -> Self {
+impl Consumption {
+    fn add(self, share: f64, other: Self) -> Self {
         Self {
             write_units: self.write_units + share * other.write_units,
             log_bytes: self.log_bytes + share * other.log_bytes,
@@ -93,49 +94,52 @@ impl Consumed {
 
 /// What the events of a provider consume.
 #[derive(Debug)]
-struct Measured {
+struct ProviderConsumption {
     provider: &'static Provider,
-    created: Consumed,
-    updated: Consumed,
-    /// Not every provider deletes.
-    deleted: Option<Consumed>,
-    /// Every metric with its dimensions.
+    created: Consumption,
+    updated: Consumption,
+    /// Not every provider reports deletions.
+    deleted: Option<Consumption>,
+    /// Every metric with its dimensions, as text.
     metrics: BTreeSet<String>,
 }
 
 /// Runs `clientele cost`.
 ///
 /// # Errors
-/// When the local stack cannot start, or the shares are more than the whole.
+/// When the local stack cannot start, or the percentages exceed 100.
 pub async fn cost(cost: Cost) -> Result<()> {
     if cost.prices {
         anstream::println!("{}\n{AS_OF}", price_table());
         return Ok(());
     }
     if cost.created.saturating_add(cost.deleted) > 100 {
-        bail!("--created and --deleted are more than 100 percent");
+        bail!("--created and --deleted together exceed 100 percent");
     }
-    let captured = Captured::default();
-    let options = Options { log: Log::Memory(captured.clone()), ..Options::ephemeral(cost.template.clone()) };
-    let stack = Stack::start(options).await?;
+    let captured = CapturedLog::default();
+    let log = LogOutput::Memory(captured.clone());
+    let options = StackOptions { log, ..StackOptions::ephemeral(cost.template.clone()) };
+    let stack = LocalStack::start(options).await?;
     let cases = events::load(&cost.events_folder)?;
     let mut measured = vec![];
     for &provider in PROVIDERS {
         measured.push(measure(&stack, &captured, provider, &cases).await?);
     }
-    anstream::println!("What an event consumes\n{}\n", consumption(&measured));
-    anstream::println!(
-        "A month with {} events of each provider, in US$\n{}\n",
-        cost.events,
-        monthly(&cost, &measured, &stack)
-    );
-    anstream::println!("A month without any event, in US$\n{}\n", fixed(&cost, &measured, &stack));
-    anstream::println!("List prices of {AS_OF}: --prices shows them, --price sets others.");
-    anstream::println!("Not in it: storage of table, backups and logs, what your systems read, keys of your own.");
+    anstream::println!("Consumption per event\n{}\n", consumption(&measured));
+    let monthly = monthly(&cost, &measured, &stack);
+    anstream::println!("Cost per month of {} events per provider, in US$\n{monthly}\n", cost.events);
+    anstream::println!("Fixed cost per month, in US$\n{}\n", fixed(&cost, &measured, &stack));
+    anstream::println!("List prices of {AS_OF}. --prices lists them, --price replaces one.");
+    anstream::println!("Not included: storage of table, backups and logs, reads by your systems, your own KMS keys.");
     Ok(())
 }
 
-async fn measure(stack: &Stack, captured: &Captured, provider: &'static Provider, cases: &[Case]) -> Result<Measured> {
+async fn measure(
+    stack: &LocalStack,
+    captured: &CapturedLog,
+    provider: &'static Provider,
+    cases: &[Case],
+) -> Result<ProviderConsumption> {
     let (mut by_case, mut metrics) = (BTreeMap::new(), BTreeSet::new());
     for case in cases.iter().filter(|case| case.provider.name == provider.name) {
         let event: HttpEvent = serde_json::from_value(case.event.clone())?;
@@ -147,12 +151,12 @@ async fn measure(stack: &Stack, captured: &Captured, provider: &'static Provider
         stack.receivers[provider.name].handle(event, &invocation).await;
         let text = captured.take();
         let mut consumed =
-            Consumed { messages: f64::from(u32::try_from(case.expected.cleanup.len())?), ..Consumed::default() };
+            Consumption { messages: f64::from(u32::try_from(case.expected.cleanup.len())?), ..Consumption::default() };
         for line in text.lines() {
             let json: Value = serde_json::from_str(line)?;
             let units = json["write_units"].as_str().and_then(|units| units.parse::<f64>().ok());
             consumed.write_units += units.unwrap_or_default();
-            // How long it took is not the same twice, nor how many digits that has.
+            // The duration has a different number of digits in every run.
             let digits = json["duration_ms"].as_str().map_or(0, str::len);
             consumed.log_bytes +=
                 f64::from(u32::try_from(line.len() - digits + DURATION_DIGITS)?) + LINE_OVERHEAD_BYTES;
@@ -160,18 +164,18 @@ async fn measure(stack: &Stack, captured: &Captured, provider: &'static Provider
         }
         by_case.insert(case.name.as_str(), consumed);
     }
-    let of = |name: &str| by_case.get(name).copied();
-    let needed = |name: &str| of(name).with_context(|| format!("{} has no event {name}", provider.name));
-    Ok(Measured {
+    let optional = |name: &str| by_case.get(name).copied();
+    let required = |name: &str| optional(name).with_context(|| format!("{} has no event {name}", provider.name));
+    Ok(ProviderConsumption {
         provider,
-        created: needed("customer-created")?,
-        updated: needed("customer-updated")?,
-        deleted: of("customer-deleted"),
+        created: required("customer-created")?,
+        updated: required("customer-updated")?,
+        deleted: optional("customer-deleted"),
         metrics,
     })
 }
 
-/// The metrics that CloudWatch makes of a line: each name once for each set of dimensions.
+/// The metrics that CloudWatch extracts from a line: each name once per set of dimensions.
 fn metrics_of(line: &Value) -> Vec<String> {
     let mut metrics = vec![];
     for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
@@ -187,61 +191,59 @@ fn metrics_of(line: &Value) -> Vec<String> {
 }
 
 impl Cost {
-    /// US dollars for so many units.
+    /// The price of that many units in US dollars.
     fn usd(&self, name: &str, units: f64) -> f64 {
         let Some(price) = PRICES.iter().find(|price| price.name == name) else { return 0.0 };
-        let other = self.price.iter().rev().find(|(known, _)| *known == name);
-        other.map_or(price.usd, |(_, usd)| *usd) * units / price.per
+        let replaced = self.price.iter().rev().find(|(other, _)| *other == name);
+        replaced.map_or(price.usd, |(_, usd)| *usd) * units / price.per
     }
 
     /// What an event consumes on average.
-    fn average(&self, measured: &Measured) -> Consumed {
+    fn average(&self, measured: &ProviderConsumption) -> Consumption {
         let share = |percent: u8| f64::from(percent) / 100.0;
         let (created, deleted) = (share(self.created), measured.deleted.map_or(0.0, |_| share(self.deleted)));
-        Consumed::default()
-            .plus(created, measured.created)
-            .plus(deleted, measured.deleted.unwrap_or_default())
-            .plus(1.0 - created - deleted, measured.updated)
+        Consumption::default()
+            .add(created, measured.created)
+            .add(deleted, measured.deleted.unwrap_or_default())
+            .add(1.0 - created - deleted, measured.updated)
     }
 
-    /// What the events of a provider cost, line by line.
-    fn lines(&self, measured: &Measured, memory_mb: u32) -> [(&'static str, f64); 7] {
-        #[expect(clippy::cast_precision_loss, reason = "nobody has so many events")]
+    /// The cost of a provider's events by service.
+    fn lines(&self, measured: &ProviderConsumption, memory_mb: u32) -> [(&'static str, f64); 7] {
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 events")]
         let events = self.events as f64;
         let consumed = self.average(measured);
         let gb_seconds = events * self.duration_ms / 1e3 * f64::from(memory_mb) / 1024.0;
         let log_gb = events * (consumed.log_bytes + ACCESS_LOG_BYTES + LINE_OVERHEAD_BYTES) / f64::from(1 << 30);
-        let rate = events / SECONDS_OF_A_MONTH;
-        // Seconds in which there is an event, if they come when they like.
+        let rate = events / SECONDS_PER_MONTH;
+        // The share of seconds with at least one event, if events arrive at random times.
         let first_of_a_second = 1.0 - (-rate).exp();
-        let traces = (first_of_a_second + TRACED * (rate - first_of_a_second)) * SECONDS_OF_A_MONTH;
+        let traces = (first_of_a_second + TRACED_SHARE * (rate - first_of_a_second)) * SECONDS_PER_MONTH;
         [
             ("API Gateway", self.usd("api-requests", events)),
             ("Lambda, calls", self.usd("lambda-requests", events)),
             ("Lambda, time", self.usd(if self.arm { "lambda-arm" } else { "lambda-x86" }, gb_seconds)),
             ("DynamoDB, writes", self.usd("dynamodb-write", events * consumed.write_units)),
-            ("SQS, cleanup", self.usd("sqs-requests", events * consumed.messages * REQUESTS_OF_A_MESSAGE)),
+            ("SQS, cleanup", self.usd("sqs-requests", events * consumed.messages * REQUESTS_PER_MESSAGE)),
             ("CloudWatch, logs", self.usd("logs", log_gb)),
             ("X-Ray, traces", self.usd("traces", traces)),
         ]
     }
 }
 
-fn new_table<'a>(measured: &'a [Measured]) -> Table {
-    let mut table = Table::new();
+/// A table with a column for each provider.
+fn table_by_provider(measured: &[ProviderConsumption]) -> Table {
     let names = measured.iter().map(|measured| measured.provider.name);
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header([""].into_iter().chain(names).collect::<Vec<&'a str>>());
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    let mut table = text_table::with_header([""].into_iter().chain(names).collect::<Vec<_>>());
+    text_table::align_right(&mut table, 1);
     table
 }
 
-fn consumption(measured: &[Measured]) -> Table {
-    let mut table = new_table(measured);
+fn consumption(measured: &[ProviderConsumption]) -> Table {
+    let mut table = table_by_provider(measured);
     let kinds = ["created", "updated", "deleted"];
     for (number, kind) in kinds.into_iter().enumerate() {
-        let cells = |what: fn(Consumed) -> f64| {
+        let cells = |what: fn(Consumption) -> f64| {
             measured.iter().map(move |measured| {
                 let of_kind = [Some(measured.created), Some(measured.updated), measured.deleted][number];
                 of_kind.map_or("-".to_owned(), |it| what(it).to_string())
@@ -253,46 +255,42 @@ fn consumption(measured: &[Measured]) -> Table {
     table
 }
 
-fn monthly(cost: &Cost, measured: &[Measured], stack: &Stack) -> Table {
-    let mut table = new_table(measured);
+fn monthly(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> Table {
+    let mut table = table_by_provider(measured);
     let columns: Vec<_> = measured.iter().map(|measured| cost.lines(measured, stack.template.memory_mb)).collect();
     for row in 0..columns.first().map_or(0, |column| column.len()) {
         let cells = columns.iter().map(|column| format!("{:.2}", column[row].1));
         table.add_row([columns[0][row].0.to_owned()].into_iter().chain(cells));
     }
     let sums = columns.iter().map(|column| format!("{:.2}", column.iter().map(|(_, usd)| usd).sum::<f64>()));
-    table.add_row(["together".to_owned()].into_iter().chain(sums));
+    table.add_row(["total".to_owned()].into_iter().chain(sums));
     table
 }
 
-fn fixed(cost: &Cost, measured: &[Measured], stack: &Stack) -> Table {
+fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> Table {
     let resources = |kind: &str| stack.template.resources.get(kind).copied().unwrap_or_default();
     let metrics: usize = measured.iter().map(|measured| measured.metrics.len()).sum();
     let lines = [
         ("metrics of alarms", stack.template.alarm_metrics, "alarms"),
         ("secrets", resources("AWS::SecretsManager::Secret"), "secrets"),
         ("dashboards", resources("AWS::CloudWatch::Dashboard"), "dashboards"),
-        // Charged for the hours in which they are written; some outcomes are rare, and not in the event files.
+        // Metrics are charged by the hours in which they are written. Rare outcomes are not in the event files.
         ("metrics, about", metrics, "metrics"),
     ];
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["", "number", "US$"]);
+    let mut table = text_table::with_header(["", "number", "US$"]);
     let mut sum = 0.0;
     for (what, number, price) in lines {
         let usd = cost.usd(price, f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
         sum += usd;
         table.add_row([what.to_owned(), number.to_string(), format!("{usd:.2}")]);
     }
-    table.add_row(["together".to_owned(), String::new(), format!("{sum:.2}")]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    table.add_row(["total".to_owned(), String::new(), format!("{sum:.2}")]);
+    text_table::align_right(&mut table, 1);
     table
 }
 
 fn price_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["price", "US$", "for", "of", "source"]);
+    let mut table = text_table::with_header(["price", "US$", "per", "unit", "source"]);
     for price in &PRICES {
         let (usd, per) = (price.usd.to_string(), price.per.to_string());
         table.add_row([price.name, &usd, &per, price.unit, price.source]);

@@ -1,4 +1,4 @@
-//! `clientele send` and `clientele event`: a checked-in event, signed now.
+//! `clientele send` and `clientele event`: sign a checked-in event now and deliver or print it.
 
 use std::path::{Path, PathBuf};
 
@@ -15,13 +15,13 @@ use crate::http;
 /// How to sign.
 #[derive(Args, Debug)]
 pub struct Signing {
-    /// Sign with this secret instead of the local one
+    /// Sign with this secret instead of the local stack's secret
     #[arg(long, env = "WEBHOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
-    /// Sign by this scheme: the value of the function's variable, as in token:X-Api-Key
+    /// Sign by this scheme, written as in the function's environment, for example token:X-Api-Key
     #[arg(long, value_name = "SCHEME")]
     signature: Option<String>,
-    /// The folder of the events
+    /// The folder with the event files
     #[arg(long, default_value = "events", value_name = "FOLDER")]
     events: PathBuf,
 }
@@ -29,22 +29,22 @@ pub struct Signing {
 /// Sign an event now and deliver it.
 #[derive(Args, Debug)]
 pub struct Send {
-    /// metrifox, smarterpay, plain or flexprice
+    /// The name of the provider, as in plain
     #[arg(value_parser = clientele_providers::parse)]
     provider: &'static Provider,
-    /// The name of an event file of the provider, or the path of an API Gateway event (ending in .json)
+    /// The name of one of the provider's event files, or the path of an API Gateway event that ends in .json
     case: String,
-    /// Where to: the URL of the API, without the path
+    /// The URL of the API, without a path
     #[arg(long, default_value = "http://127.0.0.1:9000", value_name = "URL")]
     to: String,
     #[command(flatten)]
     signing: Signing,
 }
 
-/// Sign an event now and print it as an API Gateway event, for `sam local invoke --event -`.
+/// Sign an event now and print it as an API Gateway event, as input for `sam local invoke --event -`.
 #[derive(Args, Debug)]
 pub struct Event {
-    /// PROVIDER/CASE, as in plain/customer-updated
+    /// Provider and event file, as in plain/customer-updated
     case: String,
     #[command(flatten)]
     signing: Signing,
@@ -65,13 +65,12 @@ pub fn send(send: &Send) -> Result<()> {
     let answer = http::deliver(&send.to, &sign(&case, &send.signing)?, http::proxy_for(&send.to))?;
     anstream::println!("{} {}", answer.status, answer.body);
     match answer.status {
-        // A forged event is meant to be refused.
         401 | 498 if case.expected.forged => Ok(()),
-        _ if case.expected.forged => bail!("the event is forged, and was not refused"),
+        _ if case.expected.forged => bail!("the event is forged and should have been refused"),
         200..=299 => Ok(()),
-        401 | 498 => bail!("refused: is it the secret (--secret) and the scheme (--signature) of the function?"),
-        404 => bail!("no such route: is --to the URL of the API, without the path?"),
-        status => bail!("not accepted: {status}"),
+        401 | 498 => bail!("refused: use the secret (--secret) and the scheme (--signature) of the function"),
+        404 => bail!("no such route: --to must be the URL of the API, without a path"),
+        status => bail!("the delivery was not accepted: status {status}"),
     }
 }
 
@@ -91,10 +90,9 @@ pub fn event(event: &Event) -> Result<()> {
 fn sign(case: &Case, signing: &Signing) -> Result<Value> {
     let provider = case.provider;
     if provider.scheme_variable.is_none() && signing.signature.is_some() {
-        bail!("{} has one scheme only", provider.name);
+        bail!("{} has only one scheme; omit --signature", provider.name);
     }
     let scheme: Scheme = (provider.scheme)(signing.signature.as_deref()).context("--signature")?;
-    let local = local_secret(case.provider);
-    let secret = signing.secret.as_deref().unwrap_or(&local);
-    Ok(case.fresh(&scheme, secret, Timestamp::now())?.event)
+    let secret = signing.secret.clone().unwrap_or_else(|| local_secret(provider));
+    Ok(case.sign(&scheme, &secret, Timestamp::now())?.event)
 }

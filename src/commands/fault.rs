@@ -1,42 +1,42 @@
-//! `clientele fault`: makes a service of the local stack fail for a while.
+//! `clientele fault`: makes a service of the local stack fail for some time.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::stack::faults::{Mode, Service};
+use crate::stack::faults::{FaultMode, Service};
+use crate::text_table;
 
-/// Make a service of the local stack fail for a while, and see that nothing is lost
+/// Make a service of the local stack fail for some time, to see that no delivery is lost
 ///
-/// The functions' calls go wrong below the SDK, so that its timeouts and retries are at work. What cannot be written is
-/// parked on the inbox and replayed; `list` and the other commands go on working.
+/// Calls of the functions to the service fail; the SDK's timeouts and retries apply as usual. Deliveries that cannot be
+/// written are parked on the inbox queue and replayed later. `list` and the other commands keep working.
 ///
 ///   clientele fault dynamodb --mode throttle --rate 0.3 --for 30s
-///   clientele fault                    shows what is on
-///   clientele fault off                all services are well again
+///   clientele fault                    show the active faults
+///   clientele fault off                remove all faults
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Fault {
-    /// Which service; without it, the faults that are on are shown
+    /// The service that fails. Without it, the active faults are shown
     service: Option<Target>,
-    /// How its calls go wrong
+    /// How its calls fail
     #[arg(long, default_value = "error")]
-    mode: Mode,
-    /// How many of its calls, from 0 to 1
-    #[arg(long, default_value_t = 1.0)]
+    mode: FaultMode,
+    /// The share of its calls that fail, from 0 to 1
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
     rate: f64,
-    /// For how long, as in 30s or 2m
+    /// How long it fails, as in 30s or 2m
     #[arg(long = "for", default_value = "30s", value_name = "TIME", value_parser = duration)]
     time: Duration,
-    /// The local stack's address
+    /// The address of the local stack
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: IpAddr,
-    /// The local stack's admin port
+    /// The admin port of the local stack
     #[arg(long, default_value_t = 9010, value_name = "PORT")]
     admin_port: u16,
 }
@@ -49,19 +49,20 @@ enum Target {
     Sqs,
     /// Secrets Manager
     Secrets,
-    /// All are well again
+    /// Remove all faults
     Off,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = text.parse::<jiff::SignedDuration>().map_err(|_| "expected a time as in 30s or 2m".to_owned())?;
-    Duration::try_from(duration).map_err(|_| "the time is negative".to_owned())
+    let duration =
+        text.parse::<jiff::SignedDuration>().map_err(|_| "expected a duration, as in 30s or 2m".to_owned())?;
+    Duration::try_from(duration).map_err(|_| "the duration is negative".to_owned())
 }
 
 /// Runs `clientele fault`.
 ///
 /// # Errors
-/// When there is no local stack, or it does not take the fault.
+/// When there is no local stack, or it rejects the fault.
 pub fn fault(fault: &Fault) -> Result<()> {
     let address = SocketAddr::from((fault.host, fault.admin_port));
     let url = format!("http://{address}/faults");
@@ -81,8 +82,8 @@ pub fn fault(fault: &Fault) -> Result<()> {
         None => agent.get(&url).call(),
         Some(service) => {
             let (mode, rate, seconds) = (fault.mode, fault.rate, fault.time.as_secs_f64());
-            let order = json!({ "service": service, "mode": mode, "rate": rate, "for_seconds": seconds });
-            agent.post(&url).send(order.to_string())
+            let request = json!({ "service": service, "mode": mode, "rate": rate, "for_seconds": seconds });
+            agent.post(&url).send(request.to_string())
         }
     };
     let mut answer = answer.with_context(|| no_local_stack(address))?;
@@ -96,17 +97,15 @@ pub fn fault(fault: &Fault) -> Result<()> {
 }
 
 fn shown(faults: &Value) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["service", "fault", "calls", "seconds left"]);
-    let faults = faults.as_object().into_iter().flatten();
-    for (service, fault) in faults {
+    let mut table = text_table::with_header(["service", "fault", "failing calls", "seconds left"]);
+    for (service, fault) in faults.as_object().into_iter().flatten() {
         let number = |name: &str, factor: f64| format!("{:.0}", fault[name].as_f64().unwrap_or_default() * factor);
         let mode = fault["mode"].as_str().unwrap_or_default();
         table.add_row([service, mode, &format!("{} %", number("rate", 100.0)), &number("for_seconds", 1.0)]);
     }
-    if table.is_empty() { "All services are well.".to_owned() } else { table.to_string() }
+    if table.is_empty() { "No faults are active.".to_owned() } else { table.to_string() }
 }
 
 fn no_local_stack(address: SocketAddr) -> String {
-    format!("no local stack's admin port at {address}: start it with `cargo run`")
+    format!("no local stack at {address}: start it with `cargo run`, or set --admin-port")
 }

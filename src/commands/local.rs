@@ -1,27 +1,26 @@
-//! `clientele` alone: the local stack, with the demonstration.
+//! `clientele` without a subcommand: the local stack with the demonstration.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use aws_sdk_dynamodb::types::Select;
 use clap::Args;
 use clientele_model::{Provider, Scheme, TokenPlace};
 use clientele_providers::PROVIDERS;
 
-use crate::demonstration::{self, Row};
+use crate::demonstration::{self, DeliveryResult};
 use crate::events;
-use crate::http::path_segment;
-use crate::stack::{Log, Options, Stack};
+use crate::signing::token_path;
+use crate::stack::{LocalStack, LogOutput, StackOptions};
 
 /// The local stack.
 #[derive(Args, Debug)]
 pub struct Local {
-    /// Start with an empty table, without the demonstration
+    /// Skip the demonstration
     #[arg(long)]
     empty: bool,
-    /// End after the demonstration; the exit code is 1 if anything was not as expected, or could not be judged
+    /// Exit after the demonstration, with code 1 if a result was not as expected or could not be judged
     #[arg(long, conflicts_with = "empty")]
     once: bool,
     /// Keep the table and the queues in this folder between runs
@@ -30,19 +29,19 @@ pub struct Local {
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     listen: IpAddr,
-    /// The port of the gateway (0: any)
+    /// The port of the gateway (0: any free port)
     #[arg(long, default_value_t = 9000)]
     port: u16,
-    /// The port of DynamoDB (0: any)
+    /// The port of DynamoDB (0: any free port)
     #[arg(long, default_value_t = 8000, value_name = "PORT")]
     dynamodb_port: u16,
-    /// The port of SQS (0: any)
+    /// The port of SQS (0: any free port)
     #[arg(long, default_value_t = 9324, value_name = "PORT")]
     sqs_port: u16,
-    /// The admin port: faults, replay and sweep on demand (0: any)
+    /// The admin port, for faults, replay and sweep on demand (0: any free port)
     #[arg(long, default_value_t = 9010, value_name = "PORT")]
     admin_port: u16,
-    /// Replace a provider's local secrets: one, or a JSON array of several
+    /// Replace a provider's local secret by another one, or by a JSON array of several
     #[arg(long, value_name = "PROVIDER=SECRET", value_parser = assignment)]
     secret: Vec<(&'static Provider, String)>,
     /// Replace a provider's signature scheme, as in metrifox=hmac-sha256-hex:X-Signature
@@ -51,10 +50,10 @@ pub struct Local {
     /// Print every line that the functions log, not only errors
     #[arg(long)]
     log: bool,
-    /// The template that says what to make
+    /// The template to create the stack from
     #[arg(long, default_value = "template.yaml", value_name = "FILE")]
     template: PathBuf,
-    /// The folder of the events
+    /// The folder with the event files
     #[arg(long, default_value = "events", value_name = "FOLDER")]
     events: PathBuf,
 }
@@ -65,8 +64,8 @@ fn assignment(text: &str) -> Result<(&'static Provider, String), String> {
 }
 
 impl Local {
-    fn options(&self) -> Result<Options> {
-        let mut options = Options {
+    fn options(&self) -> Result<StackOptions> {
+        let mut options = StackOptions {
             listen: self.listen,
             port: self.port,
             dynamodb_port: self.dynamodb_port,
@@ -74,27 +73,27 @@ impl Local {
             admin_port: self.admin_port,
             workers: true,
             data_dir: self.data_dir.clone(),
-            log: if self.log { Log::Everything } else { Log::Errors },
-            ..Options::ephemeral(self.template.clone())
+            log: if self.log { LogOutput::Everything } else { LogOutput::Errors },
+            ..StackOptions::ephemeral(self.template.clone())
         };
         for (provider, secret) in &self.secret {
             options.set(provider, "WEBHOOK_SECRETS", secret.clone());
         }
         for (provider, scheme) in &self.signature {
-            let name = provider.name;
-            let variable = provider.scheme_variable.with_context(|| format!("{name} has one scheme only"))?;
+            let variable = provider.scheme_variable;
+            let variable = variable.with_context(|| format!("{} has only one scheme", provider.name))?;
             options.set(provider, variable, scheme.clone());
         }
         Ok(options)
     }
 }
 
-/// Runs the local stack until Ctrl-C, or until the demonstration is over.
+/// Runs the local stack until Ctrl-C, or with `--once` until the demonstration is over.
 ///
 /// # Errors
-/// When it cannot start, or the demonstration was not as expected.
+/// When it cannot start, or a result of the demonstration was not as expected.
 pub async fn local(local: Local) -> Result<()> {
-    let stack = Stack::start(local.options()?).await?;
+    let stack = LocalStack::start(local.options()?).await?;
     if !local.empty {
         demonstrate(&stack, &local).await?;
     }
@@ -107,61 +106,57 @@ pub async fn local(local: Local) -> Result<()> {
     Ok(())
 }
 
-async fn demonstrate(stack: &Stack, local: &Local) -> Result<()> {
+async fn demonstrate(stack: &LocalStack, local: &Local) -> Result<()> {
     let cases = events::load(&local.events)?;
-    let was_empty = count(stack).await? == 0;
-    let mut rows = demonstration::run(stack, &cases).await?;
-    // What is expected is so for an empty table and the usual schemes.
-    let objection = match (was_empty, local.signature.is_empty()) {
-        (false, _) => Some("the table held customers already"),
-        (_, false) => Some("the scheme is another one"),
+    let was_empty = stack.customers_table().count().await? == 0;
+    let mut results = demonstration::run(stack, &cases).await?;
+    // The expected results assume an empty table and the default schemes.
+    let obstacle = match (was_empty, local.signature.is_empty()) {
+        (false, _) => Some("the table already contained customers"),
+        (_, false) => Some("--signature changes a scheme"),
         (true, true) => None,
     };
-    if let Some(objection) = objection {
-        for row in &mut rows {
-            row.differences = None;
+    if let Some(obstacle) = obstacle {
+        for result in &mut results {
+            result.differences = None;
         }
-        anstream::println!("{}\n", demonstration::table(&rows));
+        anstream::println!("{}\n", demonstration::table(&results));
         if local.once {
-            bail!("the outcomes cannot be judged: {objection}");
+            bail!("the results cannot be judged: {obstacle}");
         }
-        anstream::println!("The outcomes are shown, not judged: {objection}.\n");
+        anstream::println!("The results are not compared with the expected ones: {obstacle}.\n");
         return Ok(());
     }
-    anstream::println!("{}\n", demonstration::table(&rows));
-    judge(&rows)?;
+    anstream::println!("{}\n", demonstration::table(&results));
+    judge(&results)?;
     let expected = cases.iter().flat_map(|case| case.expected.items.keys()).collect::<BTreeSet<_>>().len();
-    let (customers, cleanups) = (count(stack).await?, rows.iter().map(|row| row.cleanup.len()).sum::<usize>());
+    let customers = stack.customers_table().count().await?;
+    let cleanups = results.iter().map(|result| result.cleanup.len()).sum::<usize>();
     if customers != expected {
-        bail!("there are {customers} customers in the table, and should be {expected}");
+        bail!("there are {customers} customers in the table, expected {expected}");
     }
     anstream::println!(
         "{} deliveries as expected: {customers} customers in the table, {cleanups} cleanup messages on the queue.\n",
-        rows.len()
+        results.len()
     );
     Ok(())
 }
 
-fn judge(rows: &[Row]) -> Result<()> {
+fn judge(results: &[DeliveryResult]) -> Result<()> {
     let mut wrong = 0;
-    for row in rows {
-        let differences = row.differences.as_deref().unwrap_or_default();
+    for result in results {
+        let differences = result.differences.as_deref().unwrap_or_default();
         if !differences.is_empty() {
             wrong += 1;
-            anstream::eprintln!("{}\n  {}", row.title, differences.join("\n  "));
+            anstream::eprintln!("{}\n  {}", result.title, differences.join("\n  "));
         }
     }
-    if wrong == 0 { Ok(()) } else { bail!("{wrong} of {} deliveries were not as expected", rows.len()) }
+    if wrong == 0 { Ok(()) } else { bail!("{wrong} of {} deliveries were not as expected", results.len()) }
 }
 
-async fn count(stack: &Stack) -> Result<usize> {
-    let pages = stack.clients.dynamodb.scan().table_name("customers").select(Select::Count).into_paginator().send();
-    let pages = pages.try_collect().await?;
-    Ok(usize::try_from(pages.iter().map(|page| page.count).sum::<i32>())?)
-}
-
-fn print_usage(stack: &Stack, local: &Local) {
+fn print_usage(stack: &LocalStack, local: &Local) {
     let (url, dynamodb, sqs) = (stack.url(), stack.dynamodb, stack.sqs);
+    let queues = stack.queue_urls.keys().cloned().collect::<Vec<_>>().join(", ");
     anstream::println!("Webhooks   {url}");
     for function in &stack.template.functions {
         for route in &function.routes {
@@ -169,21 +164,19 @@ fn print_usage(stack: &Stack, local: &Local) {
         }
     }
     anstream::println!("DynamoDB   http://{dynamodb}   table customers");
-    anstream::println!("SQS        http://{sqs}   queues {}", names(stack));
+    anstream::println!("SQS        http://{sqs}   queues {queues}");
     anstream::println!("Admin      http://{}   faults, replay and sweep on demand", stack.admin);
-    anstream::println!("\nSecrets (local, good for nothing else)");
-    for &provider in PROVIDERS {
+    anstream::println!("\nSecrets (for this local stack only)");
+    for provider in PROVIDERS {
         let (name, environment) = (provider.name, stack.environments.get(provider.name));
         let secrets = environment.and_then(|environment| environment.get("WEBHOOK_SECRETS"));
         anstream::println!("           {name:<11}{}", secrets.map_or("", String::as_str));
     }
     anstream::println!("\nTry");
-    for &provider in PROVIDERS {
-        if let Ok((Scheme::Token(TokenPlace::Path), secret)) = stack.proof(provider) {
-            let (name, secret) = (provider.name, path_segment(&secret));
-            anstream::println!(
-                "  curl -i {url}/webhooks/{name}/{secret} -H 'content-type: application/json' -d '{BODY}'"
-            );
+    for provider in PROVIDERS {
+        if let Ok((Scheme::Token(TokenPlace::Path), secret)) = stack.scheme_and_secret(provider) {
+            let path = token_path(provider, &secret);
+            anstream::println!("  curl -i {url}{path} -H 'content-type: application/json' -d '{BODY}'");
         }
     }
     let secret = local.secret.iter().any(|(provider, _)| provider.name == "plain");
@@ -199,16 +192,12 @@ fn print_usage(stack: &Stack, local: &Local) {
     anstream::println!("  {aws} dynamodb scan --endpoint-url http://{dynamodb} --table-name customers");
     let queue = stack.queue_urls.get("cleanup").map_or("", String::as_str);
     anstream::println!("  {aws} sqs receive-message --endpoint-url http://{sqs} --queue-url {queue}");
-    let end = if local.data_dir.is_some() { "; the data stays" } else { " and forgets everything" };
-    anstream::println!("\nCtrl-C ends it{end}.");
+    let data = if local.data_dir.is_some() { "keeps" } else { "deletes" };
+    anstream::println!("\nCtrl-C stops the stack and {data} its data.");
 }
 
-/// A delivery of the provider whose proof is in the path, and needs no signature.
+/// A body for the provider whose token is in the path, which needs no signature.
 const BODY: &str = concat!(
     r#"{"id":"e1","type":"customer.created","created_at":1704067200000,"data":{"customer":{"id":"1","name":"Ada","#,
     r#""email":"ada@example.com","tenant_id":"t","updated_at":"2024-01-01T00:00:00Z"}}}"#
 );
-
-fn names(stack: &Stack) -> String {
-    stack.queue_urls.keys().cloned().collect::<Vec<_>>().join(", ")
-}

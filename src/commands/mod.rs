@@ -1,6 +1,5 @@
 //! The subcommands.
 
-pub mod bench;
 pub mod cleanup;
 pub mod cost;
 pub mod customers;
@@ -9,5 +8,5 @@ pub mod fault;
 pub mod local;
 pub mod quarantine;
 pub mod secret;
-mod services;
 pub mod smoke;
+mod target;

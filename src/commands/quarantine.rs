@@ -1,29 +1,31 @@
-//! `clientele quarantine`: what waits for an operator, and settling it.
+//! `clientele quarantine`: shows the quarantine queue and settles its messages.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use aws_sdk_sqs::types::Message;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use clap::{Args, Subcommand};
 use clientele_aws::{Clients, Resources, read_kept_message};
 use clientele_flow::Deadlines;
 use clientele_model::{CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Verified};
-use comfy_table::{Table, presets};
+use clientele_providers::PROVIDERS;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::services::StackService;
-use crate::demonstration;
-use crate::difference;
+use super::target::Target;
+use crate::customers_table::CustomersTable;
+use crate::json_diff::{self, Difference};
+use crate::queue_browser::{QueueBrowser, id, number};
+use crate::text_table;
 
-/// For how long a message that was looked at is hidden from others, in seconds, if it is not put back before.
+/// How long a message is hidden from other consumers while a command works on it.
 const HIDDEN_SECONDS: i32 = 120;
-/// SQS gives at most so many messages at a time.
-const MESSAGES_MAX: i32 = 10;
+/// Attributes that differ between any two items of a customer, so that listing them says nothing.
+const ALWAYS_DIFFERENT: [&str; 3] = ["rank", "updated_at", "last_event"];
 
-/// Verified deliveries that wait for an operator: not understood, or not storable
+/// Verified deliveries that need an operator, because they could not be translated or stored
 #[derive(Args, Debug)]
 pub struct Quarantine {
     #[command(subcommand)]
@@ -37,47 +39,48 @@ enum Action {
     Redrive(Redrive),
 }
 
-/// List them, without anything personal
+/// List the messages without personal data
 #[derive(Args, Debug)]
 struct List {
-    /// Show at most so many messages
-    #[arg(long, default_value_t = 100)]
+    /// Show at most this many messages
+    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
     limit: usize,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    service: StackService,
+    target: Target,
 }
 
-/// Print one of them whole: it may hold personal data
+/// Print one message completely, which may include personal data
 #[derive(Args, Debug)]
 struct Show {
-    /// Its id, or how it begins
+    /// The id of the message, or its first characters
     id: String,
     #[command(flatten)]
-    service: StackService,
+    target: Target,
 }
 
-/// Settle them, and take from the queue what is settled
+/// Settle messages, and delete those that are settled
 ///
-/// Each event goes through the same conditional write as a delivery: the greater event stays, a deleted customer stays
-/// deleted, and what was settled before changes nothing. A message with an event that still cannot be settled stays.
+/// Each event goes through the same conditional write as a delivery: newer data is never overwritten, a deleted customer
+/// stays deleted, and settling an event a second time changes nothing. A message stays on the queue if one of its events
+/// still cannot be settled.
 #[derive(Args, Debug)]
 struct Redrive {
-    /// Only these: their ids, or how they begin
+    /// Only messages with these ids, or with ids that begin like this
     ids: Vec<String>,
-    /// Change nothing: show what would come of it
+    /// Change nothing; show what would happen
     #[arg(long)]
     dry_run: bool,
-    /// At most so many messages a second
+    /// Settle at most this many messages per second
     #[arg(long, default_value_t = 10.0, value_name = "NUMBER")]
     rate: f64,
-    /// Look at no more than so many messages
-    #[arg(long, default_value_t = 10_000)]
+    /// Settle at most this many messages
+    #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
     limit: usize,
     #[command(flatten)]
-    service: StackService,
+    target: Target,
 }
 
 /// Runs `clientele quarantine`.
@@ -92,19 +95,27 @@ pub async fn quarantine(quarantine: Quarantine) -> Result<()> {
     }
 }
 
+/// Opens the quarantine queue.
+async fn open_queue(target: &Target) -> Result<(QueueBrowser, Clients, Resources)> {
+    let (clients, resources) = target.resources().await?;
+    let queue = QueueBrowser::new(&clients.sqs, &resources.quarantine_queue_url, HIDDEN_SECONDS);
+    Ok((queue, clients, resources))
+}
+
 async fn list(list: List) -> Result<()> {
-    let queue = Queue::open(&list.service).await?;
-    let messages = queue.look(list.limit, &[]).await?;
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["id", "provider", "reason", "received", "events", "bytes", "receives"]);
+    let (queue, ..) = open_queue(&list.target).await?;
+    let messages = queue.look(list.limit, |_| true).await.with_context(|| list.target.advice(None))?;
+    let mut table = text_table::with_header(["id", "provider", "reason", "received", "events", "bytes", "receives"]);
     for message in &messages {
-        let row = row(message);
+        let summary = summary(message);
         if list.json {
-            anstream::println!("{row}");
+            anstream::println!("{summary}");
         } else {
             let names = ["id", "provider", "reason", "received_at", "events", "bytes", "receives"];
-            table.add_row(names.map(|name| row[name].as_str().map_or_else(|| row[name].to_string(), str::to_owned)));
+            table.add_row(names.map(|name| match &summary[name] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            }));
         }
     }
     if !list.json {
@@ -114,37 +125,40 @@ async fn list(list: List) -> Result<()> {
     Ok(())
 }
 
-/// What may be shown of a message to anybody.
-fn row(message: &Message) -> Value {
+/// What a message says without personal data.
+fn summary(message: &Message) -> Value {
     let body = message.body().unwrap_or_default();
-    let mut row =
-        json!({ "id": id(message), "bytes": body.len(), "receives": number(message, "ApproximateReceiveCount") });
+    let receives = number(message, &MessageSystemAttributeName::ApproximateReceiveCount);
+    let mut summary = json!({ "id": id(message), "bytes": body.len(), "receives": receives });
     match KeptDelivery::from_message(body) {
         Ok(kept) => {
-            let (provider, reason, at) = (kept.provider.clone(), kept.reason.clone(), kept.received_at.to_string());
-            let events = read_kept_message(body, clientele_providers::PROVIDERS)
-                .map(|(provider, verified)| events(provider, &verified));
-            (row["provider"], row["reason"], row["received_at"]) = (provider.into(), reason.into(), at.into());
-            row["events"] = events.map_or(Value::Null, Value::from);
+            summary["provider"] = kept.provider.clone().into();
+            summary["reason"] = kept.reason.clone().into();
+            summary["received_at"] = kept.received_at.to_string().into();
+            let events =
+                read_kept_message(body, PROVIDERS).map(|(provider, verified)| unsettled_events(provider, &verified));
+            summary["events"] = events.map_or(Value::Null, Value::from);
         }
-        Err(error) => (row["provider"], row["reason"]) = ("-".into(), error.to_string().into()),
+        Err(error) => {
+            summary["provider"] = "-".into();
+            summary["reason"] = error.to_string().into();
+        }
     }
-    row
+    summary
 }
 
-/// How many events there are in a kept delivery.
-fn events(provider: &Provider, verified: &Verified) -> usize {
+fn unsettled_events(provider: &Provider, verified: &Verified) -> usize {
     let translations = (provider.translate)(verified);
     translations.iter().filter(|translation| !matches!(translation, Ok(Translated::AlreadySettled))).count()
 }
 
 async fn show(show: Show) -> Result<()> {
-    let queue = Queue::open(&show.service).await?;
-    let messages = queue.look(usize::MAX, &[]).await?;
+    let (queue, ..) = open_queue(&show.target).await?;
+    let messages = queue.look(usize::MAX, |_| true).await.with_context(|| show.target.advice(None))?;
     queue.put_back(&messages).await;
-    let message = one(&messages, &show.id)?;
+    let message = find(&messages, &show.id)?;
     let mut shown: Value = serde_json::from_str(message.body().unwrap_or_default()).unwrap_or(Value::Null);
-    // JSON in JSON is hard to read.
+    // A JSON body is easier to read when it is not a string.
     if let Some(body) = shown["body"].as_str().and_then(|body| serde_json::from_str::<Value>(body).ok()) {
         shown["body"] = body;
     }
@@ -156,209 +170,173 @@ async fn show(show: Show) -> Result<()> {
     Ok(())
 }
 
-/// The message whose id begins like this.
-fn one<'a>(messages: &'a [Message], start: &str) -> Result<&'a Message> {
-    let found: Vec<_> = messages.iter().filter(|message| id(message).starts_with(start)).collect();
+/// The one message whose id begins with `prefix`.
+fn find<'a>(messages: &'a [Message], prefix: &str) -> Result<&'a Message> {
+    let found: Vec<_> = messages.iter().filter(|message| id(message).starts_with(prefix)).collect();
     match found[..] {
         [message] => Ok(message),
-        [] => bail!("no message {start} on the quarantine queue: `clientele quarantine list` shows what there is"),
-        [..] => bail!("{} messages begin with {start}: write more of the id", found.len()),
+        [] => bail!("no message {prefix} on the quarantine queue: `clientele quarantine list` shows the messages"),
+        [..] => bail!("the ids of {} messages begin with {prefix}: write more of the id", found.len()),
     }
 }
 
 async fn redrive(redrive: Redrive) -> Result<()> {
     if !(redrive.rate > 0.0 && redrive.rate.is_finite()) {
-        bail!("--rate is a number of messages a second, greater than 0");
+        bail!("--rate must be a number of messages per second greater than 0");
     }
-    let queue = Queue::open(&redrive.service).await?;
-    let messages = queue.look(redrive.limit, &redrive.ids).await?;
-    for start in &redrive.ids {
-        if let Err(error) = one(&messages, start) {
-            queue.put_back(&messages).await;
-            return Err(error);
-        }
+    let (queue, clients, resources) = open_queue(&redrive.target).await?;
+    let is_wanted =
+        |message: &Message| redrive.ids.is_empty() || redrive.ids.iter().any(|prefix| id(message).starts_with(prefix));
+    let messages = queue.look(redrive.limit, is_wanted).await.with_context(|| redrive.target.advice(None))?;
+    if let Some(error) = redrive.ids.iter().find_map(|prefix| find(&messages, prefix).err()) {
+        queue.put_back(&messages).await;
+        return Err(error);
     }
     let bar = ProgressBar::new(u64::try_from(messages.len())?);
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} messages, {eta} left")?);
     let mut ticks = interval(Duration::from_secs_f64(1.0 / redrive.rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut counts, mut left) = (BTreeMap::<&str, usize>::new(), vec![]);
+    let settler = Settler { clients, resources };
+    let (mut counts, mut kept, mut unsettled) = (BTreeMap::<&str, usize>::new(), vec![], 0);
     for message in messages {
         ticks.tick().await;
-        let done = queue.settle(&message, redrive.dry_run).await;
-        bar.suspend(|| anstream::println!("{}\n{}", id(&message), done.text));
-        for outcome in done.outcomes {
+        let result = if redrive.dry_run { settler.predict(&message).await } else { settler.settle(&message).await };
+        bar.suspend(|| anstream::println!("{}\n{}", id(&message), result.text));
+        for outcome in &result.outcomes {
             *counts.entry(outcome.as_str()).or_default() += 1;
         }
-        if done.is_settled && !redrive.dry_run {
-            queue.delete(&message).await?;
+        unsettled += usize::from(!result.is_settled());
+        if result.is_settled() && !redrive.dry_run {
+            let deleted = queue.delete(&message).await;
+            deleted.context("a settled message could not be deleted; settling it again changes nothing")?;
         } else {
-            left.push((done.is_settled, message));
+            kept.push(message);
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let messages: Vec<_> = left.iter().map(|(_, message)| message.clone()).collect();
-    queue.put_back(&messages).await;
+    queue.put_back(&kept).await;
     let counts: Vec<_> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
-    let unsettled = left.iter().filter(|(is_settled, _)| !is_settled).count();
-    let told = if redrive.dry_run { "Would be" } else { "Settled" };
-    anstream::println!("{told}: {}", if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") });
+    let verb = if redrive.dry_run { "Would be" } else { "Settled" };
+    anstream::println!("{verb}: {}", if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") });
     match unsettled {
         0 => Ok(()),
-        1 => bail!("1 message cannot be settled yet, and stays on the queue"),
-        number => bail!("{number} messages cannot be settled yet, and stay on the queue"),
+        1 => bail!("1 message cannot be settled yet and stays on the queue"),
+        number => bail!("{number} messages cannot be settled yet and stay on the queue"),
     }
 }
 
-/// What came of a message.
-struct Done {
-    /// Whether nothing of it is left to do.
-    is_settled: bool,
+/// The outcomes of a message's events.
+#[derive(Default)]
+struct MessageResult {
     outcomes: Vec<Outcome>,
-    /// A line for each event.
+    /// One line per event.
     text: String,
+    /// Whether the message could be read at all.
+    is_readable: bool,
 }
 
-/// The quarantine queue, and where its messages belong.
-struct Queue {
-    clients: Clients,
-    resources: Resources,
-    hint: String,
-}
-
-impl Queue {
-    async fn open(service: &StackService) -> Result<Self> {
-        let (clients, resources) = service.open().await?;
-        Ok(Self { clients, resources, hint: service.hint() })
+impl MessageResult {
+    fn of(events: impl IntoIterator<Item = (Outcome, String)>) -> Self {
+        let (outcomes, lines): (Vec<_>, Vec<_>) = events
+            .into_iter()
+            .map(|(outcome, detail)| (outcome, format!("  {:<12}{detail}", outcome.as_str())))
+            .unzip();
+        Self { outcomes, text: lines.join("\n"), is_readable: true }
     }
 
-    /// Receives messages until there are no more that were not seen, or enough of them, oldest first. All are hidden from
-    /// others then.
-    async fn look(&self, limit: usize, starts: &[String]) -> Result<Vec<Message>> {
-        let (mut seen, mut others) = (BTreeMap::<String, Message>::new(), vec![]);
-        while seen.len() < limit {
-            let request = self.clients.sqs.receive_message().queue_url(&self.resources.quarantine_queue_url);
-            let request = request.visibility_timeout(HIDDEN_SECONDS).max_number_of_messages(MESSAGES_MAX);
-            let request = request.message_system_attribute_names("All".into());
-            // Waiting asks all of a queue's servers; not waiting, only some.
-            let answer = request.wait_time_seconds(1).send().await.with_context(|| self.hint.clone())?;
-            let messages = answer.messages.unwrap_or_default();
-            let before = seen.len() + others.len();
-            for message in messages {
-                let id = id(&message).to_owned();
-                if starts.is_empty() || starts.iter().any(|start| id.starts_with(start)) {
-                    seen.insert(id, message);
-                } else if !others.iter().any(|other: &Message| self::id(other) == id) {
-                    others.push(message);
-                }
-            }
-            if seen.len() + others.len() == before {
-                break;
-            }
-        }
-        self.put_back(&others).await;
-        let mut messages: Vec<_> = seen.into_values().collect();
-        messages.sort_by_key(|message| number(message, "SentTimestamp"));
-        self.put_back(messages.get(limit..).unwrap_or_default()).await;
-        messages.truncate(limit);
-        Ok(messages)
-    }
-
-    async fn put_back(&self, messages: &[Message]) {
-        for message in messages {
-            let receipt = message.receipt_handle().unwrap_or_default();
-            let request = self.clients.sqs.change_message_visibility().visibility_timeout(0);
-            let request = request.queue_url(&self.resources.quarantine_queue_url).receipt_handle(receipt);
-            if request.send().await.is_err() {
-                anstream::eprintln!("some messages stay hidden for up to {HIDDEN_SECONDS} s");
-                return;
-            }
-        }
-    }
-
-    async fn delete(&self, message: &Message) -> Result<()> {
-        let request = self.clients.sqs.delete_message().queue_url(&self.resources.quarantine_queue_url);
-        let request = request.receipt_handle(message.receipt_handle().unwrap_or_default());
-        request.send().await.context("a settled message could not be deleted; settling it again changes nothing")?;
-        Ok(())
-    }
-
-    /// Settles every event of a message, or says what would come of each.
-    async fn settle(&self, message: &Message, dry_run: bool) -> Done {
-        let (provider, verified) =
-            match read_kept_message(message.body().unwrap_or_default(), clientele_providers::PROVIDERS) {
-                Ok(opened) => opened,
-                Err(error) => return Done { is_settled: false, outcomes: vec![], text: format!("  {error}") },
-            };
-        let flow = self.clients.flow(self.resources.clone());
-        let (mut outcomes, mut lines, mut changes) = (vec![], vec![], BTreeMap::new());
-        for (place, translation) in (provider.translate)(&verified).into_iter().enumerate() {
-            if let Ok(Translated::Event(event)) = &translation {
-                changes.insert(place, self.foreseen(event, &verified).await);
-            } else if dry_run {
-                match translation {
-                    Ok(Translated::Ignored(kind)) => changes.insert(place, Ok((Outcome::Ignored, kind))),
-                    Err(error) => changes.insert(place, Ok((Outcome::Quarantined, error.to_string()))),
-                    Ok(Translated::Event(_) | Translated::AlreadySettled) => None,
-                };
-            }
-        }
-        if dry_run {
-            for change in changes.into_values() {
-                let (outcome, line) =
-                    change.unwrap_or_else(|error: anyhow::Error| (Outcome::Unavailable, format!("{error:#}")));
-                lines.push(format!("  {:<12}{line}", outcome.as_str()));
-                outcomes.push(outcome);
-            }
-        } else {
-            for settled in flow.settle(provider, &verified, Deadlines::of_replay(Instant::now())).await {
-                let foreseen = changes.remove(&settled.place).and_then(Result::ok).map(|(_, line)| line);
-                let line = settled.reason.or(foreseen).unwrap_or_default();
-                lines.push(format!("  {:<12}{line}", settled.outcome.as_str()));
-                outcomes.push(settled.outcome);
-            }
-        }
+    fn is_settled(&self) -> bool {
         let is_open = |outcome: &Outcome| match outcome {
             Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => false,
             Outcome::Parked | Outcome::Quarantined | Outcome::Unavailable | Outcome::Rejected | Outcome::TooLarge => {
                 true
             }
         };
-        Done { is_settled: !outcomes.iter().any(is_open), outcomes, text: lines.join("\n") }
+        self.is_readable && !self.outcomes.iter().any(is_open)
+    }
+}
+
+/// Settles messages, or predicts what settling would do.
+struct Settler {
+    clients: Clients,
+    resources: Resources,
+}
+
+impl Settler {
+    async fn settle(&self, message: &Message) -> MessageResult {
+        let (provider, verified) = match read_kept_message(message.body().unwrap_or_default(), PROVIDERS) {
+            Ok(opened) => opened,
+            Err(error) => return MessageResult { text: format!("  {error}"), ..MessageResult::default() },
+        };
+        let mut predictions = self.predictions(provider, &verified).await;
+        let flow = self.clients.flow(self.resources.clone());
+        let settled = flow.settle(provider, &verified, Deadlines::of_replay(Instant::now())).await;
+        MessageResult::of(settled.into_iter().map(|event| {
+            let predicted = predictions.remove(&event.place).and_then(Result::ok).map(|(_, detail)| detail);
+            (event.outcome, event.reason.or(predicted).unwrap_or_default())
+        }))
     }
 
-    /// What comes of an event if nothing else happens meanwhile: the names of the fields that change, no values.
-    async fn foreseen(&self, event: &CustomerEvent, verified: &Verified) -> Result<(Outcome, String)> {
+    async fn predict(&self, message: &Message) -> MessageResult {
+        let (provider, verified) = match read_kept_message(message.body().unwrap_or_default(), PROVIDERS) {
+            Ok(opened) => opened,
+            Err(error) => return MessageResult { text: format!("  {error}"), ..MessageResult::default() },
+        };
+        let predictions = self.predictions(provider, &verified).await.into_values();
+        MessageResult::of(
+            predictions
+                .map(|prediction| prediction.unwrap_or_else(|error| (Outcome::Unavailable, format!("{error:#}")))),
+        )
+    }
+
+    /// By position: the outcome of each event that is not settled yet, and what it changes.
+    async fn predictions(
+        &self,
+        provider: &Provider,
+        verified: &Verified,
+    ) -> BTreeMap<usize, Result<(Outcome, String)>> {
+        let mut predictions = BTreeMap::new();
+        for (position, translation) in (provider.translate)(verified).into_iter().enumerate() {
+            let prediction = match translation {
+                Ok(Translated::Event(event)) => self.prediction(&event, verified).await,
+                Ok(Translated::Ignored(kind)) => Ok((Outcome::Ignored, kind)),
+                Ok(Translated::AlreadySettled) => continue,
+                Err(error) => Ok((Outcome::Quarantined, error.to_string())),
+            };
+            predictions.insert(position, prediction);
+        }
+        predictions
+    }
+
+    /// The outcome of an event if nothing else is written meanwhile, with the names of the fields that it changes.
+    async fn prediction(&self, event: &CustomerEvent, verified: &Verified) -> Result<(Outcome, String)> {
         let item = event.item(verified.received_at());
         let pk = event.key().to_string();
-        let standing = demonstration::item(&self.clients, &self.resources.customers_table, &pk).await;
-        let standing = standing.context("the table cannot be read")?;
-        let outcome = match standing.as_ref().and_then(|standing| standing["rank"].as_str()) {
-            Some(rank) if rank == item.rank() => Outcome::Duplicate,
-            Some(rank) if rank > item.rank() => Outcome::Stale,
-            _ => Outcome::Applied,
-        };
-        if outcome != Outcome::Applied {
-            return Ok((outcome, pk));
+        let table = CustomersTable::new(&self.clients.dynamodb, &self.resources.customers_table);
+        let current = table.item(&pk).await.context("the table cannot be read")?;
+        match current.as_ref().and_then(|current| current["rank"].as_str()) {
+            Some(rank) if rank == item.rank() => return Ok((Outcome::Duplicate, pk)),
+            Some(rank) if rank > item.rank() => return Ok((Outcome::Stale, pk)),
+            _ => {}
         }
-        let change = match (&item, &standing) {
+        let change = match (&item, &current) {
             (Item::Tombstone(_), _) => "erased".to_owned(),
             (Item::Customer(_), None) => "new".to_owned(),
-            (Item::Customer(_), Some(standing)) => {
-                difference::names(standing, &serde_json::to_value(&item)?).join(", ")
-            }
+            (Item::Customer(_), Some(current)) => changed_fields(current, &serde_json::to_value(&item)?),
         };
-        Ok((outcome, format!("{pk}  {change}")))
+        Ok((Outcome::Applied, format!("{pk}  {change}")))
     }
 }
 
-fn id(message: &Message) -> &str {
-    message.message_id().unwrap_or_default()
-}
-
-/// What SQS says of a message, as a number.
-fn number(message: &Message, attribute: &str) -> u64 {
-    let value = message.attributes().and_then(|all| all.get(&attribute.into()));
-    value.and_then(|value| value.parse().ok()).unwrap_or_default()
+/// The names of the fields that change, without values; `+` marks added and `-` removed fields.
+fn changed_fields(current: &Value, new: &Value) -> String {
+    let differences = json_diff::differences(current, new).into_iter();
+    let names = differences
+        .filter(|difference| !ALWAYS_DIFFERENT.contains(&difference.path.split('.').next().unwrap_or_default()));
+    let names = names.map(|Difference { path, old, new }| match (old, new) {
+        (None, _) => format!("+{path}"),
+        (_, None) => format!("-{path}"),
+        _ => path,
+    });
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -1,25 +1,25 @@
-//! `clientele secret`: the secrets of a provider in a deployed stack. They come on standard input and are not shown, but
-//! for one that was made here.
+//! `clientele secret`: manages the secrets of a provider in a deployed stack. Secrets are read from standard input and
+//! never shown, except for one that was generated here.
 
 use std::io::{IsTerminal, Read};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use clientele_aws::Clients;
-use clientele_model::{Provider, Scheme, Secrets, TokenPlace};
+use clientele_model::{Provider, Scheme, TokenPlace};
 use clientele_providers::PROVIDERS;
 
-use super::services::deployed;
-use crate::deployed::Deployed;
-use crate::http::path_segment;
+use super::target::DeployedTarget;
+use crate::deployed::DeployedStack;
+use crate::signing::token_path;
 
-/// Bytes of a secret that is made here: 160 bits, and as hexadecimal text within the 45 characters of SmarterPay.
+/// Size of a generated secret: 160 bits, whose hexadecimal form fits into the 45 characters that SmarterPay allows.
 const SECRET_BYTES: usize = 20;
 
-/// Set, rotate and count the secrets of a deployed stack.
+/// Add, remove and count the secrets of a deployed stack.
 ///
-/// A stack refuses every delivery of a provider until it has a secret of it. Several may be valid at once: to rotate
-/// one, add the new, let the provider use it, and remove the old when the metric Verified has no more of its position.
+/// A stack refuses every delivery of a provider until it has a secret for it. Several secrets may be valid at once. To
+/// rotate a secret, add the new one, set it at the provider, and remove the old one when the metric Verified no longer
+/// counts its position.
 #[derive(Args, Debug)]
 pub struct Secret {
     #[command(subcommand)]
@@ -28,40 +28,33 @@ pub struct Secret {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say how many secrets each provider has
+    /// Show how many secrets each provider has
     List {
         #[command(flatten)]
-        stack: InStack,
+        target: DeployedTarget,
     },
-    /// Add a secret, read from standard input. It becomes the first; those before it stay valid
+    /// Add a secret, read from standard input. It becomes the first one; the others stay valid
     Add {
         #[arg(value_parser = clientele_providers::parse)]
         provider: &'static Provider,
-        /// Make one instead of reading it: for a provider to whom you tell the secret (Metrifox, SmarterPay). It is shown once
+        /// Generate the secret instead of reading it, for a provider that lets you choose the secret (Metrifox,
+        /// SmarterPay). It is shown once
         #[arg(long)]
         generate: bool,
         #[command(flatten)]
-        stack: InStack,
+        target: DeployedTarget,
     },
     /// Remove the secret at a position, counted from 1
     Remove {
         #[arg(value_parser = clientele_providers::parse)]
         provider: &'static Provider,
         position: usize,
-        /// Remove it even if it is the only one, after which every delivery is refused
+        /// Remove it even if it is the only one. All deliveries are refused from then on
         #[arg(long)]
         last: bool,
         #[command(flatten)]
-        stack: InStack,
+        target: DeployedTarget,
     },
-}
-
-/// Which deployed stack.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct InStack {
-    /// The name of the deployed stack, in the ordinary AWS environment (region, profile, credentials)
-    #[arg(long = "stack", env = "CLIENTELE_STACK", value_name = "NAME")]
-    pub(crate) name: String,
 }
 
 /// Runs `clientele secret`.
@@ -70,104 +63,65 @@ pub(crate) struct InStack {
 /// When the stack or its secrets cannot be read or written, or a secret does not fit the provider's scheme.
 pub async fn secret(secret: Secret) -> Result<()> {
     match secret.action {
-        Action::List { stack } => list(&Store::open(&stack).await?).await,
-        Action::Add { provider, generate, stack } => {
-            let store = Store::open(&stack).await?;
-            add(&store, provider, if generate { make()? } else { read_secret()? }, generate).await
+        Action::List { target } => list(&target.open().await?).await,
+        Action::Add { provider, generate, target } => {
+            let stack = target.open().await?;
+            let new = if generate { generated_secret()? } else { read_secret()? };
+            add(&stack, provider, new, generate).await
         }
-        Action::Remove { provider, position, last, stack } => {
-            remove(&Store::open(&stack).await?, provider, position, last).await
+        Action::Remove { provider, position, last, target } => {
+            remove(&target.open().await?, provider, position, last).await
         }
     }
 }
 
-async fn list(store: &Store) -> Result<()> {
-    for &provider in PROVIDERS {
-        let count = store.read(provider).await?.len();
-        let state = if count == 0 { ": every delivery is refused" } else { "" };
-        anstream::println!("{:<11}{count}{state}", provider.name);
+async fn list(stack: &DeployedStack) -> Result<()> {
+    for provider in PROVIDERS {
+        let count = stack.secrets(provider).await?.len();
+        let note = if count == 0 { ": every delivery is refused" } else { "" };
+        anstream::println!("{:<11}{count}{note}", provider.name);
     }
     Ok(())
 }
 
-async fn add(store: &Store, provider: &Provider, new: String, was_made: bool) -> Result<()> {
+async fn add(stack: &DeployedStack, provider: &Provider, new: String, is_generated: bool) -> Result<()> {
     let name = provider.name;
-    let mut secrets = store.read(provider).await?;
+    let mut secrets = stack.secrets(provider).await?;
     if secrets.contains(&new) {
         bail!("{name} has this secret already");
     }
     secrets.insert(0, new.clone());
-    store.write(provider, &secrets).await?;
+    stack.set_secrets(provider, &secrets).await?;
     match secrets.len() {
         1 => anstream::println!("{name} has its first secret."),
-        count => anstream::println!("{name} has {count} secrets; the new one is at position 1, all are valid."),
+        count => anstream::println!("{name} has {count} secrets, all valid; the new one is at position 1."),
     }
-    anstream::println!("Functions look for it when a delivery matches none they know, at most once a minute.");
-    // A secret that came on standard input is not shown.
-    let shown = if was_made { path_segment(&new) } else { "YOUR-SECRET".to_owned() };
-    if store.stack.scheme(provider)? == Scheme::Token(TokenPlace::Path) {
-        let url = store.stack.output("ApiUrl")?;
-        anstream::println!("The URL to give to {name}, which is a secret itself:\n{url}/webhooks/{name}/{shown}");
-    } else if was_made {
-        anstream::println!("The secret to give to {name}:\n{new}");
+    anstream::println!("The function reads it when a delivery matches no secret it knows, at most once a minute.");
+    let shown = if is_generated { &new } else { "YOUR-SECRET" };
+    if stack.scheme(provider)? == Scheme::Token(TokenPlace::Path) {
+        let url = stack.output("ApiUrl")?;
+        let path = token_path(provider, shown);
+        anstream::println!("Enter this URL at {name}. It contains the secret:\n{url}{path}");
+    } else if is_generated {
+        anstream::println!("Enter this secret at {name}:\n{new}");
     }
     Ok(())
 }
 
-async fn remove(store: &Store, provider: &Provider, position: usize, last: bool) -> Result<()> {
+async fn remove(stack: &DeployedStack, provider: &Provider, position: usize, last: bool) -> Result<()> {
     let name = provider.name;
-    let mut secrets = store.read(provider).await?;
+    let mut secrets = stack.secrets(provider).await?;
     if position == 0 || position > secrets.len() {
         bail!("{name} has no secret at position {position}; it has {}", secrets.len());
     }
     if secrets.len() == 1 && !last {
-        bail!("it is the only secret of {name}: without it every delivery is refused; --last if that is meant");
+        bail!("this is the only secret of {name}; without it every delivery is refused. To remove it, add --last");
     }
     secrets.remove(position - 1);
-    store.write(provider, &secrets).await?;
-    anstream::println!(
-        "{name} has {} secrets left. Functions forget the removed one within five minutes.",
-        secrets.len()
-    );
+    stack.set_secrets(provider, &secrets).await?;
+    let left = secrets.len();
+    anstream::println!("{name} has {left} secrets left. The function rejects the removed one within five minutes.");
     Ok(())
-}
-
-/// The secrets of a stack.
-pub(crate) struct Store {
-    pub(crate) stack: Deployed,
-    pub(crate) clients: Clients,
-}
-
-impl Store {
-    pub(crate) async fn open(stack: &InStack) -> Result<Self> {
-        let (clients, stack) = deployed(&stack.name).await?;
-        Ok(Self { stack, clients })
-    }
-
-    /// The secrets of a provider, as their functions read them.
-    pub(crate) async fn read(&self, provider: &Provider) -> Result<Vec<String>> {
-        let name = provider.name;
-        let request = self.clients.secrets_manager.get_secret_value().secret_id(self.stack.secret_arn(provider)?);
-        let output = request.send().await.with_context(|| format!("the secret of {name} cannot be read"))?;
-        let text = output.secret_string().with_context(|| format!("the secret of {name} is no text"))?;
-        let secrets = Secrets::split(text).map_err(|error| anyhow!("the secret of {name} {error}"))?;
-        Ok(secrets.iter().map(|secret| secret.to_string()).collect())
-    }
-
-    async fn write(&self, provider: &Provider, secrets: &[String]) -> Result<()> {
-        let (name, text) = (provider.name, serde_json::to_string(secrets)?);
-        // What a function could not read would stop it.
-        Secrets::parse(&text, &self.stack.scheme(provider)?)
-            .with_context(|| format!("nothing was changed: for {name}"))?;
-        let request = self
-            .clients
-            .secrets_manager
-            .put_secret_value()
-            .secret_id(self.stack.secret_arn(provider)?)
-            .secret_string(text);
-        request.send().await.with_context(|| format!("the secret of {name} cannot be written"))?;
-        Ok(())
-    }
 }
 
 fn read_secret() -> Result<String> {
@@ -175,19 +129,19 @@ fn read_secret() -> Result<String> {
         anstream::eprintln!("Paste the secret, then press Enter and Ctrl-D:");
     }
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("the secret on standard input is no text")?;
+    std::io::stdin().read_to_string(&mut text).context("the secret on standard input is not text")?;
     let secret = text.trim();
     if secret.is_empty() {
-        bail!("no secret came on standard input");
+        bail!("there is no secret on standard input");
     }
     if secret.starts_with('[') || secret.contains('\n') {
-        bail!("one secret at a time, as it is: no list, no second line");
+        bail!("standard input must hold one secret on one line, not a list");
     }
     Ok(secret.to_owned())
 }
 
-fn make() -> Result<String> {
+fn generated_secret() -> Result<String> {
     let mut bytes = [0; SECRET_BYTES];
-    getrandom::fill(&mut bytes).ok().context("the system gives no random bytes")?;
+    getrandom::fill(&mut bytes).ok().context("the operating system returned no random bytes")?;
     Ok(hex::encode(bytes))
 }

@@ -1,12 +1,12 @@
-//! The admin port: faults, and the functions that no webhook calls, on demand.
+//! The admin port: injects faults, and runs `replay` and `sweep` on demand.
 //!
-//! | call | |
+//! | request | |
 //! |---|---|
-//! | `GET /faults` | the faults that are on |
-//! | `POST /faults` | `{"service":"dynamodb","mode":"throttle","rate":0.3,"for_seconds":30}` |
-//! | `DELETE /faults` | all services are well again |
-//! | `POST /replay` | replays what is visible on the inbox, now |
-//! | `POST /sweep` | sweeps, now |
+//! | `GET /faults` | lists the active faults |
+//! | `POST /faults` | sets one: `{"service":"dynamodb","mode":"throttle","rate":0.3,"for_seconds":30}` |
+//! | `DELETE /faults` | removes all |
+//! | `POST /replay` | replays the messages that are visible on the inbox queue |
+//! | `POST /sweep` | runs one sweep |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,27 +15,28 @@ use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use clientele_aws::Sweeper;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::faults::{Fault, Faults, Mode, Service};
-use super::workers::{Mapping, invocation};
+use super::faults::{Fault, FaultMode, Faults, Service};
+use super::server;
+use super::workers::{EventSourceMapping, invocation};
 
 #[derive(Clone)]
 pub(super) struct Admin {
     pub(super) faults: Faults,
-    pub(super) mapping: Option<Mapping>,
+    pub(super) event_source_mapping: Option<EventSourceMapping>,
     pub(super) sweeper: Option<Arc<Sweeper>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct FaultRequest {
     service: Service,
-    mode: Mode,
+    mode: FaultMode,
     rate: f64,
     for_seconds: f64,
 }
@@ -46,20 +47,16 @@ pub(super) fn serve(address: SocketAddr, admin: Admin) -> Result<SocketAddr> {
         .route("/replay", post(replay))
         .route("/sweep", post(sweep))
         .with_state(admin);
-    let listener = super::bind(address, "the admin port", "--admin-port")?;
-    let bound = listener.local_addr()?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(bound)
+    server::serve(router, address, "the admin port", "--admin-port")
 }
 
 async fn faults(State(admin): State<Admin>) -> Response {
-    json_response(StatusCode::OK, &json!(admin.faults.on()))
+    json_response(StatusCode::OK, &json!(admin.faults.active()))
 }
 
 async fn set_fault(State(admin): State<Admin>, body: String) -> Response {
-    let order = serde_json::from_str::<Order>(&body).map_err(anyhow::Error::from);
-    let set = order.and_then(|Order { service, mode, rate, for_seconds }| {
+    let request = serde_json::from_str::<FaultRequest>(&body).map_err(anyhow::Error::from);
+    let set = request.and_then(|FaultRequest { service, mode, rate, for_seconds }| {
         admin.faults.set(service, Fault { mode, rate, for_seconds })
     });
     match set {
@@ -74,7 +71,7 @@ async fn clear_faults(State(admin): State<Admin>) -> Response {
 }
 
 async fn replay(State(admin): State<Admin>) -> Response {
-    let Some(mapping) = admin.mapping else { return no_such_function() };
+    let Some(mapping) = admin.event_source_mapping else { return no_such_function() };
     match mapping.run_until_empty().await {
         Ok(replayed) => json_response(StatusCode::OK, &json!({ "replayed": replayed })),
         Err(error) => json_response(StatusCode::BAD_GATEWAY, &json!({ "error": error.to_string() })),
@@ -92,5 +89,5 @@ fn no_such_function() -> Response {
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response {
-    super::gateway::json_response(status, body.to_string()).into_response()
+    server::json_response(status, body.to_string())
 }

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB, and the table in it.
+//! The embedded DynamoDB and its tables.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,18 +10,19 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType,
 };
 
+use super::server;
 use crate::template::{Index, KeyElement, Table};
 
-/// Serves DynamoDB, on a thread with a runtime of its own: twice as fast as sharing one.
+/// Serves DynamoDB on its own thread with its own runtime, which is twice as fast as sharing one.
 pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<SocketAddr> {
     let database = match data_dir {
         Some(dir) => dynoxide::Database::new(&dir.join("dynamodb.sqlite").to_string_lossy()),
         None => dynoxide::Database::memory(),
     };
-    let database = database.map_err(|error| anyhow!("the embedded DynamoDB does not open: {error}"))?;
-    let listener = super::bind(address, "DynamoDB", "--dynamodb-port")?;
+    let database = database.map_err(|error| anyhow!("the embedded DynamoDB cannot open its database: {error}"))?;
+    let listener = server::bind(address, "DynamoDB", "--dynamodb-port")?;
     let bound = listener.local_addr()?;
-    super::spawn("local-dynamodb", async move {
+    server::spawn("local-dynamodb", async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         dynoxide::server::serve_with_shutdown(listener, database, std::future::pending())
             .await
@@ -30,7 +31,7 @@ pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<Sock
     Ok(bound)
 }
 
-/// Creates a table as the template has it, unless it is there.
+/// Creates a table of the template unless it exists.
 pub(super) async fn create(client: &Client, table: &Table) -> Result<()> {
     if client.describe_table().table_name(&table.name).send().await.is_ok() {
         return Ok(());

@@ -1,13 +1,13 @@
-//! Faults on demand: calls of the functions to DynamoDB, SQS and Secrets Manager that go wrong. They are injected
-//! below the SDK, so that its own timeouts and retries are at work; the emulators themselves stay well, and so do the
-//! operator's commands.
+//! Injected faults: calls of the functions to DynamoDB, SQS and Secrets Manager that fail on demand.
+//!
+//! They are injected below the SDK, so that its own timeouts and retries apply. The emulators themselves keep working,
+//! and so do the operator's commands.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -18,6 +18,8 @@ use aws_smithy_types::body::SdkBody;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use super::secrets_manager::SecretsManager;
 
 /// A service that the functions call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
@@ -31,125 +33,96 @@ pub enum Service {
     Secrets,
 }
 
-/// How a call goes wrong.
+/// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// It is refused for there being too many
+pub enum FaultMode {
+    /// The service throttles the call
     Throttle,
-    /// It is never answered
+    /// The service never responds
     Timeout,
-    /// It is answered with 500
+    /// The service responds with status 500
     Error,
-    /// Its connection is cut
+    /// The connection is reset
     Reset,
 }
 
-/// A fault of a service.
+/// A fault of one service.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Fault {
-    /// How its calls go wrong.
-    pub mode: Mode,
-    /// How many of them, from 0 to 1.
+    /// How its calls fail.
+    pub mode: FaultMode,
+    /// The share of its calls that fail, from 0 to 1.
     pub rate: f64,
-    /// For how long, in seconds from now.
+    /// How long the fault stays active, in seconds from now.
     pub for_seconds: f64,
 }
 
-/// The faults of all services, and the secrets of the local Secrets Manager. Clones share them.
+/// The active faults of all services, each with the time at which it ends. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<State>>);
-
-#[derive(Debug, Default)]
-struct State {
-    faults: BTreeMap<Service, (Fault, Instant)>,
-    secrets: BTreeMap<String, Secret>,
-}
-
-struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
+pub struct Faults(Arc<Mutex<BTreeMap<Service, (Fault, Instant)>>>);
 
 impl Faults {
-    /// Sets the fault of a service, instead of the one that it may have.
+    /// Sets the fault of a service, replacing any fault that it has.
     ///
     /// # Errors
-    /// When rate or time are out of range.
+    /// When rate or duration are out of range.
     pub fn set(&self, service: Service, fault: Fault) -> Result<()> {
-        ensure!((0.0..=1.0).contains(&fault.rate), "the rate is from 0 to 1");
-        let time = Duration::try_from_secs_f64(fault.for_seconds);
-        let until = time.ok().and_then(|time| Instant::now().checked_add(time));
-        let Some(until) = until else { anyhow::bail!("the time is not a number of seconds") };
-        self.state().faults.insert(service, (fault, until));
+        ensure!((0.0..=1.0).contains(&fault.rate), "the rate must be between 0 and 1");
+        let duration = Duration::try_from_secs_f64(fault.for_seconds).ok();
+        let ends = duration.and_then(|duration| Instant::now().checked_add(duration));
+        self.faults().insert(service, (fault, ends.context("the duration must be a number of seconds, 0 or more")?));
         Ok(())
     }
 
-    /// All services are well again.
+    /// Removes all faults.
     pub fn clear(&self) {
-        self.state().faults.clear();
+        self.faults().clear();
     }
 
-    /// The faults that are on, with the time that is left of each.
+    /// The active faults, with the seconds that each has left.
     #[must_use]
-    pub fn on(&self) -> BTreeMap<Service, Fault> {
+    pub fn active(&self) -> BTreeMap<Service, Fault> {
         let now = Instant::now();
-        let mut state = self.state();
-        state.faults.retain(|_, (_, until)| *until > now);
-        let left = |(fault, until): &(Fault, Instant)| Fault { for_seconds: (*until - now).as_secs_f64(), ..*fault };
-        state.faults.iter().map(|(service, fault)| (*service, left(fault))).collect()
+        let mut faults = self.faults();
+        faults.retain(|_, (_, ends)| *ends > now);
+        let left = |(fault, ends): &(Fault, Instant)| Fault { for_seconds: (*ends - now).as_secs_f64(), ..*fault };
+        faults.iter().map(|(service, fault)| (*service, left(fault))).collect()
     }
 
-    /// Sets a secret of the local Secrets Manager.
-    pub(super) fn set_secret(&self, arn: String, text: String) {
-        self.state().secrets.insert(arn, Secret(text));
-    }
-
-    /// An HTTP client whose calls go wrong as they should.
-    pub(super) fn http(&self) -> SharedHttpClient {
+    /// An HTTP client that injects the faults, and that has `secrets` respond for Secrets Manager.
+    pub(super) fn http_client(&self, secrets: SecretsManager) -> SharedHttpClient {
         let inner = aws_smithy_http_client::Builder::new().build_http();
-        SharedHttpClient::new(Faulty { faults: self.clone(), inner })
+        SharedHttpClient::new(FaultInjector { faults: self.clone(), secrets, inner })
     }
 
-    /// What goes wrong with the next call to a service.
-    fn strikes(&self, service: Service) -> Option<Mode> {
-        let fault = *self.on().get(&service)?;
+    /// How the next call to a service fails, if it fails.
+    fn next_failure(&self, service: Service) -> Option<FaultMode> {
+        let fault = *self.active().get(&service)?;
         let random = getrandom::u32().unwrap_or_default();
         (f64::from(random) < fault.rate * f64::from(u32::MAX)).then_some(fault.mode)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn faults(&self) -> MutexGuard<'_, BTreeMap<Service, (Fault, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Secrets Manager, as far as the functions need it.
-    fn get_secret_value(&self, request: &HttpRequest) -> HttpResponse {
-        let asked: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
-        let arn = asked["SecretId"].as_str().unwrap_or_default();
-        match self.state().secrets.get(arn) {
-            Some(Secret(text)) => answer(200, &json!({ "ARN": arn, "Name": arn, "SecretString": text })),
-            None => answer(400, &json!({ "__type": "ResourceNotFoundException", "message": "no such secret" })),
-        }
     }
 }
 
 #[derive(Debug)]
-struct Faulty<I> {
+struct FaultInjector<I> {
     faults: Faults,
+    secrets: SecretsManager,
     inner: I,
 }
 
-impl HttpClient for Faulty<SharedHttpClient> {
+impl HttpClient for FaultInjector<SharedHttpClient> {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Faulty { faults: self.faults.clone(), inner })
+        SharedHttpConnector::new(FaultInjector { faults: self.faults.clone(), secrets: self.secrets.clone(), inner })
     }
 }
 
-impl HttpConnector for Faulty<SharedHttpConnector> {
+impl HttpConnector for FaultInjector<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let service = match target.split('.').next() {
@@ -157,32 +130,36 @@ impl HttpConnector for Faulty<SharedHttpConnector> {
             Some("secretsmanager") => Service::Secrets,
             _ => Service::Dynamodb,
         };
-        match (self.faults.strikes(service), service) {
-            (Some(Mode::Throttle), _) => HttpConnectorFuture::ready(Ok(throttled(service))),
-            (Some(Mode::Timeout), _) => HttpConnectorFuture::new(std::future::pending()),
-            (Some(Mode::Error), _) => {
-                HttpConnectorFuture::ready(Ok(answer(500, &json!({ "__type": "InternalServerError" }))))
-            }
-            (Some(Mode::Reset), _) => {
+        let result = match (self.faults.next_failure(service), service) {
+            (Some(FaultMode::Timeout), _) => return HttpConnectorFuture::new(std::future::pending()),
+            (Some(FaultMode::Reset), _) => {
                 let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-                HttpConnectorFuture::ready(Err(ConnectorError::io(error.into())))
+                Err(ConnectorError::io(error.into()))
             }
-            (None, Service::Secrets) => HttpConnectorFuture::ready(Ok(self.faults.get_secret_value(&request))),
-            (None, _) => self.inner.call(request),
-        }
+            (Some(FaultMode::Throttle), _) => {
+                Ok(response(400, &json!({ "__type": throttling_code(service), "message": "injected" })))
+            }
+            (Some(FaultMode::Error), _) => Ok(response(500, &json!({ "__type": "InternalServerError" }))),
+            (None, Service::Secrets) => {
+                let body = request.body().bytes().unwrap_or_default();
+                let (status, body) = self.secrets.get_secret_value(&serde_json::from_slice(body).unwrap_or_default());
+                Ok(response(status, &body))
+            }
+            (None, Service::Dynamodb | Service::Sqs) => return self.inner.call(request),
+        };
+        HttpConnectorFuture::ready(result)
     }
 }
 
-fn throttled(service: Service) -> HttpResponse {
-    let code = match service {
+fn throttling_code(service: Service) -> &'static str {
+    match service {
         Service::Dynamodb => "ProvisionedThroughputExceededException",
         Service::Sqs => "RequestThrottled",
         Service::Secrets => "ThrottlingException",
-    };
-    answer(400, &json!({ "__type": code, "message": "injected" }))
+    }
 }
 
-fn answer(status: u16, body: &Value) -> HttpResponse {
+fn response(status: u16, body: &Value) -> HttpResponse {
     let status = aws_smithy_runtime_api::http::StatusCode::try_from(status);
     let status = status.unwrap_or_else(|_| http::StatusCode::INTERNAL_SERVER_ERROR.into());
     HttpResponse::new(status, SdkBody::from(body.to_string()))

@@ -1,4 +1,5 @@
-//! The gateway: HTTP in, an API Gateway event to the function, its answer out.
+//! The gateway: turns an HTTP request into an API Gateway event, calls the function, and turns its answer into the HTTP
+//! response.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use base64::Engine;
@@ -19,9 +20,10 @@ use clientele_aws::{HttpEvent, Invocation, Receiver};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::server;
 use crate::template::{Route, Template};
 
-/// The most that API Gateway takes.
+/// API Gateway limits a request body to this size.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// Serves the routes of the template.
@@ -32,33 +34,28 @@ pub(super) fn serve(
 ) -> Result<SocketAddr> {
     let mut router = Router::new();
     for function in &template.functions {
-        let receiver = super::provider_of(function).and_then(|provider| receivers.get(provider.name));
-        let Some(receiver) = receiver else { continue };
+        let Some(receiver) = receivers.get(function.name.as_str()) else { continue };
         for route in &function.routes {
             let method = MethodFilter::try_from(Method::from_bytes(route.method.as_bytes())?)
                 .with_context(|| format!("{}: {} is not a method", function.logical_id, route.method))?;
-            let state =
-                Arc::new(Integration { route: route.clone(), receiver: receiver.clone(), served: AtomicU64::new(0) });
-            router = router.route(&route.path, on(method, invoke).with_state(state));
+            let (route, receiver) = (route.clone(), receiver.clone());
+            let state = Arc::new(Integration { route, receiver, requests: AtomicU64::new(0) });
+            router = router.route(&state.route.path, on(method, invoke).with_state(state.clone()));
         }
     }
     let router =
         router.fallback(not_found).method_not_allowed_fallback(not_found).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    let listener = super::bind(address, "the gateway", "--port")?;
-    let bound = listener.local_addr()?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(bound)
+    server::serve(router, address, "the gateway", "--port")
 }
 
 struct Integration {
     route: Route,
     receiver: Arc<Receiver>,
-    served: AtomicU64,
+    requests: AtomicU64,
 }
 
 async fn not_found() -> Response {
-    json_response(StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#.to_owned())
+    server::json_response(StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#.to_owned())
 }
 
 async fn invoke(
@@ -68,14 +65,15 @@ async fn invoke(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    // A path that cannot be decoded has no token.
+    // If the path cannot be decoded, the function sees no token and refuses the delivery.
     let parameters = parameters.map(|Path(parameters)| parameters).unwrap_or_default();
     let now = Timestamp::now();
-    let number = integration.served.fetch_add(1, Ordering::Relaxed);
+    let number = integration.requests.fetch_add(1, Ordering::Relaxed);
     let request_id = format!("local-{:x}-{number:x}", now.as_microsecond());
     let event = event(&integration.route, &parameters, &uri, &headers, &body, &request_id, now);
     let Ok(event) = serde_json::from_value::<HttpEvent>(event) else {
-        return json_response(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#.to_owned());
+        let body = r#"{"message":"Internal Server Error"}"#.to_owned();
+        return server::json_response(StatusCode::INTERNAL_SERVER_ERROR, body);
     };
     let invocation = Invocation { request_id, trace_id: None, received_at: now };
     let answer = integration.receiver.handle(event, &invocation).await;
@@ -88,13 +86,8 @@ async fn invoke(
     response.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-pub(super) fn json_response(status: StatusCode, body: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// The event that API Gateway makes of a request: payload format 2.0. A repeated header becomes one value, joined
-/// with commas; a body that is not text becomes base64.
-#[must_use]
+/// The event that API Gateway creates for a request, in payload format 2.0. Values of a repeated header are joined with
+/// commas, and a body that is not text is encoded as base64.
 fn event(
     route: &Route,
     parameters: &BTreeMap<String, String>,

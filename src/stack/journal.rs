@@ -1,5 +1,6 @@
-//! Messages between runs: each message sent and each message deleted is a line of a file, written before the caller is
-//! told. What was sent and not deleted is sent again when its queue is created in the next run.
+//! The journal that carries messages over to the next run. Each message sent and each message deleted is one line of a
+//! file, written before the call is acknowledged. In the next run, messages that were sent and not deleted are sent
+//! again as soon as their queue is created.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -11,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Line {
     Sent { id: String, queue: String, body: Value, attributes: Value },
@@ -23,31 +24,31 @@ pub(super) struct Journal(Mutex<State>);
 
 struct State {
     file: File,
-    /// Messages of earlier runs, by queue, whose queue is not created yet.
-    waiting: BTreeMap<String, Vec<Line>>,
-    /// The id in the journal of a message that was sent again under another id.
+    /// Messages of earlier runs whose queue is not created yet, by queue.
+    pending: BTreeMap<String, Vec<Line>>,
+    /// By current message id: the journal id of a message that was sent again and got a new id.
     journal_ids: BTreeMap<String, String>,
-    /// The message of a receipt handle.
+    /// The message id of each receipt handle.
     receipts: BTreeMap<String, String>,
 }
 
 impl Journal {
-    /// Opens the file, and rewrites it without what is settled. Nobody else may have it open.
+    /// Opens the file and rewrites it without deleted messages. No other process may have it open.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let waiting = read(path)?;
+        let pending = read(path)?;
         let compact = path.with_extension("jsonl.new");
         let mut file = File::create(&compact).with_context(|| format!("cannot write {}", compact.display()))?;
-        for line in waiting.values().flatten() {
+        for line in pending.values().flatten() {
             write!(file, "\n{}", serde_json::to_string(line)?)?;
         }
         file.sync_all()?;
         std::fs::rename(&compact, path)?;
         let file = OpenOptions::new().append(true).open(path)?;
-        let state = State { file, waiting, journal_ids: BTreeMap::new(), receipts: BTreeMap::new() };
+        let state = State { file, pending, journal_ids: BTreeMap::new(), receipts: BTreeMap::new() };
         Ok(Self(Mutex::new(state)))
     }
 
-    /// Writes down what a successful call did.
+    /// Records the effect of a successful call.
     pub(super) fn record(&self, operation: &str, request: &Value, answer: &[u8]) -> Result<()> {
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         let mut state = self.state();
@@ -62,10 +63,10 @@ impl Journal {
             }
             "ReceiveMessage" => {
                 for message in list(&answer["Messages"]) {
-                    // A newer receipt makes the older ones of its message worthless.
                     let id = text(&message["MessageId"]);
+                    // A newer receipt handle invalidates the older ones of its message.
                     state.receipts.retain(|_, other| *other != id);
-                    state.receipts.insert(text(&message["ReceiptHandle"]), text(&message["MessageId"]));
+                    state.receipts.insert(text(&message["ReceiptHandle"]), id);
                 }
             }
             "DeleteMessage" => state.deleted(&request["ReceiptHandle"])?,
@@ -84,20 +85,20 @@ impl Journal {
         Ok(())
     }
 
-    /// The messages of earlier runs for a queue that is there now: their journal ids and the calls that send them.
-    pub(super) fn take_waiting(&self, queue_url: &Value) -> Vec<(String, Value)> {
-        let waiting = self.state().waiting.remove(&queue_name(queue_url)).unwrap_or_default();
-        let again = waiting.into_iter().filter_map(|line| match line {
+    /// Takes the messages of earlier runs for a queue that exists now: their journal ids, and requests that send them.
+    pub(super) fn take_pending(&self, queue_url: &Value) -> Vec<(String, Value)> {
+        let pending = self.state().pending.remove(&queue_name(queue_url)).unwrap_or_default();
+        let requests = pending.into_iter().filter_map(|line| match line {
             Line::Sent { id, body, attributes, .. } => {
                 Some((id, json!({ "QueueUrl": queue_url, "MessageBody": body, "MessageAttributes": attributes })))
             }
             Line::Deleted { .. } | Line::Purged { .. } => None,
         });
-        again.collect()
+        requests.collect()
     }
 
-    /// A message of an earlier run has a new id.
-    pub(super) fn sent_again(&self, journal_id: String, answer: &[u8]) {
+    /// Notes the new id of a message of an earlier run.
+    pub(super) fn restored(&self, journal_id: String, answer: &[u8]) {
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         self.state().journal_ids.insert(text(&answer["MessageId"]), journal_id);
     }
@@ -121,36 +122,36 @@ impl State {
     }
 
     fn write(&mut self, line: &Line) -> Result<()> {
-        // One call a line, begun with an end of line: whatever was cut off before stays alone.
+        // The line break comes first, so that a line that was cut off by a crash cannot damage this one.
         Ok(self.file.write_all(format!("\n{}", serde_json::to_string(line)?).as_bytes())?)
     }
 }
 
-/// What was sent and not deleted, by queue.
+/// The messages that were sent and not deleted, by queue.
 fn read(path: &Path) -> Result<BTreeMap<String, Vec<Line>>> {
-    let mut waiting = BTreeMap::<String, Vec<Line>>::new();
+    let mut pending = BTreeMap::<String, Vec<Line>>::new();
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(waiting),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(pending),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
     for line in BufReader::new(file).split(b'\n') {
-        // A line may be cut off, where the process or the disk ended: nobody was told that it was done.
+        // A crash may have cut off a line. Its call was not acknowledged, so the line can be ignored.
         match serde_json::from_slice(&line?) {
             Ok(Line::Sent { id, queue, body, attributes }) => {
-                waiting.entry(queue.clone()).or_default().push(Line::Sent { id, queue, body, attributes });
+                pending.entry(queue.clone()).or_default().push(Line::Sent { id, queue, body, attributes });
             }
             Ok(Line::Deleted { id }) => {
                 let other = |line: &Line| !matches!(line, Line::Sent { id: sent, .. } if *sent == id);
-                for lines in waiting.values_mut() {
+                for lines in pending.values_mut() {
                     lines.retain(other);
                 }
             }
-            Ok(Line::Purged { queue }) => drop(waiting.remove(&queue)),
+            Ok(Line::Purged { queue }) => drop(pending.remove(&queue)),
             Err(_) => {}
         }
     }
-    Ok(waiting)
+    Ok(pending)
 }
 
 fn queue_name(url: &Value) -> String {

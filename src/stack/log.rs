@@ -1,4 +1,4 @@
-//! What becomes of the lines that the functions write.
+//! Where the log lines of the functions go.
 
 use std::io::{Result, Write, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,31 +6,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clientele_aws::LogWriter;
 use serde_json::Value;
 
-/// Where the functions' lines go.
+/// Where the log lines of the functions go.
 #[derive(Clone, Debug)]
-pub enum Log {
-    /// All to standard error.
+pub enum LogOutput {
+    /// Every line to standard error.
     Everything,
-    /// Those that a person has to look at, to standard error.
+    /// Lines of level `ERROR` to standard error.
     Errors,
     /// Nowhere.
     Nothing,
     /// Into memory.
-    Memory(Captured),
+    Memory(CapturedLog),
 }
 
-impl Log {
-    pub(super) fn lines(&self) -> LogWriter {
+impl LogOutput {
+    pub(super) fn writer(&self) -> LogWriter {
         match self {
             Self::Everything => Box::new(stderr()),
             Self::Errors => Box::new(ErrorLines),
             Self::Nothing => Box::new(std::io::sink()),
-            Self::Memory(captured) => captured.lines(),
+            Self::Memory(captured) => captured.writer(),
         }
     }
 }
 
-/// Passes on the lines of errors. A line comes in one piece.
+/// Writes the lines of level `ERROR` to standard error. Each call of `write` gets one whole line.
 struct ErrorLines;
 
 impl Write for ErrorLines {
@@ -47,18 +47,18 @@ impl Write for ErrorLines {
     }
 }
 
-/// LogWriter in memory.
+/// Log lines in memory. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Captured(Arc<Mutex<Vec<u8>>>);
+pub struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Captured {
-    /// Where to write them.
+impl CapturedLog {
+    /// A writer that appends to this log.
     #[must_use]
-    pub fn lines(&self) -> LogWriter {
+    pub fn writer(&self) -> LogWriter {
         Box::new(self.clone())
     }
 
-    /// What was written so far, which is forgotten.
+    /// Returns what was written since the last call.
     #[must_use]
     pub fn take(&self) -> String {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ impl Captured {
     }
 }
 
-impl Write for Captured {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
         Ok(bytes.len())

@@ -1,7 +1,7 @@
 //! The local stack: DynamoDB, SQS, the gateway and the functions in one process.
 //!
-//! The functions are the very [`Receiver`]s, [`Replayer`] and [`Sweeper`] that Lambda runs, made from the environment
-//! that template.yaml gives them.
+//! The functions are the same [`Receiver`]s, [`Replayer`] and [`Sweeper`] that Lambda runs, configured with the
+//! environment that template.yaml gives them.
 
 mod admin;
 mod dynamodb;
@@ -9,55 +9,63 @@ pub mod faults;
 mod gateway;
 mod journal;
 mod log;
+mod secrets_manager;
+mod server;
 mod sqs;
 mod workers;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clientele_aws::{CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, SecretSource, Sweeper, WorkerConfig};
 use clientele_model::{Provider, Scheme, Secrets};
-use clientele_providers::local_secret;
+use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
 
-pub use log::{Captured, Log};
-pub use workers::Mapping;
+pub use log::{CapturedLog, LogOutput};
+pub use workers::EventSourceMapping;
 
-use crate::stack::admin::Admin;
-use crate::stack::faults::Faults;
-use crate::template::{Function, Template};
+use crate::customers_table::CustomersTable;
+use crate::template::Template;
+use admin::Admin;
+use faults::Faults;
+use secrets_manager::SecretsManager;
+
+/// What Lambda sets for each function. The emulators accept any region and credentials.
+pub const LAMBDA_VARIABLES: [(&str, &str); 3] =
+    [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
 
 /// How to run the local stack.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct StackOptions {
     /// The address to listen on.
     pub listen: IpAddr,
-    /// The gateway's port; 0 for any.
+    /// The gateway's port; 0 for any free port.
     pub port: u16,
-    /// DynamoDB's port; 0 for any.
+    /// DynamoDB's port; 0 for any free port.
     pub dynamodb_port: u16,
-    /// SQS' port; 0 for any.
+    /// SQS's port; 0 for any free port.
     pub sqs_port: u16,
-    /// The admin port; 0 for any.
+    /// The admin port; 0 for any free port.
     pub admin_port: u16,
-    /// Whether `replay` and `sweep` are called by themselves, as the template says, and not only on demand.
+    /// Whether `replay` and `sweep` run in the background as in the template, and not only on demand.
     pub workers: bool,
-    /// Where to keep data between runs; in memory if `None`.
+    /// The folder that keeps table and queues between runs; `None` keeps them in memory.
     pub data_dir: Option<PathBuf>,
     /// The template.
     pub template: PathBuf,
-    /// What becomes of the functions' lines.
-    pub log: Log,
-    /// Other values for variables of a function's environment, by provider.
+    /// Where the log lines of the functions go.
+    pub log: LogOutput,
+    /// Environment variables that replace those of the template, by function.
     pub overrides: BTreeMap<&'static str, BTreeMap<String, String>>,
 }
 
-impl Options {
-    /// Everything in memory, on ports that are free.
+impl StackOptions {
+    /// Everything in memory, on free ports of 127.0.0.1, without background work.
     #[must_use]
     pub fn ephemeral(template: PathBuf) -> Self {
         Self {
@@ -69,58 +77,54 @@ impl Options {
             workers: false,
             data_dir: None,
             template,
-            log: Log::Nothing,
+            log: LogOutput::Nothing,
             overrides: BTreeMap::new(),
         }
     }
 
-    /// Sets a variable of a provider's function.
+    /// Sets an environment variable of a provider's function.
     pub fn set(&mut self, provider: &Provider, variable: &str, value: String) {
         self.overrides.entry(provider.name).or_default().insert(variable.to_owned(), value);
     }
 }
 
-/// The running local stack. Its servers end with the process.
+/// The running local stack. Its servers run until the process ends.
 #[derive(Debug)]
-pub struct Stack {
-    /// Where webhooks go.
+pub struct LocalStack {
+    /// The address of the gateway, which takes webhooks.
     pub gateway: SocketAddr,
-    /// DynamoDB.
+    /// The address of DynamoDB.
     pub dynamodb: SocketAddr,
-    /// SQS.
+    /// The address of SQS.
     pub sqs: SocketAddr,
-    /// Faults, replay and sweep on demand.
+    /// The address of the admin port.
     pub admin: SocketAddr,
-    /// The template that it was made from.
+    /// The template that the stack was created from.
     pub template: Template,
-    /// URLs of the queues by local name.
+    /// The URLs of the queues by local name.
     pub queue_urls: BTreeMap<String, String>,
-    /// SDK clients for it, with the timeouts of a function. No fault strikes them.
+    /// SDK clients for this stack with the timeouts of a function, without injected faults.
     pub clients: Clients,
-    /// What goes wrong with the calls of the functions.
+    /// The faults that are injected into the calls of the functions.
     pub faults: Faults,
-    /// The environment of each function, by the name of its folder: for a receiver that of its provider.
+    /// The environment of each function, by function.
     pub environments: BTreeMap<String, BTreeMap<String, String>>,
     /// The functions that receive webhooks, by provider.
     pub receivers: BTreeMap<&'static str, Arc<Receiver>>,
-    /// The function behind the inbox queue, if the template has it.
-    pub mapping: Option<Mapping>,
-    /// The function on a schedule, if the template has it.
+    /// Calls `replay` with the messages of the inbox queue, if the template has that function.
+    pub event_source_mapping: Option<EventSourceMapping>,
+    /// The function `sweep`, if the template has it.
     pub sweeper: Option<Arc<Sweeper>>,
-    /// Held as long as the stack uses its folder.
+    /// Keeps other local stacks from using the data folder.
     _lock: Option<File>,
 }
 
-/// What Lambda sets for each function. The emulators accept any region and credentials.
-pub const LAMBDA_VARIABLES: [(&str, &str); 3] =
-    [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
-
-impl Stack {
-    /// Starts everything, and creates what is not there yet.
+impl LocalStack {
+    /// Starts everything, and creates the table and the queues if they do not exist.
     ///
     /// # Errors
-    /// When a port is taken, the template is not readable, or a function's environment is not complete.
-    pub async fn start(options: Options) -> Result<Self> {
+    /// When a port is taken, the template cannot be read, or a function's environment is incomplete.
+    pub async fn start(options: StackOptions) -> Result<Self> {
         let template = Template::read(&options.template)?;
         let lock = options.data_dir.as_deref().map(lock).transpose()?;
         let address = |port| SocketAddr::from((options.listen, port));
@@ -139,48 +143,53 @@ impl Stack {
             faults: Faults::default(),
             environments: BTreeMap::new(),
             receivers: BTreeMap::new(),
-            mapping: None,
+            event_source_mapping: None,
             sweeper: None,
             _lock: lock,
         };
         stack.start_functions(&options).await?;
         stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers)?;
-        let (faults, mapping, sweeper) = (stack.faults.clone(), stack.mapping.clone(), stack.sweeper.clone());
-        stack.admin = admin::serve(stack.admin, Admin { faults, mapping, sweeper })?;
+        let (event_source_mapping, sweeper) = (stack.event_source_mapping.clone(), stack.sweeper.clone());
+        let admin = Admin { faults: stack.faults.clone(), event_source_mapping, sweeper };
+        stack.admin = admin::serve(stack.admin, admin)?;
         Ok(stack)
     }
 
-    async fn start_functions(&mut self, options: &Options) -> Result<()> {
+    async fn start_functions(&mut self, options: &StackOptions) -> Result<()> {
         let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
-        let clients = Clients::local_with_http(self.faults.http(), &dynamodb, &sqs, CallTimeouts::Function);
+        let secrets = SecretsManager::default();
+        let http_client = self.faults.http_client(secrets.clone());
+        let clients = Clients::local_with_http(http_client, &dynamodb, &sqs, CallTimeouts::Function);
         for function in &self.template.functions {
-            let name = name(function)?;
+            let name = function.name.as_str();
             let mut environment = self.template.environment(function, |id| self.resolve(id))?;
             environment.extend(LAMBDA_VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned())));
-            if let Some(provider) = provider_of(function) {
+            let provider = clientele_providers::find(name);
+            if let Some(provider) = provider {
                 environment.insert("WEBHOOK_SECRETS".to_owned(), local_secret(provider));
             }
             environment.extend(options.overrides.get(name).cloned().unwrap_or_default());
             let variable = |variable: &str| environment.get(variable).cloned();
-            let lines = options.log.lines();
-            if let Some(provider) = provider_of(function) {
+            let lines = options.log.writer();
+            if let Some(provider) = provider {
                 let mut config = ReceiverConfig::read(provider, variable)?;
-                // As when deployed, the secrets come from Secrets Manager.
+                // As in a deployed stack, the function gets its secrets from Secrets Manager.
                 let arn = environment.get("WEBHOOK_SECRET_ARN").cloned().unwrap_or_default();
-                self.faults.set_secret(arn.clone(), environment["WEBHOOK_SECRETS"].clone());
+                secrets.set(arn.clone(), environment["WEBHOOK_SECRETS"].clone());
                 config.secrets = SecretSource::SecretsManager(arn);
                 let receiver = Receiver::start(provider, config, &clients, lines, Timestamp::now()).await?;
                 self.receivers.insert(provider.name, Arc::new(receiver));
             } else if let Some(source) = &function.source {
                 let config = WorkerConfig::read(name, variable)?;
-                let replayer = Arc::new(Replayer::new(clientele_providers::PROVIDERS, config, &clients, lines));
+                let replayer = Arc::new(Replayer::new(PROVIDERS, config, &clients, lines));
                 let queue_url = self.resolve(&source.queue).with_context(|| format!("no queue {}", source.queue))?;
                 let (client, batch_size) = (self.clients.sqs.clone(), source.batch_size);
-                let mapping = Mapping { replayer, client, queue_url, batch_size, in_hand: Arc::default() };
+                let in_flight = Arc::default();
+                let mapping = EventSourceMapping { replayer, client, queue_url, batch_size, in_flight };
                 if options.workers {
                     tokio::spawn(mapping.clone().poll());
                 }
-                self.mapping = Some(mapping);
+                self.event_source_mapping = Some(mapping);
             } else if let Some(every) = function.every {
                 let sweeper = Arc::new(Sweeper::new(WorkerConfig::read(name, variable)?, &clients, lines));
                 if options.workers {
@@ -193,7 +202,7 @@ impl Stack {
         Ok(())
     }
 
-    /// What `!Ref` of a resource is here.
+    /// What `!Ref` of a resource stands for locally.
     fn resolve(&self, logical_id: &str) -> Option<String> {
         let table = self.template.tables.iter().find(|table| table.logical_id == logical_id);
         let queue = self.template.queues.iter().find(|queue| queue.logical_id == logical_id);
@@ -201,23 +210,27 @@ impl Stack {
             _ if logical_id == "AWS::StackName" => Some("clientele".to_owned()),
             (Some(table), _) => Some(table.name.clone()),
             (_, Some(queue)) => self.queue_urls.get(&queue.name).cloned(),
-            // Secrets Manager is not emulated: the functions have their secrets in the environment.
             _ => logical_id.ends_with("Secret").then(|| format!("local:{logical_id}")),
         }
     }
 
-    /// How to sign for a provider's function here: its scheme, and the first of its secrets.
+    /// How to sign for a provider's function: its scheme, and the first of its secrets.
     ///
     /// # Errors
     /// When the template has no function of that provider.
-    pub fn proof(&self, provider: &Provider) -> Result<(Scheme, String)> {
-        let provider = provider;
+    pub fn scheme_and_secret(&self, provider: &Provider) -> Result<(Scheme, String)> {
         let environment = self.environments.get(provider.name);
         let environment = environment.with_context(|| format!("the template has no function of {}", provider.name))?;
         let setting = provider.scheme_variable.and_then(|variable| environment.get(variable));
         let secrets = environment.get("WEBHOOK_SECRETS").map_or("", String::as_str);
         let secret = Secrets::split(secrets)?.first().map_or(String::new(), |secret| secret.to_string());
         Ok(((provider.scheme)(setting.map(String::as_str))?, secret))
+    }
+
+    /// The customers' table.
+    #[must_use]
+    pub fn customers_table(&self) -> CustomersTable {
+        CustomersTable::new(&self.clients.dynamodb, "customers")
     }
 
     /// The URL of the gateway.
@@ -227,7 +240,7 @@ impl Stack {
     }
 }
 
-/// Creates tables and queues as the template has them, unless they are there. Gives the URLs of the queues by name.
+/// Creates those tables and queues of the template that do not exist yet. Returns the URLs of all queues by name.
 ///
 /// # Errors
 /// When one cannot be created.
@@ -238,42 +251,10 @@ pub async fn create(clients: &Clients, template: &Template) -> Result<BTreeMap<S
     sqs::create(&clients.sqs, &template.queues).await
 }
 
-/// The provider whose webhooks the function receives.
-#[must_use]
-pub fn provider_of(function: &Function) -> Option<&'static Provider> {
-    clientele_providers::find(function.binary.strip_prefix("clientele-")?)
-}
-
-/// The name of the function's folder.
-fn name(function: &Function) -> Result<&str> {
-    let Function { logical_id, binary, .. } = function;
-    binary.strip_prefix("clientele-").with_context(|| format!("{logical_id}: {binary} is none of our binaries"))
-}
-
-/// Makes the folder, and sees to it that no other local stack uses it.
+/// Creates the folder and locks it against other local stacks.
 fn lock(folder: &Path) -> Result<File> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let file = File::create(folder.join("lock"))?;
     file.try_lock().with_context(|| format!("{} is in use by another local stack", folder.display()))?;
     Ok(file)
-}
-
-/// A listener on the address; the error says what to do about a port that is taken.
-fn bind(address: SocketAddr, what: &str, option: &str) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("{what} cannot listen on {address}; choose another port with {option}"))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Runs a server on a thread and a runtime of its own, until the process ends.
-fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let thread_name = name.to_owned();
-    std::thread::Builder::new().name(thread_name.clone()).spawn(move || {
-        if let Err(error) = runtime.block_on(server) {
-            anstream::eprintln!("{thread_name} of the local stack ended: {error:#}");
-        }
-    })?;
-    Ok(())
 }

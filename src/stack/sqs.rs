@@ -1,5 +1,5 @@
-//! The embedded SQS: a queue engine behind a front door that adds AWS' limits on a message, which the engine lacks, and
-//! a journal that keeps messages between runs.
+//! The embedded SQS: a queue engine behind an HTTP front end. The front end enforces AWS's limits on messages, which the
+//! engine lacks, and keeps a journal so that messages survive restarts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -23,32 +23,35 @@ use rustack_sqs_http::router::resolve_operation;
 use serde_json::{Value, json};
 
 use super::journal::Journal;
+use super::server;
 use crate::template::{Queue, Redrive};
 
-/// The most that SQS takes, as a message or as a batch.
+/// SQS limits a message, and all messages of a batch together, to this size.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
-/// Serves SQS, on a thread with a runtime of its own.
+/// Serves SQS on its own thread with its own runtime.
 pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<SocketAddr> {
-    let listener = super::bind(address, "SQS", "--sqs-port")?;
+    let listener = server::bind(address, "SQS", "--sqs-port")?;
     let journal = data_dir.map(|dir| Journal::open(&dir.join("sqs.jsonl"))).transpose()?;
     let bound = listener.local_addr()?;
-    super::spawn("local-sqs", async move {
+    server::spawn("local-sqs", async move {
         let config = SqsConfig { host: host(bound.ip()), port: bound.port(), ..SqsConfig::default() };
         let engine = RustackSqsHandler::new(Arc::new(RustackSqs::new(config)));
-        let door = Arc::new(Door { engine, journal });
-        let router = Router::new().fallback(enter).layer(DefaultBodyLimit::max(4 * MESSAGE_BYTES_MAX)).with_state(door);
+        let router = Router::new()
+            .fallback(respond)
+            .layer(DefaultBodyLimit::max(4 * MESSAGE_BYTES_MAX))
+            .with_state(Arc::new(FrontEnd { engine, journal }));
         Ok(axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await?)
     })?;
     Ok(bound)
 }
 
-/// Creates the queues as the template has them, unless they are there. Gives their URLs by name.
+/// Creates those queues of the template that do not exist yet. Returns the URLs of all by name.
 pub(super) async fn create(client: &Client, queues: &[Queue]) -> Result<BTreeMap<String, String>> {
     let mut urls = BTreeMap::<String, String>::new();
-    // A queue that others lead to is there before them.
-    let (leading, last): (Vec<_>, Vec<_>) = queues.iter().partition(|queue| queue.redrive.is_some());
-    for queue in last.into_iter().chain(leading) {
+    // A dead-letter queue must exist before the queues that use it.
+    let (with_dead_letters, others): (Vec<_>, Vec<_>) = queues.iter().partition(|queue| queue.redrive.is_some());
+    for queue in others.into_iter().chain(with_dead_letters) {
         let mut attributes: HashMap<_, _> = queue
             .attributes
             .iter()
@@ -56,13 +59,14 @@ pub(super) async fn create(client: &Client, queues: &[Queue]) -> Result<BTreeMap
             .collect();
         if let Some(Redrive { to, receives_max }) = &queue.redrive {
             let to = queues.iter().find(|other| other.logical_id == *to).with_context(|| format!("no queue {to}"))?;
-            let url = urls.get(&to.name).with_context(|| format!("{} leads on", to.logical_id))?;
+            let url =
+                urls.get(&to.name).with_context(|| format!("{} has a dead-letter queue itself", to.logical_id))?;
             let policy = json!({ "deadLetterTargetArn": arn(client, url).await?, "maxReceiveCount": receives_max });
             attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());
         }
         let request = client.create_queue().queue_name(&queue.name).set_attributes(Some(attributes));
         let output = request.send().await.with_context(|| format!("cannot create the queue `{}`", queue.name))?;
-        urls.insert(queue.name.clone(), output.queue_url.context("no URL of the new queue")?);
+        urls.insert(queue.name.clone(), output.queue_url.context("SQS returned no URL for the new queue")?);
     }
     Ok(urls)
 }
@@ -70,10 +74,10 @@ pub(super) async fn create(client: &Client, queues: &[Queue]) -> Result<BTreeMap
 async fn arn(client: &Client, url: &str) -> Result<String> {
     let request = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
     let attributes = request.send().await?.attributes.unwrap_or_default();
-    attributes.get(&QueueAttributeName::QueueArn).cloned().context("a queue without an ARN")
+    attributes.get(&QueueAttributeName::QueueArn).cloned().context("SQS returned no ARN for the queue")
 }
 
-/// The host of a URL.
+/// The address as the host of a URL.
 fn host(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
@@ -81,46 +85,47 @@ fn host(address: IpAddr) -> String {
     }
 }
 
-struct Door {
+struct FrontEnd {
     engine: RustackSqsHandler,
     journal: Option<Journal>,
 }
 
-async fn enter(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn respond(State(front_end): State<Arc<FrontEnd>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let operation = target.and_then(|target| target.strip_prefix("AmazonSQS.")).unwrap_or_default();
-    let (status, answer) = door.call(operation, body).await;
+    let (status, answer) = front_end.call(operation, body).await;
     let mut response = Response::new(Body::from(answer));
     *response.status_mut() = status.try_into().unwrap_or_default();
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/x-amz-json-1.0"));
     response
 }
 
-impl Door {
+impl FrontEnd {
     async fn call(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
         let request = serde_json::from_slice::<Value>(&body).unwrap_or_default();
-        if let Some((code, message)) = objection(operation, &request) {
+        if let Some((code, message)) = violated_limit(operation, &request) {
             let error = json!({ "__type": format!("com.amazonaws.sqs#{code}"), "message": message });
             return (400, error.to_string().into());
         }
         let (status, answer) = self.engine(operation, body).await;
         if let Some(journal) = self.journal.as_ref().filter(|_| status == 200) {
             if let Err(error) = journal.record(operation, &request, &answer) {
-                // What is not durable was not taken.
+                // A message that is not durable must not be acknowledged.
                 return (500, json!({ "__type": "InternalError", "message": error.to_string() }).to_string().into());
             }
             if operation == "CreateQueue" {
-                self.send_again(journal, &answer).await;
+                self.restore(journal, &answer).await;
             }
         }
         (status, answer)
     }
 
-    async fn send_again(&self, journal: &Journal, created: &[u8]) {
+    /// Sends the messages of earlier runs to the queue that was just created.
+    async fn restore(&self, journal: &Journal, created: &[u8]) {
         let created = serde_json::from_slice::<Value>(created).unwrap_or_default();
-        for (journal_id, request) in journal.take_waiting(&created["QueueUrl"]) {
+        for (journal_id, request) in journal.take_pending(&created["QueueUrl"]) {
             let (_, answer) = self.engine("SendMessage", request.to_string().into()).await;
-            journal.sent_again(journal_id, &answer);
+            journal.restored(journal_id, &answer);
         }
     }
 
@@ -139,15 +144,15 @@ impl Door {
     }
 }
 
-/// What AWS would object to, and the engine does not.
-fn objection(operation: &str, request: &Value) -> Option<(&'static str, &'static str)> {
+/// Code and message of the error with which AWS rejects the request. The engine would accept it.
+fn violated_limit(operation: &str, request: &Value) -> Option<(&'static str, &'static str)> {
     let messages: Vec<&Value> = match operation {
         "SendMessage" => vec![request],
         "SendMessageBatch" => request["Entries"].as_array().into_iter().flatten().collect(),
         "ReceiveMessage" => {
             let number = request["MaxNumberOfMessages"].as_i64().unwrap_or(1);
-            let objection = ("InvalidParameterValue", "MaxNumberOfMessages must be between 1 and 10.");
-            return (!(1..=10).contains(&number)).then_some(objection);
+            let error = ("InvalidParameterValue", "MaxNumberOfMessages must be between 1 and 10.");
+            return (!(1..=10).contains(&number)).then_some(error);
         }
         _ => return None,
     };

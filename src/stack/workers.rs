@@ -1,5 +1,5 @@
-//! What Lambda does for the functions that no webhook calls: an event-source mapping polls the inbox queue for `replay`,
-//! and a schedule calls `sweep`.
+//! What Lambda does for the functions that no webhook calls: an event source mapping polls the inbox queue for
+//! `replay`, and a schedule calls `sweep`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,37 +14,35 @@ use tokio::sync::Mutex;
 /// How long a poll waits for a message, in seconds.
 const WAIT_SECONDS: i32 = 2;
 
-/// The event-source mapping of `replay`.
+/// The event source mapping of `replay`.
 #[derive(Clone, Debug)]
-pub struct Mapping {
+pub struct EventSourceMapping {
     /// The function.
     pub replayer: Arc<Replayer>,
     pub(super) client: Client,
     pub(super) queue_url: String,
     pub(super) batch_size: i32,
-    /// Held while a batch is in hand: who finds the queue empty knows that nobody else has messages of it.
-    pub(super) in_hand: Arc<Mutex<()>>,
+    /// Held while a batch is processed, so that whoever finds the queue empty knows that no batch is in flight.
+    pub(super) in_flight: Arc<Mutex<()>>,
 }
 
-impl Mapping {
-    /// Hands what is visible on the queue to the function, one batch after the other, until nothing is. Messages that it
-    /// does not name as failed are deleted; the others come back when they are visible again. Gives how many were
-    /// deleted.
+impl EventSourceMapping {
+    /// Passes the visible messages to the function, batch by batch, until none is left. Messages that the function
+    /// does not report as failed are deleted; failed ones become visible again after their visibility timeout.
+    /// Returns how many were deleted.
     ///
     /// # Errors
     /// When the queue cannot be reached.
     pub async fn run_until_empty(&self) -> Result<usize> {
-        let _in_hand = self.in_hand.lock().await;
-        let mut done = 0;
-        loop {
-            match self.run_once(0).await? {
-                None => return Ok(done),
-                Some(settled) => done += settled,
-            }
+        let _in_flight = self.in_flight.lock().await;
+        let mut deleted = 0;
+        while let Some(batch) = self.run_once(0).await? {
+            deleted += batch;
         }
+        Ok(deleted)
     }
 
-    /// One batch; nothing if there was none.
+    /// Processes one batch and returns how many of its messages were deleted; `None` if no message was visible.
     async fn run_once(&self, wait_seconds: i32) -> Result<Option<usize>> {
         let request = self.client.receive_message().queue_url(&self.queue_url).max_number_of_messages(self.batch_size);
         let request = request.message_system_attribute_names(MessageSystemAttributeName::All);
@@ -53,30 +51,30 @@ impl Mapping {
             return Ok(None);
         }
         let records = messages.iter().map(record).collect();
-        let answer = self.replayer.handle(SqsEvent { records }, &invocation()).await;
+        let response = self.replayer.handle(SqsEvent { records }, &invocation()).await;
         let mut entries = vec![];
         for message in messages {
             let (id, receipt) = (message.message_id.unwrap_or_default(), message.receipt_handle.unwrap_or_default());
-            if !answer.batch_item_failures.iter().any(|failure| failure.item_identifier == id) {
+            if !response.batch_item_failures.iter().any(|failure| failure.item_identifier == id) {
                 entries.push(DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(receipt).build()?);
             }
         }
-        let settled = entries.len();
-        if settled > 0 {
+        let deleted = entries.len();
+        if deleted > 0 {
             let request = self.client.delete_message_batch().queue_url(&self.queue_url);
             request.set_entries(Some(entries)).send().await?;
         }
-        Ok(Some(settled))
+        Ok(Some(deleted))
     }
 
-    /// Polls for ever.
+    /// Polls until the process ends.
     pub(super) async fn poll(self) {
         loop {
-            let polled = {
-                let _in_hand = self.in_hand.lock().await;
+            let result = {
+                let _in_flight = self.in_flight.lock().await;
                 self.run_once(WAIT_SECONDS).await
             };
-            if polled.is_err() {
+            if result.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
@@ -93,16 +91,16 @@ fn record(message: &aws_sdk_sqs::types::Message) -> SqsMessage {
     }
 }
 
-/// Sweeps for ever.
-pub(super) async fn sweep_every(sweeper: Arc<Sweeper>, every: Duration) {
-    let mut ticks = tokio::time::interval(every);
+/// Calls the sweeper at the given interval until the process ends.
+pub(super) async fn sweep_every(sweeper: Arc<Sweeper>, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
     loop {
         ticks.tick().await;
         sweeper.handle(&invocation()).await;
     }
 }
 
-/// A call by Lambda itself.
+/// The context of a call that does not come through the gateway.
 pub(super) fn invocation() -> Invocation {
     let now = Timestamp::now();
     Invocation { request_id: format!("local-{:x}", now.as_microsecond()), trace_id: None, received_at: now }

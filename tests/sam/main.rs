@@ -20,11 +20,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
-use clientele::demonstration::{self, Delivery};
+use clientele::demonstration::{self, PreparedCase};
 use clientele::events::{self, Case};
 use clientele::http::{self, Answer};
-use clientele::stack::{Options, Stack, provider_of};
-use clientele::template::Function;
+use clientele::stack::{LocalStack, StackOptions};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -39,13 +38,13 @@ const IN_ENV_FILE: [u16; 2] = [8000, 9324];
 const CONTAINERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-async fn stack(listen: IpAddr, [dynamodb_port, sqs_port]: [u16; 2]) -> Stack {
-    let options = Options { listen, dynamodb_port, sqs_port, ..Options::ephemeral(root("template.yaml")) };
-    Stack::start(options).await.unwrap()
+async fn stack(listen: IpAddr, [dynamodb_port, sqs_port]: [u16; 2]) -> LocalStack {
+    let options = StackOptions { listen, dynamodb_port, sqs_port, ..StackOptions::ephemeral(root("template.yaml")) };
+    LocalStack::start(options).await.unwrap()
 }
 
 /// events/env.json, for a stack on other ports: those of a test before are not free again.
-fn environment(stack: &Stack) -> String {
+fn environment(stack: &LocalStack) -> String {
     let mut text = std::fs::read_to_string(root("events/env.json")).unwrap();
     for (port, other) in IN_ENV_FILE.iter().zip([stack.dynamodb, stack.sqs]) {
         text = text.replace(&format!(":{port}"), &format!(":{}", other.port()));
@@ -53,7 +52,7 @@ fn environment(stack: &Stack) -> String {
     text
 }
 
-fn env_file(stack: &Stack) -> NamedTempFile {
+fn env_file(stack: &LocalStack) -> NamedTempFile {
     let mut file = NamedTempFile::with_suffix(".json").unwrap();
     file.write_all(environment(stack).as_bytes()).unwrap();
     file
@@ -65,15 +64,14 @@ fn free_port() -> u16 {
 }
 
 /// Every event as it is checked in: events/env.json widens the tolerance for their signatures.
-fn deliveries() -> Vec<Delivery> {
-    let delivery = |case: Case| Delivery { event: case.event.clone(), expected: case.expected.clone(), case };
+fn deliveries() -> Vec<PreparedCase> {
+    let delivery = |case: Case| PreparedCase { event: case.event.clone(), expected: case.expected.clone(), case };
     events::load(&root("events")).unwrap().into_iter().map(delivery).collect()
 }
 
 /// The logical id of a provider's function.
-fn function_id(stack: &Stack, provider: &str) -> String {
-    let of_provider = |function: &&Function| provider_of(function).is_some_and(|found| found.name == provider);
-    stack.template.functions.iter().find(of_provider).unwrap().logical_id.clone()
+fn function_id(stack: &LocalStack, provider: &str) -> String {
+    stack.template.functions.iter().find(|function| function.name == provider).unwrap().logical_id.clone()
 }
 
 fn sam(arguments: &[&str]) -> Command {
@@ -91,10 +89,10 @@ fn answer(output: &[u8]) -> Result<Answer> {
     Ok(Answer { status: u16::try_from(status)?, body: answer["body"].as_str().unwrap_or_default().to_owned() })
 }
 
-async fn every_event(stack: &Stack, invoke: impl Fn(&Delivery) -> Result<Answer> + Clone + Send + 'static) {
+async fn every_event(stack: &LocalStack, invoke: impl Fn(&PreparedCase) -> Result<Answer> + Clone + Send + 'static) {
     let deliveries = deliveries();
     let (number, started) = (deliveries.len(), Instant::now());
-    let rows = demonstration::run_through(stack, deliveries, invoke).await.unwrap();
+    let rows = demonstration::deliver_through(stack, deliveries, invoke).await.unwrap();
     eprintln!("{}", demonstration::table(&rows));
     for row in &rows {
         assert_eq!(row.differences, Some(vec![]), "{}", row.title);
@@ -203,8 +201,8 @@ async fn docker_start_api_serves_the_routes() {
         std::thread::sleep(Duration::from_millis(100));
     }
     let url = format!("http://{address}");
-    let deliver = move |delivery: &Delivery| http::deliver(&url, &delivery.event, None);
-    let rows = demonstration::run_through(&stack, deliveries, deliver).await.unwrap();
+    let deliver = move |delivery: &PreparedCase| http::deliver(&url, &delivery.event, None);
+    let rows = demonstration::deliver_through(&stack, deliveries, deliver).await.unwrap();
     eprintln!("{}", demonstration::table(&rows));
     assert_eq!(rows.len(), clientele_providers::PROVIDERS.len());
     for row in &rows {

@@ -31,6 +31,8 @@ mod storage {
 /// The `clientele` command.
 mod command {
     mod cli;
+    #[path = "../../../benches/deliveries.rs"]
+    mod deliveries_benchmark;
     mod deployed;
     mod faults;
     mod quarantine;

@@ -1,16 +1,16 @@
-//! Deliberate flaws: the mistakes that programs like this keep making, one at a time, in a copy of the project. Each
-//! must be caught by the test that is named for it.
+//! Deliberate flaws: mistakes that programs of this kind often have. Each is put into a copy of the project, where the
+//! test that is named with it must fail.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A mistake, and the test that must notice it.
+/// A mistake, and the test that must fail because of it.
 pub(crate) struct Flaw {
     pub(crate) name: &'static str,
-    /// File, what stands there once, and what stands there instead.
+    /// File, a text that occurs in it exactly once, and its replacement.
     edits: &'static [(&'static str, &'static str, &'static str)],
-    /// Where the test is, as Cargo's arguments, and its name.
+    /// Cargo's arguments that select the test target, and the name of the test.
     caught_by: (&'static [&'static str], &'static str),
 }
 
@@ -118,41 +118,41 @@ pub(crate) const FLAWS: [Flaw; 11] = [
     },
 ];
 
-/// Tries one flaw: in a copy of what is checked in, or would be.
-pub(crate) fn caught(root: &Path, flaw: &Flaw) -> Result<(), String> {
+/// Puts the flaw into a copy of the working tree and runs its test there. Fails unless the test fails.
+pub(crate) fn check(root: &Path, flaw: &Flaw) -> Result<(), String> {
     let copy = root.join("target/flaws");
     copy_sources(root, &copy)?;
     for (file, from, to) in flaw.edits {
         let path = copy.join(file);
         let text = fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
-        fs::write(&path, replaced(&text, from, to).ok_or_else(|| not_there(file))?)
+        fs::write(&path, replaced(&text, from, to).ok_or_else(|| outdated(file))?)
             .map_err(|error| error.to_string())?;
     }
-    let (place, test) = flaw.caught_by;
+    let (target_arguments, test) = flaw.caught_by;
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| root.join("target/flaws-target").into());
     let mut command = Command::new("cargo");
-    command.arg("test").args(place).arg(test).current_dir(&copy).env("CARGO_TARGET_DIR", target);
+    command.arg("test").args(target_arguments).arg(test).current_dir(&copy).env("CARGO_TARGET_DIR", target);
     let output = command.output().map_err(|error| format!("cargo: {error}"))?;
-    let told = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    let report = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     let is_caught =
-        told.lines().any(|line| line.starts_with("test ") && line.contains(test) && line.ends_with("FAILED"));
+        report.lines().any(|line| line.starts_with("test ") && line.contains(test) && line.ends_with("FAILED"));
     match (output.status.success(), is_caught) {
         (false, true) => Ok(()),
-        (true, _) => Err(format!("{test} does not notice")),
-        (false, false) => Err(format!("{test} did not run:\n{told}")),
+        (true, _) => Err(format!("{test} still passes")),
+        (false, false) => Err(format!("{test} did not run:\n{report}")),
     }
 }
 
-/// The text with `from` replaced, if it is there once.
+/// The text with `from` replaced, if it occurs exactly once.
 fn replaced(text: &str, from: &str, to: &str) -> Option<String> {
     (text.matches(from).count() == 1).then(|| text.replace(from, to))
 }
 
-fn not_there(file: &str) -> String {
-    format!("{file} has changed: the flaw must be written anew")
+fn outdated(file: &str) -> String {
+    format!("the flaw no longer applies to {file}: adapt it to the changed code")
 }
 
-/// Copies what git knows, and leaves a file alone that is the same, so that nothing is built twice.
+/// Copies the files that git does not ignore, except unchanged ones, so that Cargo rebuilds only what is necessary.
 fn copy_sources(root: &Path, copy: &Path) -> Result<(), String> {
     let mut command = Command::new("git");
     command.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root);
@@ -173,9 +173,8 @@ fn copy_sources(root: &Path, copy: &Path) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    /// A flaw that no longer fits the code would prove nothing.
     #[test]
-    fn every_flaw_still_fits() {
+    fn every_flaw_applies() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for flaw in &FLAWS {
             for (file, from, to) in flaw.edits {

@@ -1,33 +1,34 @@
-//! `cargo xtask`: the project's chores. Each prints the commands that it runs, so that they can be run by hand.
+//! `cargo xtask`: the development tasks. Each prints the commands that it runs, so that you can run them yourself.
 #![expect(clippy::print_stderr, reason = "a command")]
 
 mod flaws;
 mod instructions;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
-cargo xtask CHORE: each prints the commands that it runs
+Usage: cargo xtask TASK
 
-  check               format, lints, documentation, template
-  test                all tests
-  flaws [NAME]        put well-known mistakes into a copy of the project, one at a time: a named test must catch each
-                      (minutes; builds in target/flaws-target, or where CARGO_TARGET_DIR says)
-  instructions        the instructions that callgrind counts, beside those written down: more than 5 % and 500 away
-                      must be looked at (needs valgrind and gungraun-runner; UPDATE=1 writes them down)
-  build               the functions, as they are deployed
-  invoke [EVENT]      an event file through a function in a container, as in plain/customer-updated
-                      (needs build, Docker, and the local stack: cargo run -- --empty --listen 0.0.0.0)
-  deploy [STAGE]      build, then deploy the stage of samconfig.toml: default, staging or prod
+Each task prints the commands that it runs.
+
+  check               Check format, lints, documentation and template
+  test                Run all tests
+  flaws [NAME]        Put well-known mistakes into a copy of the project, one at a time, and check that a test fails for
+                      each. Takes minutes; builds in CARGO_TARGET_DIR, or else in target/flaws-target
+  instructions        Count instructions with callgrind. Fails if a count differs by more than 5 % and 500 from
+                      tests/bench/instructions.txt; UPDATE=1 updates that file. Needs valgrind and gungraun-runner
+  build               Build the functions for deployment
+  invoke [EVENT]      Run an event file, such as plain/customer-updated, through its function in a container. Needs
+                      Docker, `cargo xtask build` and the local stack (cargo run -- --empty --listen 0.0.0.0)
+  deploy [STAGE]      Build and deploy a stage of samconfig.toml: default, staging or prod
   logs PROVIDER [STACK]
-                      what a deployed function logs, as it comes";
+                      Follow the log of a deployed function";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments[..] {
+    let result = match arguments[..] {
         ["help" | "--help" | "-h"] => {
             eprintln!("{HELP}");
             Ok(())
@@ -44,49 +45,13 @@ fn main() -> ExitCode {
         ["deploy", stage] => deploy(stage),
         ["logs", provider] => logs(provider, "clientele"),
         ["logs", provider, stack] => logs(provider, stack),
-        _ => Err(Failure::Usage),
+        _ => Err(HELP.to_owned()),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
+        Err(message) => {
+            eprintln!("{message}");
             ExitCode::FAILURE
-        }
-    }
-}
-
-enum Failure {
-    Usage,
-    NoSuchTool(String),
-    Failed(String),
-    NoSuchProvider(String),
-    Flaws(Vec<String>),
-    Instructions(Vec<String>),
-    NoCallgrind,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage => f.write_str(HELP),
-            Self::NoSuchTool(tool) if tool == "sam" => f.write_str(
-                "error: no `sam` here: pip install aws-sam-cli cargo-lambda (docs/deploy.md has other ways)",
-            ),
-            Self::NoSuchTool(tool) => write!(f, "error: no `{tool}` here"),
-            Self::Failed(command) => write!(f, "error: not well: {command}"),
-            Self::Instructions(wrong) => {
-                write!(
-                    f,
-                    "error: {}\nif that is as it should be: UPDATE=1 cargo xtask instructions",
-                    wrong.join("\nerror: ")
-                )
-            }
-            Self::NoCallgrind => f.write_str(
-                "error: the instructions were not counted: that needs valgrind, and\n\
-                 cargo install --locked gungraun-runner --version 0.20.0",
-            ),
-            Self::Flaws(wrong) => write!(f, "error: {}", wrong.join("\nerror: ")),
-            Self::NoSuchProvider(name) => write!(f, "error: template.yaml has no function of `{name}`"),
         }
     }
 }
@@ -95,11 +60,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A command that does not see what Cargo tells this program of itself: build scripts would take it for a change.
+/// A command without the variables that Cargo sets for this program. Build scripts would see them as a change.
 fn command(tool: &str) -> Command {
     let mut command = Command::new(tool);
     for (name, _) in std::env::vars_os() {
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of_this| name.to_string_lossy().starts_with(of_this)) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -107,11 +72,11 @@ fn command(tool: &str) -> Command {
     command
 }
 
-fn run(tool: &str, arguments: &[&str]) -> Result<(), Failure> {
+fn run(tool: &str, arguments: &[&str]) -> Result<(), String> {
     run_with(tool, arguments, &[])
 }
 
-fn run_with(tool: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), Failure> {
+fn run_with(tool: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
     let settings = environment.iter().map(|(name, value)| format!("{name}='{value}'"));
     let words = settings.chain([tool.to_owned()]).chain(arguments.iter().map(|word| (*word).to_owned()));
     let shown = words.collect::<Vec<_>>().join(" ");
@@ -119,52 +84,60 @@ fn run_with(tool: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Res
     let status = command(tool).args(arguments).envs(environment.iter().copied()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(Failure::Failed(shown)),
-        Err(_) => Err(Failure::NoSuchTool(tool.to_owned())),
+        Ok(_) => Err(format!("error: the command failed: {shown}")),
+        Err(_) => Err(not_installed(tool)),
     }
 }
 
-fn check() -> Result<(), Failure> {
+fn not_installed(tool: &str) -> String {
+    match tool {
+        "sam" => "error: `sam` is not installed: pip install aws-sam-cli cargo-lambda (docs/deploy.md has other ways)"
+            .to_owned(),
+        _ => format!("error: `{tool}` is not installed"),
+    }
+}
+
+fn check() -> Result<(), String> {
     run("cargo", &["fmt", "--all", "--check"])?;
     run("cargo", &["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"])?;
     let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
     run_with("cargo", &doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
-    // One asks cfn-lint, the other SAM itself. Both want some region.
+    // The first runs cfn-lint, the second SAM's own validation. Both need a region.
     let region = [("AWS_DEFAULT_REGION", "us-east-1")];
     run_with("sam", &["validate", "--lint"], &region)?;
     run_with("sam", &["validate", "--config-env", "none"], &region)
 }
 
-fn flaws(name: Option<&str>) -> Result<(), Failure> {
+fn flaws(name: Option<&str>) -> Result<(), String> {
     let root = root();
-    let mut wrong = vec![];
+    let mut errors = vec![];
     let chosen: Vec<_> = flaws::FLAWS.iter().filter(|flaw| name.is_none_or(|name| name == flaw.name)).collect();
     if chosen.is_empty() {
         let names = flaws::FLAWS.iter().map(|flaw| flaw.name).collect::<Vec<_>>().join(", ");
-        return Err(Failure::Flaws(vec![format!("there is no such flaw; there are {names}")]));
+        return Err(format!("error: there is no such flaw; the flaws are {names}"));
     }
     for (number, flaw) in (1..).zip(&chosen) {
         eprint!("{number}/{} {} … ", chosen.len(), flaw.name);
-        match flaws::caught(&root, flaw) {
+        match flaws::check(&root, flaw) {
             Ok(()) => eprintln!("caught by {}", flaw.caught_by()),
             Err(why) => {
                 eprintln!("NOT CAUGHT");
-                wrong.push(format!("{}: {why}", flaw.name));
+                errors.push(format!("error: {}: {why}", flaw.name));
             }
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Failure::Flaws(wrong)) }
+    if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
 }
 
-fn invoke(event: &str) -> Result<(), Failure> {
+fn invoke(event: &str) -> Result<(), String> {
     let event = event.trim_start_matches("events/").trim_end_matches(".json");
     let provider = event.split('/').next().unwrap_or_default();
     let function = function(provider)?;
     run("sam", &["local", "invoke", &function, "-e", &format!("events/{event}.json"), "-n", "events/env.json"])
 }
 
-/// The logical id of a provider's function: the resource whose binary is the provider's.
-fn function(provider: &str) -> Result<String, Failure> {
+/// The logical id of the function that runs the provider's binary.
+fn function(provider: &str) -> Result<String, String> {
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
     let template = std::fs::read_to_string(template).unwrap_or_default();
     let binary = format!("Binary: clientele-{provider}");
@@ -177,15 +150,15 @@ fn function(provider: &str) -> Result<String, Failure> {
             return Ok(resource.to_owned());
         }
     }
-    Err(Failure::NoSuchProvider(provider.to_owned()))
+    Err(format!("error: template.yaml has no function of `{provider}`"))
 }
 
-fn deploy(stage: &str) -> Result<(), Failure> {
+fn deploy(stage: &str) -> Result<(), String> {
     run("sam", &["build"])?;
     run("sam", &["deploy", "--config-env", stage])
 }
 
-fn logs(provider: &str, stack: &str) -> Result<(), Failure> {
+fn logs(provider: &str, stack: &str) -> Result<(), String> {
     function(provider)?;
     run("sam", &["logs", "--cw-log-group", &format!("/aws/lambda/{stack}-{provider}"), "--tail"])
 }

@@ -1,9 +1,11 @@
 //! The command as a stranger runs it.
 
+use clap::Parser;
 use clientele_model::{Scheme, TokenPlace};
 use clientele_providers::PROVIDERS;
 use serde_json::Value;
 
+use crate::command::deliveries_benchmark::{Options, run as measure};
 use crate::support::cli::{ANY_PORTS, RunningStack, clientele, run};
 use crate::support::{case, drain, root};
 
@@ -49,7 +51,7 @@ fn once_judges_or_fails() {
     assert_eq!((code, errors.as_str()), (0, ""));
     let (code, _, errors) =
         run(&[&["--once", "--signature", "smarterpay=basic", "--secret", "smarterpay=u:p"], &ANY_PORTS[..]].concat());
-    assert_eq!((code, errors.as_str()), (1, "error: the outcomes cannot be judged: the scheme is another one\n"));
+    assert_eq!((code, errors.as_str()), (1, "error: the results cannot be judged: --signature changes a scheme\n"));
 }
 
 /// An event that is not as expected ends the demonstration with 1, and says what differs.
@@ -180,12 +182,12 @@ async fn deleted_messages_stay_deleted() {
         options
     };
     let journal = folder.path().join("data/sqs.jsonl");
-    let stack = clientele::stack::Stack::start(options()).await.unwrap();
+    let stack = clientele::stack::LocalStack::start(options()).await.unwrap();
     for body in ["{\"n\":1}", "{\"n\":2}"] {
         stack.clients.sqs.send_message().queue_url(&stack.queue_urls["inbox"]).message_body(body).send().await.unwrap();
     }
     // One stack has the folder at a time.
-    let error = clientele::stack::Stack::start(options()).await.unwrap_err().to_string();
+    let error = clientele::stack::LocalStack::start(options()).await.unwrap_err().to_string();
     assert!(error.contains("in use by another local stack"), "{error}");
     drop(stack);
     // A line that was cut off, inside of a character.
@@ -193,10 +195,10 @@ async fn deleted_messages_stay_deleted() {
     torn.extend("\n{\"sent\":{\"id\":\"é".as_bytes());
     torn.pop();
     std::fs::write(&journal, torn).unwrap();
-    let again = clientele::stack::Stack::start(options()).await.unwrap();
+    let again = clientele::stack::LocalStack::start(options()).await.unwrap();
     assert_eq!(drain(&again, "inbox").await.len(), 2);
     drop(again);
-    let last = clientele::stack::Stack::start(options()).await.unwrap();
+    let last = clientele::stack::LocalStack::start(options()).await.unwrap();
     assert_eq!(drain(&last, "inbox").await.len(), 0);
 }
 
@@ -208,7 +210,7 @@ fn errors_say_what_to_do() {
         (&["send", "plain", "customer-created", "--to", "http://127.0.0.1:1"], "no answer from http://127.0.0.1:1"),
         (&["--template", "nowhere.yaml"], "--template"),
         (&["--secret", "plain"], "<provider>=<value>"),
-        (&["--signature", "plain=x", "--empty"], "plain has one scheme only"),
+        (&["--signature", "plain=x", "--empty"], "plain has only one scheme"),
         (
             &["--signature", "flexprice=none", "--empty", "--port", "0", "--dynamodb-port", "0", "--sqs-port", "0"],
             "FLEXPRICE_SIGNATURE: expected `svix`",
@@ -249,7 +251,7 @@ fn prices_and_shares_are_arguments() {
         let (code, shown, errors) = run(&[&["cost"], arguments].concat());
         assert_eq!((code, errors.as_str()), (0, ""));
         // The first sum is that of the events of the first provider.
-        let line = shown.lines().find(|line| line.contains("together")).unwrap().to_owned();
+        let line = shown.lines().find(|line| line.contains("total")).unwrap().to_owned();
         line.split_whitespace().nth(2).unwrap().parse::<f64>().unwrap()
     };
     let usual = total(&[]);
@@ -260,30 +262,30 @@ fn prices_and_shares_are_arguments() {
     assert!(total(&["--arm", "--duration-ms", "100"]) < total(&["--duration-ms", "100"]));
     for (arguments, error) in [
         (["--price", "gold=1"], "there is no price `gold`; there are api-requests"),
-        (["--price", "traces=-1"], "`-1` is no price"),
+        (["--price", "traces=-1"], "`-1` is not a price"),
     ] {
         let (code, _, errors) = run(&[&["cost"], &arguments[..]].concat());
         assert!(code == 2 && errors.contains(error), "{errors}");
     }
     let (code, _, errors) = run(&["cost", "--created", "60", "--deleted", "50"]);
-    assert_eq!((code, errors.as_str()), (1, "error: --created and --deleted are more than 100 percent\n"));
+    assert_eq!((code, errors.as_str()), (1, "error: --created and --deleted together exceed 100 percent\n"));
     let (_, shown, _) = run(&["cost", "--prices"]);
     assert!(shown.contains("https://aws.amazon.com/dynamodb/pricing/on-demand/"), "{shown}");
 }
 
-/// Each customer is written twice: new, with its keys in two indexes, and changed.
-#[test]
-fn bench_measures_each_provider() {
-    let (code, shown, errors) = run(&["bench", "--customers", "3", "--concurrency", "2"]);
-    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+/// Each customer is written twice: first as a new item with two index keys, then with a change.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_benchmark_measures_each_provider() {
+    let options = |arguments: &[&str]| Options::try_parse_from([&["deliveries"], arguments].concat());
+    let report = measure(&options(&["--customers", "3", "--concurrency", "2"]).unwrap()).await.unwrap();
     for name in clientele_providers::names() {
-        let row = shown.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {shown}"));
+        let row = report.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {report}"));
         let cells: Vec<_> = row.split_whitespace().filter(|cell| cell.parse::<f64>().is_ok()).collect();
         assert_eq!((cells.len(), cells[0]), (7, "6"), "{row}");
         let (units, usd): (f64, f64) = (cells[5].parse().unwrap(), cells[6].parse().unwrap());
         assert!((1.0..=8.0).contains(&units) && (usd / units - 0.625).abs() < 0.01, "{row}");
     }
-    let (code, shown, _) = run(&["bench", "--customers", "3", "--provider", "plain"]);
-    assert!(code == 0 && shown.contains("plain") && !shown.contains("flexprice"), "{shown}");
-    assert_eq!(run(&["bench", "--customers", "0"]).0, 2);
+    let report = measure(&options(&["--customers", "3", "--provider", "plain"]).unwrap()).await.unwrap();
+    assert!(report.contains("plain") && !report.contains("flexprice"), "{report}");
+    assert!(options(&["--customers", "0"]).is_err());
 }

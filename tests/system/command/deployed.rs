@@ -2,8 +2,8 @@
 //! of the deployed one.
 
 use clientele::events::{self, Case};
-use clientele::stack::{Options, Stack};
-use clientele::synthetic::Synthetic;
+use clientele::stack::{LocalStack, StackOptions};
+use clientele::synthetic::SyntheticCustomer;
 use clientele_providers::{PROVIDERS, local_secret};
 use serde_json::{Value, json};
 
@@ -14,12 +14,12 @@ use crate::support::{all_items, case, cases, drain, options};
 
 /// A deployed stack named `test`, and the AWS that an operator's environment leads to.
 struct Deployed {
-    stack: Stack,
+    stack: LocalStack,
     aws: AwsStandIn,
 }
 
-async fn deploy(options: Options) -> Deployed {
-    let stack = Stack::start(options).await.unwrap();
+async fn deploy(options: StackOptions) -> Deployed {
+    let stack = LocalStack::start(options).await.unwrap();
     let aws = AwsStandIn::start(&stack).await;
     Deployed { stack, aws }
 }
@@ -48,10 +48,10 @@ async fn smoke_proves_a_stack_and_leaves_no_trace() {
     assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
     let count = |step: &str| shown.matches(step).count();
     assert_eq!(count("a forged delivery is refused"), PROVIDERS.len(), "{shown}");
-    assert_eq!(count("it is in the table"), PROVIDERS.len(), "{shown}");
+    assert_eq!(count("the item is in the table"), PROVIDERS.len(), "{shown}");
     let deleting = PROVIDERS.iter().filter(|provider| deletes(provider.name)).count();
     assert_eq!(count("only a tombstone is left"), deleting, "{shown}");
-    assert_eq!(count("its cleanup message was on the queue"), deleting, "{shown}");
+    assert_eq!(count("the cleanup message was on the queue"), deleting, "{shown}");
     assert_eq!(all_items(&deployed.stack).await, [] as [Value; 0]);
     assert_eq!(drain(&deployed.stack, "cleanup").await, [json!({ "cleanup_id": "other" })]);
 }
@@ -73,8 +73,8 @@ async fn smoke_fails_when_a_delivery_is_not_taken() {
     let deployed = deploy(options()).await;
     deployed.aws.set_secret("plain", "not the function's");
     let (code, shown, errors) = deployed.run(&[&SMOKE[..], &["--wait", "0"]].concat(), "").await;
-    assert_eq!((code, errors.as_str()), (1, "error: not as it should be: plain\n"), "{shown}");
-    assert!(shown.contains("a customer is taken: the answer is 401"), "{shown}");
+    assert_eq!((code, errors.as_str()), (1, "error: the smoke test failed for plain\n"), "{shown}");
+    assert!(shown.contains("a customer is accepted: the answer is 401"), "{shown}");
     assert_eq!(shown.matches('✗').count(), 1, "{shown}");
     assert_eq!(all_items(&deployed.stack).await, [] as [Value; 0]);
 }
@@ -102,7 +102,7 @@ async fn secrets_are_set_and_rotated() {
     assert_eq!((code, errors.as_str()), (0, ""));
     assert!(shown.starts_with("plain has its first secret."), "{shown}");
     let (_, shown, _) = deployed.run(&add, "second\n").await;
-    assert!(shown.starts_with("plain has 2 secrets; the new one is at position 1"), "{shown}");
+    assert!(shown.starts_with("plain has 2 secrets, all valid; the new one is at position 1"), "{shown}");
     assert_eq!(deployed.aws.secret("plain"), r#"["second","first"]"#);
     assert!(!shown.contains("first\n") && !shown.contains("second"), "a secret is shown: {shown}");
 
@@ -116,7 +116,7 @@ async fn secrets_are_set_and_rotated() {
 
     let (code, _, errors) = deployed.run(&remove("1"), "").await;
     assert_eq!(code, 1);
-    assert!(errors.contains("it is the only secret of plain") && errors.contains("--last"), "{errors}");
+    assert!(errors.contains("this is the only secret of plain") && errors.contains("--last"), "{errors}");
     let (code, _, errors) = deployed.run(&remove("2"), "").await;
     assert_eq!((code, errors.as_str()), (1, "error: plain has no secret at position 2; it has 1\n"));
     let (code, _, _) = deployed.run(&[&remove("1")[..], &["--last"]].concat(), "").await;
@@ -146,8 +146,8 @@ async fn a_secret_that_a_function_could_not_read_is_not_written() {
     let before = deployed.aws.secret("flexprice");
     for (input, error) in [
         ("nonsense!", "nothing was changed: for flexprice: secret 1 is not `whsec_` followed by base64"),
-        ("", "no secret came on standard input"),
-        ("a\nb", "one secret at a time"),
+        ("", "there is no secret on standard input"),
+        ("a\nb", "standard input must hold one secret on one line"),
         (&before, "flexprice has this secret already"),
     ] {
         let (code, _, errors) = deployed.run(&["secret", "add", "flexprice", "--stack", "test"], input).await;
@@ -162,8 +162,7 @@ async fn a_secret_that_a_function_could_not_read_is_not_written() {
 async fn the_table_and_queue_of_a_deployed_stack() {
     let deployed = deploy(options()).await;
     let case = case("plain/customer-created");
-    let event =
-        case.fresh(&crate::support::scheme(case), &local_secret(case.provider), jiff::Timestamp::now()).unwrap();
+    let event = case.sign(&crate::support::scheme(case), &local_secret(case.provider), jiff::Timestamp::now()).unwrap();
     crate::support::handle(&deployed.stack.receivers["plain"], &event.event, jiff::Timestamp::now()).await;
     let (code, shown, _) = deployed.run(&["list", "--stack", "test"], "").await;
     assert_eq!(code, 0);
@@ -184,8 +183,8 @@ async fn the_table_and_queue_of_a_deployed_stack() {
 fn a_synthetic_customer_is_nobody() {
     for name in ["customer-created", "customer-deleted"] {
         for case in cases().iter().filter(|case| case.name == name) {
-            let synthetic = Synthetic::of(&[case]).unwrap();
-            let body = events::body(&synthetic.apply(case).unwrap().event).unwrap();
+            let synthetic = SyntheticCustomer::new(&[case]).unwrap();
+            let body = events::body(&synthetic.substitute(case).unwrap().event).unwrap();
             assert!(body.contains(&synthetic.id), "{}", case.title());
             let Case { expected, .. } = case;
             for message in &expected.cleanup {
@@ -199,5 +198,5 @@ fn a_synthetic_customer_is_nobody() {
             }
         }
     }
-    assert!(Synthetic::of(&[case("plain/unrelated-thread")]).is_err());
+    assert!(SyntheticCustomer::new(&[case("plain/unrelated-thread")]).is_err());
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clientele::events::signed_at;
-use clientele::stack::Stack;
-use clientele::stack::faults::{Fault, Mode, Service};
+use clientele::stack::LocalStack;
+use clientele::stack::faults::{Fault, FaultMode, Service};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -13,11 +13,11 @@ use crate::support::deliveries::ChangeKind::Updated;
 use crate::support::deliveries::{change, deliver};
 use crate::support::{drain, handle, stack};
 
-fn fault(mode: Mode) -> Fault {
+fn fault(mode: FaultMode) -> Fault {
     Fault { mode, rate: 1.0, for_seconds: 60.0 }
 }
 
-async fn deliver_one(stack: &Stack, event: u32) -> (u16, String) {
+async fn deliver_one(stack: &LocalStack, event: u32) -> (u16, String) {
     let event = deliver("plain", &[change("c", i64::from(event), event, Updated)], signed_at());
     let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
     (answer.status_code, answer.body.unwrap())
@@ -26,12 +26,12 @@ async fn deliver_one(stack: &Stack, event: u32) -> (u16, String) {
 /// Each way of failing ends in the same: what cannot be written is parked, what cannot be parked is not accepted; and the
 /// emulators themselves are well.
 #[rstest]
-#[case(Mode::Throttle)]
-#[case(Mode::Timeout)]
-#[case(Mode::Error)]
-#[case(Mode::Reset)]
+#[case(FaultMode::Throttle)]
+#[case(FaultMode::Timeout)]
+#[case(FaultMode::Error)]
+#[case(FaultMode::Reset)]
 #[tokio::test]
-async fn a_fault_strikes_the_functions(#[case] mode: Mode) {
+async fn a_fault_strikes_the_functions(#[case] mode: FaultMode) {
     let stack = stack().await;
     stack.faults.set(Service::Dynamodb, fault(mode)).unwrap();
     assert_eq!(deliver_one(&stack, 1).await, (202, r#"{"outcome":"parked"}"#.to_owned()));
@@ -46,7 +46,7 @@ async fn a_fault_strikes_the_functions(#[case] mode: Mode) {
 #[tokio::test]
 async fn secrets_outlive_an_outage_of_secrets_manager() {
     let stack = stack().await;
-    stack.faults.set(Service::Secrets, fault(Mode::Error)).unwrap();
+    stack.faults.set(Service::Secrets, fault(FaultMode::Error)).unwrap();
     let later = signed_at() + jiff::SignedDuration::from_mins(10);
     let event = deliver("plain", &[change("c", 1, 1, Updated)], later);
     assert_eq!(handle(&stack.receivers["plain"], &event, later).await.status_code, 200);
@@ -55,16 +55,19 @@ async fn secrets_outlive_an_outage_of_secrets_manager() {
 #[test]
 fn a_fault_ends_by_itself_and_is_bounded() {
     let faults = clientele::stack::faults::Faults::default();
-    faults.set(Service::Sqs, Fault { for_seconds: 0.05, ..fault(Mode::Error) }).unwrap();
-    assert_eq!(faults.on().keys().collect::<Vec<_>>(), [&Service::Sqs]);
+    faults.set(Service::Sqs, Fault { for_seconds: 0.05, ..fault(FaultMode::Error) }).unwrap();
+    assert_eq!(faults.active().keys().collect::<Vec<_>>(), [&Service::Sqs]);
     std::thread::sleep(Duration::from_millis(60));
-    assert!(faults.on().is_empty());
-    for wrong in [Fault { rate: 1.1, ..fault(Mode::Error) }, Fault { rate: f64::NAN, ..fault(Mode::Error) }] {
-        assert_eq!(faults.set(Service::Sqs, wrong).unwrap_err().to_string(), "the rate is from 0 to 1");
+    assert!(faults.active().is_empty());
+    for wrong in [Fault { rate: 1.1, ..fault(FaultMode::Error) }, Fault { rate: f64::NAN, ..fault(FaultMode::Error) }] {
+        assert_eq!(faults.set(Service::Sqs, wrong).unwrap_err().to_string(), "the rate must be between 0 and 1");
     }
     for seconds in [-1.0, f64::INFINITY, f64::NAN] {
-        let wrong = Fault { for_seconds: seconds, ..fault(Mode::Error) };
-        assert_eq!(faults.set(Service::Sqs, wrong).unwrap_err().to_string(), "the time is not a number of seconds");
+        let wrong = Fault { for_seconds: seconds, ..fault(FaultMode::Error) };
+        assert_eq!(
+            faults.set(Service::Sqs, wrong).unwrap_err().to_string(),
+            "the duration must be a number of seconds, 0 or more"
+        );
     }
 }
 
@@ -82,20 +85,20 @@ async fn the_command_sets_faults() {
 fn set_and_clear_faults(admin: &str, dynamodb: &str, to: &str) {
     let fault = |arguments: &[&str]| run(&[&["fault", "--admin-port", admin], arguments].concat());
     let customers = || run(&["list", "--dynamodb-port", dynamodb, "--json"]).1.lines().count();
-    assert_eq!(fault(&[]).1, "All services are well.\n");
+    assert_eq!(fault(&[]).1, "No faults are active.\n");
     let (code, shown, _) = fault(&["dynamodb", "--mode", "throttle", "--for", "2m"]);
     assert!(code == 0 && shown.contains("dynamodb") && shown.contains("100 %") && shown.contains("120"), "{shown}");
     assert_eq!(run(&["send", "plain", "customer-created", "--to", to]).1, "202 {\"outcome\":\"parked\"}\n");
     assert_eq!(customers(), 0);
-    assert_eq!(fault(&["off"]).1, "All services are well.\n");
+    assert_eq!(fault(&["off"]).1, "No faults are active.\n");
     let replayed = ureq::post(format!("http://127.0.0.1:{admin}/replay")).send_empty().unwrap();
     assert_eq!(replayed.status(), 200);
     assert_eq!(customers(), 1);
     let swept = ureq::post(format!("http://127.0.0.1:{admin}/sweep")).send_empty().unwrap();
     assert_eq!(swept.into_body().read_to_string().unwrap(), r#"{"failed":0,"sent":0}"#);
     for (arguments, told) in [
-        (&["sqs", "--rate", "2"][..], "the rate is from 0 to 1"),
-        (&["sqs", "--for", "soon"], "expected a time as in 30s or 2m"),
+        (&["sqs", "--rate", "2"][..], "the rate must be between 0 and 1"),
+        (&["sqs", "--for", "soon"], "expected a duration, as in 30s or 2m"),
         (&["kafka"], "invalid value"),
     ] {
         let (code, _, errors) = fault(arguments);

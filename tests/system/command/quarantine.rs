@@ -24,14 +24,14 @@ fn body(version: i64, event_number: u32, kind: ChangeKind) -> String {
 }
 
 /// Runs a subcommand while the stack goes on.
-async fn quarantine(stack: &clientele::stack::Stack, arguments: &[&str]) -> (i32, String, String) {
+async fn quarantine(stack: &clientele::stack::LocalStack, arguments: &[&str]) -> (i32, String, String) {
     let ports = [stack.dynamodb.port().to_string(), stack.sqs.port().to_string()];
     let more = ["--dynamodb-port", &ports[0], "--sqs-port", &ports[1]];
     let all: Vec<String> = ["quarantine"].iter().chain(arguments).chain(&more).map(|it| (*it).to_owned()).collect();
     tokio::task::spawn_blocking(move || run(&all.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap()
 }
 
-async fn send(stack: &clientele::stack::Stack, message: &str) -> String {
+async fn send(stack: &clientele::stack::LocalStack, message: &str) -> String {
     let request = stack.clients.sqs.send_message().queue_url(&stack.queue_urls["quarantine"]).message_body(message);
     request.send().await.unwrap().message_id.unwrap()
 }
@@ -77,7 +77,7 @@ async fn what_is_quarantined_can_be_redriven() {
 
     let (code, told, errors) = quarantine(&stack, &["redrive", "--rate", "1000"]).await;
     assert_eq!(code, 1);
-    assert!(errors.contains("2 messages cannot be settled yet, and stay on the queue"), "{errors}");
+    assert!(errors.contains("2 messages cannot be settled yet and stay on the queue"), "{errors}");
     // Once the newer one is applied, what was a duplicate is stale.
     assert!(told.contains("Settled: 1 applied, ") && told.contains("1 quarantined, "), "{told}");
     assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["name"], "ada v3000 e3");

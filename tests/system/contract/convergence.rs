@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use clientele::events::signed_at;
-use clientele::stack::Stack;
+use clientele::stack::LocalStack;
 use clientele_providers::names;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -47,7 +47,7 @@ fn assert_final(items: &[Value], provider: &str, run: usize) {
     }
 }
 
-async fn deliver_to(stack: &Stack, provider: &str, change: &CustomerChange) {
+async fn deliver_to(stack: &LocalStack, provider: &str, change: &CustomerChange) {
     let event = deliver(provider, std::slice::from_ref(change), signed_at());
     let answer = handle(&stack.receivers[provider], &event, signed_at()).await;
     assert_eq!(answer.status_code, 200, "{answer:?}");
@@ -176,7 +176,7 @@ async fn die_after<F: Future>(polls: usize, future: F) {
     }
 }
 
-async fn cleanup_ids(stack: &Stack) -> BTreeSet<String> {
+async fn cleanup_ids(stack: &LocalStack) -> BTreeSet<String> {
     let messages = drain(stack, "cleanup").await;
     messages.iter().map(|message| message["cleanup_id"].as_str().unwrap().to_owned()).collect()
 }

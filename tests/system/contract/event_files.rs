@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use clientele::events::{self, Case, Expected};
-use clientele::stack::Stack;
+use clientele::stack::LocalStack;
 use clientele_providers::local_secret;
 use serde_json::Value;
 
@@ -27,8 +27,8 @@ async fn event_files_are_understood_as_expected() {
     let stack = stack().await;
     let mut known = BTreeMap::new();
     for case in cases() {
-        let fresh = case.fresh(&scheme(case), &local_secret(case.provider), events::signed_at()).unwrap();
-        let answer = handle(&receiver(&stack, case), &fresh.event, events::signed_at()).await;
+        let signed = case.sign(&scheme(case), &local_secret(case.provider), events::signed_at()).unwrap();
+        let answer = handle(&receiver(&stack, case), &signed.event, events::signed_at()).await;
         let expected = Expected {
             after: case.expected.after.clone(),
             forged: case.expected.forged,
@@ -38,10 +38,10 @@ async fn event_files_are_understood_as_expected() {
             cleanup: drain(&stack, "cleanup").await,
         };
         if updating() {
-            write(case, ".json", &fresh.event);
+            write(case, ".json", &signed.event);
             write(case, ".expected.json", &expected);
         } else {
-            assert_eq!(fresh.event, case.event, "{}", case.title());
+            assert_eq!(signed.event, case.event, "{}", case.title());
             let [is, should] = [&expected, &case.expected].map(|it| serde_json::to_string_pretty(it).unwrap());
             assert_eq!(is, should, "{}", case.title());
         }
@@ -53,7 +53,7 @@ async fn event_files_are_understood_as_expected() {
 }
 
 /// The items that a case changed, and those of its customers that it left as they were.
-async fn items_of(case: &Case, stack: &Stack, known: &mut BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+async fn items_of(case: &Case, stack: &LocalStack, known: &mut BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let body = case.body().unwrap();
     let mut items = BTreeMap::new();
     for item in all_items(stack).await {

@@ -1,7 +1,7 @@
 //! Over HTTP: routes, repeated headers, odd bytes.
 
 use axum::http::Request;
-use clientele::signing::{Unsigned, sign};
+use clientele::signing::{UnsignedRequest, sign};
 use clientele_providers::{PROVIDERS, local_secret};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
@@ -34,14 +34,14 @@ async fn a_proof_given_twice_is_refused() {
     let mut proofs = vec![];
     for provider in PROVIDERS {
         let case = case(&format!("{}/customer-created", provider.name));
-        let unsigned = Unsigned { body: case.body().unwrap(), message_id: String::new() };
+        let unsigned = UnsignedRequest { body: case.body().unwrap(), message_id: String::new() };
         let signed = sign(&unsigned, &scheme(case), &local_secret(provider), Timestamp::now()).unwrap();
         proofs.extend(signed.headers.into_iter().map(|(name, _)| (case, name)));
     }
     assert!(proofs.len() >= 5, "{proofs:?}");
     for (case, name) in &proofs {
         let title = case.title();
-        let event = case.fresh(&scheme(case), &local_secret(case.provider), Timestamp::now()).unwrap().event;
+        let event = case.sign(&scheme(case), &local_secret(case.provider), Timestamp::now()).unwrap().event;
         let (path, body) = (event["rawPath"].as_str().unwrap(), event["body"].as_str().unwrap());
         let mut headers = headers(&event);
         let twice = headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).unwrap().clone();

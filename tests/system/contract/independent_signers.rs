@@ -1,7 +1,7 @@
 //! Deliveries that an independent library signs, sent over HTTP, and the reverse. Signatures recorded from Svix's own
 //! libraries are in `shared/model/tests/signatures.rs`.
 
-use clientele::stack::{Options, Stack};
+use clientele::stack::{LocalStack, StackOptions};
 use clientele_providers::find;
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,10 +11,10 @@ use crate::support::{all_items, options};
 
 const SECRETS: [&str; 2] = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"];
 
-async fn stack() -> Stack {
-    let mut options: Options = options();
+async fn stack() -> LocalStack {
+    let mut options: StackOptions = options();
     options.set(find("flexprice").unwrap(), "WEBHOOK_SECRETS", json!(SECRETS).to_string());
-    Stack::start(options).await.unwrap()
+    LocalStack::start(options).await.unwrap()
 }
 
 fn body(id: &str) -> String {
@@ -46,7 +46,7 @@ async fn standard_webhooks_signs_and_we_accept() {
 #[test]
 fn we_sign_and_standard_webhooks_accepts() {
     let case = crate::support::case("flexprice/customer-created");
-    let event = case.fresh(&crate::support::scheme(case), SECRETS[0], Timestamp::now()).unwrap().event;
+    let event = case.sign(&crate::support::scheme(case), SECRETS[0], Timestamp::now()).unwrap().event;
     let mut headers = http::HeaderMap::new();
     for (name, value) in clientele::events::headers(&event) {
         let name = name.to_lowercase().replace("svix-", "webhook-");

@@ -1,7 +1,7 @@
 //! The log line of an event: the keys of Powertools, and metrics in the embedded metric format.
 
 use clientele::events::signed_at;
-use clientele::stack::{Captured, Stack};
+use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::Receiver;
 use clientele_providers::local_secret;
 use jiff::SignedDuration;
@@ -11,15 +11,15 @@ use crate::support::aws::AwsStandIn;
 use crate::support::{case, handle, json_lines, metrics, scheme, stack, start_receiver};
 
 /// The function of a provider at log level INFO, and its log.
-async fn receiver(provider: &str) -> (Stack, Receiver, Captured) {
-    let (mut stack, log) = (stack().await, Captured::default());
+async fn receiver(provider: &str) -> (LocalStack, Receiver, CapturedLog) {
+    let (mut stack, log) = (stack().await, CapturedLog::default());
     set_level(&mut stack, provider, "INFO");
     let provider = clientele_providers::find(provider).unwrap();
     let receiver = start_receiver(provider, &stack.environments[provider.name], &stack.clients, &log).await.unwrap();
     (stack, receiver, log)
 }
 
-fn set_level(stack: &mut Stack, provider: &str, level: &str) {
+fn set_level(stack: &mut LocalStack, provider: &str, level: &str) {
     stack.environments.get_mut(provider).unwrap().insert("POWERTOOLS_LOG_LEVEL".to_owned(), level.to_owned());
 }
 
@@ -96,8 +96,8 @@ async fn a_refusal_is_logged_without_the_delivery() {
 async fn a_batch_is_counted_once_as_a_delivery() {
     let (_stack, receiver, log) = receiver("smarterpay").await;
     let case = case("smarterpay/batch-of-many-kinds");
-    let fresh = case.fresh(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
-    handle(&receiver, &fresh.event, signed_at()).await;
+    let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
+    handle(&receiver, &signed.event, signed_at()).await;
     let lines = json_lines(&log);
     let total =
         |lines: &[Value], name: &str| lines.iter().filter_map(|line| metrics(line).get(name).copied()).sum::<u64>();
@@ -112,8 +112,8 @@ async fn a_batch_is_counted_once_as_a_delivery() {
     let mut empty = case.event.clone();
     empty["body"] = r#"{"events":[]}"#.into();
     let empty = clientele::events::Case { event: empty, ..case.clone() };
-    let fresh = empty.fresh(&scheme(&empty), &local_secret(empty.provider), signed_at()).unwrap();
-    assert_eq!(handle(&receiver, &fresh.event, signed_at()).await.status_code, 204);
+    let signed = empty.sign(&scheme(&empty), &local_secret(empty.provider), signed_at()).unwrap();
+    assert_eq!(handle(&receiver, &signed.event, signed_at()).await.status_code, 204);
     let lines = json_lines(&log);
     let [line] = &lines[..] else { panic!("one line: {lines:?}") };
     assert_eq!(line["message"], "nothing in the delivery");
@@ -128,7 +128,7 @@ async fn a_batch_is_counted_once_as_a_delivery() {
 async fn lines_below_the_level_have_only_metrics() {
     let mut stack = stack().await;
     for (level, described) in [("INFO", 3), ("WARNING", 2), ("ERROR", 1), ("CRITICAL", 1)] {
-        let log = Captured::default();
+        let log = CapturedLog::default();
         set_level(&mut stack, "metrifox", level);
         let (aws, receivers) = AwsStandIn::with_logging_receivers(&stack, &log).await;
         let case = case("metrifox/customer-created");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele::events::signed_at;
-use clientele::stack::Captured;
+use clientele::stack::CapturedLog;
 use clientele_model::Provider;
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
@@ -57,19 +57,19 @@ fn told(messages: &[Value]) -> String {
 
 #[tokio::test]
 async fn no_secret_leaves() {
-    let lines = Captured::default();
+    let lines = CapturedLog::default();
     let run = async {
         let stack = stack().await;
         let (aws, receivers) = AwsStandIn::with_logging_receivers(&stack, &lines).await;
         let (mut answers, mut proofs) = (vec![], vec![]);
         for case in cases() {
-            let fresh = case.fresh(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
-            let proof = clientele::events::headers(&fresh.event).filter(|(name, _)| name.ends_with("signature"));
+            let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
+            let proof = clientele::events::headers(&signed.event).filter(|(name, _)| name.ends_with("signature"));
             proofs.extend(proof.map(|(_, value)| value.to_owned()));
-            answers.push(handle(&receivers[case.provider.name], &fresh.event, signed_at()).await);
+            answers.push(handle(&receivers[case.provider.name], &signed.event, signed_at()).await);
             // Refused for its age, and for its signature.
             let later = signed_at() + jiff::SignedDuration::from_hours(1);
-            answers.push(handle(&receivers[case.provider.name], &fresh.event, later).await);
+            answers.push(handle(&receivers[case.provider.name], &signed.event, later).await);
         }
         let event = deliver("metrifox", &[change("canary", 0, 1, Deleted)], signed_at());
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele::events::{Case, signed_at};
-use clientele::signing::Unsigned;
-use clientele::stack::{Captured, Stack};
+use clientele::signing::UnsignedRequest;
+use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::HttpResponse;
 use clientele_model::{CredentialFields, Provider, ResponseRules, Scheme, SignedTime, TokenPlace, Verified};
 use clientele_providers::PROVIDERS;
@@ -36,7 +36,7 @@ async fn closed_by_default() {
     for (secrets, token) in [("[]", "x"), ("[]", ""), ("secret", ""), ("secret", "secre"), ("secret", "[]")] {
         let mut environment = stack.environments["plain"].clone();
         environment.insert("WEBHOOK_SECRETS".to_owned(), secrets.to_owned());
-        let log = Captured::default();
+        let log = CapturedLog::default();
         let receiver = start_receiver(&UNREACHABLE, &environment, &stack.clients, &log).await.unwrap();
         let event = json!({ "pathParameters": { "token": token }, "body": "{}" });
         assert_eq!(handle(&receiver, &event, signed_at()).await.status_code, 401, "{secrets} {token}");
@@ -47,7 +47,7 @@ async fn closed_by_default() {
     for &provider in PROVIDERS {
         options.set(provider, "WEBHOOK_SECRETS", "[]".into());
     }
-    let closed = Stack::start(options).await.unwrap();
+    let closed = LocalStack::start(options).await.unwrap();
     for case in cases() {
         let answer = handle(&receiver(&closed, case), &case.event, signed_at()).await;
         assert_eq!(answer.status_code, case.provider.response_rules.rejected_status, "{}", case.title());
@@ -82,7 +82,7 @@ async fn answers_never_help_a_forger() {
         attempt(&change(&|event| event["headers"][name.to_uppercase()] = json!("again")), long_after).await;
         attempt(&change(&|event| event["isBase64Encoded"] = json!(true)), long_after).await;
         attempt(&change(&|event| event["body"] = json!("x".repeat(262_145))), signed_at()).await;
-        let forged = case.fresh(&scheme(case), "whsec_b3RoZXI=", signed_at()).unwrap().event;
+        let forged = case.sign(&scheme(case), "whsec_b3RoZXI=", signed_at()).unwrap().event;
         attempt(&forged, signed_at()).await;
         if signs_time(case.provider) {
             attempt(&case.event, long_after).await;
@@ -153,7 +153,8 @@ async fn the_size_limit_is_exact() {
     for (bytes, status) in [(262_144, 204), (262_145, 413)] {
         let body = case.body().unwrap();
         let body = format!("{body}{}", " ".repeat(bytes - body.len()));
-        let mut event = signed(case.provider, &Unsigned { body: body.clone(), message_id: String::new() }, signed_at());
+        let mut event =
+            signed(case.provider, &UnsignedRequest { body: body.clone(), message_id: String::new() }, signed_at());
         assert_eq!(handle(&receiver(&stack, case), &event, signed_at()).await.status_code, status);
         event["body"] = BASE64_STANDARD.encode(body).into();
         event["isBase64Encoded"] = true.into();

@@ -2,7 +2,7 @@
 //! minute.
 
 use clientele::events::signed_at;
-use clientele::stack::{Captured, Stack};
+use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::Receiver;
 use jiff::SignedDuration;
 
@@ -10,7 +10,7 @@ use crate::support::aws::AwsStandIn;
 use crate::support::{case, handle, json_lines, scheme, stack, start_receiver};
 
 /// A stack, and Secrets Manager with that secret of SmarterPay.
-async fn stack_with_secret(secret: &str) -> (Stack, AwsStandIn) {
+async fn stack_with_secret(secret: &str) -> (LocalStack, AwsStandIn) {
     let stack = stack().await;
     let aws = AwsStandIn::start(&stack).await;
     aws.set_secret("smarterpay", secret);
@@ -18,7 +18,7 @@ async fn stack_with_secret(secret: &str) -> (Stack, AwsStandIn) {
 }
 
 /// Starts SmarterPay's function so that it reads its secret from Secrets Manager.
-async fn start(stack: &Stack, aws: &AwsStandIn, log: &Captured) -> Result<Receiver, String> {
+async fn start(stack: &LocalStack, aws: &AwsStandIn, log: &CapturedLog) -> Result<Receiver, String> {
     let mut environment = stack.environments["smarterpay"].clone();
     environment.remove("WEBHOOK_SECRETS");
     let provider = case("smarterpay/customer-created").provider;
@@ -34,14 +34,14 @@ fn reads(aws: &AwsStandIn) -> usize {
 async fn status(receiver: &Receiver, secret: &str, seconds: i64) -> u16 {
     let case = case("smarterpay/customer-created");
     let now = signed_at() + SignedDuration::from_secs(seconds);
-    let event = case.fresh(&scheme(case), secret, now).unwrap().event;
+    let event = case.sign(&scheme(case), secret, now).unwrap().event;
     handle(receiver, &event, now).await.status_code
 }
 
 #[tokio::test]
 async fn secrets_are_rotated_without_losing_a_delivery() {
     let (stack, aws) = stack_with_secret("old").await;
-    let receiver = start(&stack, &aws, &Captured::default()).await.unwrap();
+    let receiver = start(&stack, &aws, &CapturedLog::default()).await.unwrap();
     assert_eq!(status(&receiver, "old", 1).await, 200);
     assert_eq!(reads(&aws), 1);
 
@@ -63,7 +63,7 @@ async fn secrets_are_rotated_without_losing_a_delivery() {
 #[tokio::test]
 async fn forged_deliveries_read_the_secret_at_most_once_a_minute() {
     let (stack, aws) = stack_with_secret("right").await;
-    let receiver = start(&stack, &aws, &Captured::default()).await.unwrap();
+    let receiver = start(&stack, &aws, &CapturedLog::default()).await.unwrap();
     for seconds in 0..60 {
         assert_eq!(status(&receiver, "wrong", 100 + seconds).await, 498);
     }
@@ -80,7 +80,7 @@ async fn forged_deliveries_read_the_secret_at_most_once_a_minute() {
 #[tokio::test]
 async fn a_delivery_without_a_signature_reads_no_secret() {
     let (stack, aws) = stack_with_secret("right").await;
-    let receiver = start(&stack, &aws, &Captured::default()).await.unwrap();
+    let receiver = start(&stack, &aws, &CapturedLog::default()).await.unwrap();
     let now = signed_at() + SignedDuration::from_secs(200);
     assert_eq!(handle(&receiver, &serde_json::json!({}), now).await.status_code, 498);
     assert_eq!(reads(&aws), 1);
@@ -89,7 +89,7 @@ async fn a_delivery_without_a_signature_reads_no_secret() {
 #[tokio::test]
 async fn an_empty_secret_refuses_until_it_is_set() {
     let (stack, aws) = stack_with_secret("[]").await;
-    let receiver = start(&stack, &aws, &Captured::default()).await.unwrap();
+    let receiver = start(&stack, &aws, &CapturedLog::default()).await.unwrap();
     assert_eq!(status(&receiver, "set", 1).await, 498);
     aws.set_secret("smarterpay", "set");
     assert_eq!(status(&receiver, "set", 61).await, 200);
@@ -99,10 +99,10 @@ async fn an_empty_secret_refuses_until_it_is_set() {
 async fn a_function_does_not_start_without_its_secrets() {
     let (stack, aws) = stack_with_secret("").await;
     aws.remove_secret("smarterpay");
-    assert_eq!(start(&stack, &aws, &Captured::default()).await.unwrap_err(), "Secrets Manager: DecryptionFailure");
+    assert_eq!(start(&stack, &aws, &CapturedLog::default()).await.unwrap_err(), "Secrets Manager: DecryptionFailure");
     aws.set_secret("smarterpay", r#"["a", ""]"#);
     assert_eq!(
-        start(&stack, &aws, &Captured::default()).await.unwrap_err(),
+        start(&stack, &aws, &CapturedLog::default()).await.unwrap_err(),
         "the secret in Secrets Manager: secret 2 is empty"
     );
 }
@@ -110,7 +110,7 @@ async fn a_function_does_not_start_without_its_secrets() {
 /// Operators can remove the old secret once it no longer matches. A failed refresh is a warning on the same line.
 #[tokio::test]
 async fn the_log_says_which_secret_matched() {
-    let log = Captured::default();
+    let log = CapturedLog::default();
     let (stack, aws) = stack_with_secret(r#"["new", "old"]"#).await;
     let receiver = start(&stack, &aws, &log).await.unwrap();
     aws.remove_secret("smarterpay");

@@ -1,7 +1,7 @@
 //! Every scheme that a function can be set to, from its variable to the answer.
 
 use clientele::events::signed_at;
-use clientele::stack::Stack;
+use clientele::stack::LocalStack;
 use clientele_providers::{find, local_secret};
 use rstest::rstest;
 
@@ -27,18 +27,18 @@ async fn schemes_are_settings(
     let provider = find(title.split('/').next().unwrap()).unwrap();
     options.set(provider, variable, setting.to_owned());
     options.set(provider, "WEBHOOK_SECRETS", secret.to_owned());
-    let stack = Stack::start(options).await.unwrap();
+    let stack = LocalStack::start(options).await.unwrap();
     let (case, receiver) = (case(title), &stack.receivers[provider.name]);
 
-    let (set, first) = stack.proof(provider).unwrap();
+    let (set, first) = stack.scheme_and_secret(provider).unwrap();
     assert_eq!(first, secret);
     let rejected = provider.response_rules.rejected_status;
-    let default = case.fresh(&scheme(case), &local_secret(provider), signed_at()).unwrap().event;
+    let default = case.sign(&scheme(case), &local_secret(provider), signed_at()).unwrap().event;
     assert_eq!(handle(receiver, &default, signed_at()).await.status_code, rejected);
     let mut forged = case.clone();
     forged.expected.forged = true;
-    let forged = forged.fresh(&set, secret, signed_at()).unwrap().event;
+    let forged = forged.sign(&set, secret, signed_at()).unwrap().event;
     assert_eq!(handle(receiver, &forged, signed_at()).await.status_code, rejected);
-    let signed = case.fresh(&set, secret, signed_at()).unwrap().event;
+    let signed = case.sign(&set, secret, signed_at()).unwrap().event;
     assert_eq!(handle(receiver, &signed, signed_at()).await.status_code, 200);
 }

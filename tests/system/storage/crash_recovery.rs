@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clientele::events::signed_at;
-use clientele::stack::Captured;
+use clientele::stack::CapturedLog;
 use clientele_aws::{CallTimeouts, Clients, from_attributes};
 use futures_util::StreamExt;
 use hyper_util::client::legacy::Client;
@@ -62,7 +62,7 @@ async fn nothing_answered_is_lost_by_a_kill() {
         }
     }
     aws.fail(&[]);
-    stack.mapping.as_ref().unwrap().run_until_empty().await.unwrap();
+    stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap();
     let (customers, deleted) = assert_nothing_is_lost(&stack.clients, &answered).await;
     eprintln!(
         "{kills} kills of the functions in {:.1?}: {} answered 2xx, by status {statuses:?}; {customers} customers, \
@@ -112,7 +112,7 @@ async fn functions_to_kill() {
     let environments: Environments = serde_json::from_value(assignment["environments"].clone()).unwrap();
     let aws = assignment["aws"].as_str().unwrap();
     let clients = Clients::local(aws, aws, CallTimeouts::Function);
-    let receivers = start_receivers(&environments, &clients, &Captured::default()).await;
+    let receivers = start_receivers(&environments, &clients, &CapturedLog::default()).await;
     if assignment["is_healthy"] == true {
         tokio::spawn(replay_and_sweep(environments, clients));
     }
@@ -133,8 +133,8 @@ async fn functions_to_kill() {
 async fn replay_and_sweep(environments: Environments, clients: Clients) {
     let inbox = &environments["replay"]["INBOX_QUEUE_URL"];
     let (replayer, sweeper) = (
-        replayer(&environments, &clients, &Captured::default()),
-        sweeper(&environments, &clients, &Captured::default()),
+        replayer(&environments, &clients, &CapturedLog::default()),
+        sweeper(&environments, &clients, &CapturedLog::default()),
     );
     let later = invocation(signed_at() + SignedDuration::from_mins(5));
     loop {

@@ -43,7 +43,7 @@ async fn an_outage_of_the_table_parks() {
         assert_eq!(handle(&healthy.receivers[provider], &event, signed_at()).await.status_code, 200);
     }
     assert_eq!(all_items(&stack).await, [] as [Value; 0]);
-    assert_eq!(stack.mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 5);
+    assert_eq!(stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 5);
     let [is, should] = [all_items(&stack).await, all_items(&healthy).await];
     assert_eq!(is.len(), 5);
     assert_eq!(is, should, "the times of arrival included");
@@ -187,7 +187,7 @@ async fn a_batch_with_a_bad_event_is_applied_but_for_that() {
     let case = crate::support::case("smarterpay/batch-of-many-kinds");
     let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
     body["events"][1].as_object_mut().unwrap().remove("status");
-    let unsigned = clientele::signing::Unsigned { body: body.to_string(), message_id: String::new() };
+    let unsigned = clientele::signing::UnsignedRequest { body: body.to_string(), message_id: String::new() };
     let event = crate::support::deliveries::signed(case.provider, &unsigned, signed_at());
     let answer = handle(&stack.receivers["smarterpay"], &event, signed_at()).await;
     let outcomes = r#"{"outcomes":{"applied":1,"ignored":2,"quarantined":1}}"#;
@@ -217,7 +217,7 @@ async fn of_a_batch_only_what_failed_is_parked() {
     let places: Vec<_> = kept["events"].as_array().unwrap().iter().map(|event| !event.is_null()).collect();
     assert_eq!(places, [false, true, false, false, true]);
     aws.fail(&[]);
-    assert_eq!(stack.mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 1);
+    assert_eq!(stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 1);
     handle(&healthy.receivers["smarterpay"], &event, signed_at()).await;
     assert_eq!(all_items(&stack).await, all_items(&healthy).await);
 }
@@ -244,7 +244,7 @@ async fn one_poison_record_never_touches_its_neighbours() {
         handle(&receivers["plain"], &one("plain", &format!("c{customer}"), Updated), signed_at()).await;
         send(poison).await;
     }
-    assert_eq!(stack.mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 3);
+    assert_eq!(stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 3);
     assert_eq!(all_items(&stack).await.len(), 3);
     let mut quarantined = BTreeMap::new();
     let request =
@@ -267,7 +267,7 @@ async fn a_parked_copy_of_a_deleted_customer_does_no_harm() {
     let delete = deliver("plain", &[change("c", 0, 5, Deleted)], signed_at());
     assert_outcome(&handle(&receivers["plain"], &delete, signed_at()).await, 200, "applied");
     let before = timeless(item(&stack, "plain#w_1#c").await.unwrap());
-    assert_eq!(stack.mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 1);
+    assert_eq!(stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 1);
     assert_eq!(timeless(item(&stack, "plain#w_1#c").await.unwrap()), before);
     assert_eq!(before["status"], "deleted");
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
-use clientele::stack::{Captured, Stack};
+use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::{CallTimeouts, Clients, Receiver};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -56,7 +56,7 @@ pub(crate) struct Call {
 
 impl AwsStandIn {
     /// In front of that stack, with the secrets that its functions have.
-    pub(crate) async fn start(stack: &Stack) -> Self {
+    pub(crate) async fn start(stack: &LocalStack) -> Self {
         let (mut secret_arns, mut state) = (BTreeMap::new(), Behaviour::default());
         for name in clientele_providers::names() {
             let environment = &stack.environments[name];
@@ -79,14 +79,14 @@ impl AwsStandIn {
     }
 
     /// The same, and the functions of a stack that call it.
-    pub(crate) async fn with_receivers(stack: &Stack) -> (Self, BTreeMap<&'static str, Receiver>) {
-        Self::with_logging_receivers(stack, &Captured::default()).await
+    pub(crate) async fn with_receivers(stack: &LocalStack) -> (Self, BTreeMap<&'static str, Receiver>) {
+        Self::with_logging_receivers(stack, &CapturedLog::default()).await
     }
 
     /// The same, with what the functions log.
     pub(crate) async fn with_logging_receivers(
-        stack: &Stack,
-        log: &Captured,
+        stack: &LocalStack,
+        log: &CapturedLog,
     ) -> (Self, BTreeMap<&'static str, Receiver>) {
         let aws = Self::start(stack).await;
         let receivers = start_receivers(&stack.environments, &aws.clients(), log).await;
@@ -231,7 +231,7 @@ async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Byte
 
 /// What CloudFormation says about a deployed stack named `test`, which is the local one. Outputs and parameters have the
 /// names that template.yaml gives them.
-fn describe(stack: &Stack) -> String {
+fn describe(stack: &LocalStack) -> String {
     let output = |name: &str| match name {
         "ApiUrl" => stack.url(),
         "CustomersTableName" => "customers".to_owned(),

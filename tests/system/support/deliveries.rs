@@ -1,7 +1,7 @@
 //! Deliveries by the thousand: of any provider, any customer, any version.
 
 use clientele::events::signed_at;
-use clientele::signing::{Unsigned, sign};
+use clientele::signing::{UnsignedRequest, sign};
 use clientele_model::{Provider, SampleDelivery, SampleEvent, Scheme, SignedTime, Verb};
 use clientele_providers::{find, local_secret, sample};
 use jiff::{SignedDuration, Timestamp};
@@ -58,7 +58,7 @@ pub(crate) fn deliver(provider: &str, changes: &[CustomerChange], now: Timestamp
     let provider = find(provider).unwrap();
     let events: Vec<_> = changes.iter().map(CustomerChange::sample_event).collect();
     let SampleDelivery { body, message_id } = sample(provider, &events);
-    signed(provider, &Unsigned { body: body.to_string(), message_id }, now)
+    signed(provider, &UnsignedRequest { body: body.to_string(), message_id }, now)
 }
 
 /// Whether a provider ever reports that a customer was deleted.
@@ -80,11 +80,11 @@ pub(crate) fn untranslatable(provider: &Provider, now: Timestamp) -> Value {
         }
         _ => "{".to_owned(),
     };
-    signed(provider, &Unsigned { body, message_id: "msg_1".to_owned() }, now)
+    signed(provider, &UnsignedRequest { body, message_id: "msg_1".to_owned() }, now)
 }
 
 /// Any body, signed with the local secret.
-pub(crate) fn signed(provider: &Provider, unsigned: &Unsigned, now: Timestamp) -> Value {
+pub(crate) fn signed(provider: &Provider, unsigned: &UnsignedRequest, now: Timestamp) -> Value {
     let scheme = (provider.scheme)(None).unwrap();
     let signed = sign(unsigned, &scheme, &local_secret(provider), now).unwrap();
     let path = format!("/webhooks/{}", provider.name);

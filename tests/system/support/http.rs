@@ -2,7 +2,7 @@
 
 use axum::http::Request;
 use bytes::Bytes;
-use clientele::stack::Stack;
+use clientele::stack::LocalStack;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -17,7 +17,7 @@ pub(crate) type Http = Client<HttpConnector, Full<Bytes>>;
 
 pub(crate) async fn send_to(
     http: &Http,
-    stack: &Stack,
+    stack: &LocalStack,
     path: &str,
     headers: &[(String, String)],
     body: impl Into<Bytes>,
@@ -43,7 +43,7 @@ pub(crate) async fn try_send(
     Some((status, String::from_utf8(body.to_vec()).ok()?))
 }
 
-pub(crate) async fn post(stack: &Stack, path: &str, headers: &[(String, String)], body: &str) -> (u16, String) {
+pub(crate) async fn post(stack: &LocalStack, path: &str, headers: &[(String, String)], body: &str) -> (u16, String) {
     send_to(&Client::builder(TokioExecutor::new()).build_http(), stack, path, headers, body.to_owned()).await
 }
 

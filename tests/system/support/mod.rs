@@ -12,9 +12,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use clientele::demonstration;
 use clientele::events::{self, Case};
-use clientele::stack::{Captured, Options, Stack};
+use clientele::stack::{CapturedLog, LocalStack, StackOptions};
 use clientele_aws::{
     Clients, HttpEvent, HttpResponse, Invocation, Receiver, ReceiverConfig, Replayer, SqsEvent, Sweeper, WorkerConfig,
 };
@@ -30,16 +29,16 @@ pub(crate) fn root(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-pub(crate) fn options() -> Options {
-    Options::ephemeral(root("template.yaml"))
+pub(crate) fn options() -> StackOptions {
+    StackOptions::ephemeral(root("template.yaml"))
 }
 
-pub(crate) async fn stack() -> Stack {
-    Stack::start(options()).await.unwrap()
+pub(crate) async fn stack() -> LocalStack {
+    LocalStack::start(options()).await.unwrap()
 }
 
 /// A stack of template.yaml after these texts in it are replaced.
-pub(crate) async fn stack_with_template(replacements: &[(&str, &str)]) -> Stack {
+pub(crate) async fn stack_with_template(replacements: &[(&str, &str)]) -> LocalStack {
     let mut text = std::fs::read_to_string(root("template.yaml")).unwrap();
     for (from, to) in replacements {
         assert!(text.contains(from), "{from}");
@@ -48,7 +47,7 @@ pub(crate) async fn stack_with_template(replacements: &[(&str, &str)]) -> Stack 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("template.yaml");
     std::fs::write(&path, text).unwrap();
-    Stack::start(Options::ephemeral(path)).await.unwrap()
+    LocalStack::start(StackOptions::ephemeral(path)).await.unwrap()
 }
 
 /// The event files, parsed once per process.
@@ -71,10 +70,10 @@ pub(crate) async fn start_receiver(
     provider: &'static Provider,
     environment: &BTreeMap<String, String>,
     clients: &Clients,
-    log: &Captured,
+    log: &CapturedLog,
 ) -> Result<Receiver, String> {
     let config = ReceiverConfig::read(provider, |name| environment.get(name).cloned()).unwrap();
-    let started = Receiver::start(provider, config, clients, log.lines(), events::signed_at()).await;
+    let started = Receiver::start(provider, config, clients, log.writer(), events::signed_at()).await;
     started.map_err(|error| error.to_string())
 }
 
@@ -82,7 +81,7 @@ pub(crate) async fn start_receiver(
 pub(crate) async fn start_receivers(
     environments: &Environments,
     clients: &Clients,
-    log: &Captured,
+    log: &CapturedLog,
 ) -> BTreeMap<&'static str, Receiver> {
     let mut receivers = BTreeMap::new();
     for &provider in PROVIDERS {
@@ -93,13 +92,13 @@ pub(crate) async fn start_receivers(
 }
 
 /// The function behind the inbox queue.
-pub(crate) fn replayer(environments: &Environments, clients: &Clients, log: &Captured) -> Replayer {
-    Replayer::new(PROVIDERS, worker_config(environments, "replay"), clients, log.lines())
+pub(crate) fn replayer(environments: &Environments, clients: &Clients, log: &CapturedLog) -> Replayer {
+    Replayer::new(PROVIDERS, worker_config(environments, "replay"), clients, log.writer())
 }
 
 /// The function on a schedule.
-pub(crate) fn sweeper(environments: &Environments, clients: &Clients, log: &Captured) -> Sweeper {
-    Sweeper::new(worker_config(environments, "sweep"), clients, log.lines())
+pub(crate) fn sweeper(environments: &Environments, clients: &Clients, log: &CapturedLog) -> Sweeper {
+    Sweeper::new(worker_config(environments, "sweep"), clients, log.writer())
 }
 
 fn worker_config(environments: &Environments, function: &'static str) -> WorkerConfig {
@@ -124,15 +123,13 @@ pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -
     receiver.handle(event, &Invocation { trace_id, ..invocation(now) }).await
 }
 
-pub(crate) fn receiver(stack: &Stack, case: &Case) -> Arc<Receiver> {
+pub(crate) fn receiver(stack: &LocalStack, case: &Case) -> Arc<Receiver> {
     stack.receivers[case.provider.name].clone()
 }
 
 /// Every item of the table.
-pub(crate) async fn all_items(stack: &Stack) -> Vec<Value> {
-    let pages = stack.clients.dynamodb.scan().table_name("customers").into_paginator().items().send();
-    let items: Vec<_> = pages.collect::<Result<_, _>>().await.unwrap();
-    let mut items: Vec<_> = items.into_iter().map(clientele_aws::from_attributes).map(Value::Object).collect();
+pub(crate) async fn all_items(stack: &LocalStack) -> Vec<Value> {
+    let mut items = stack.customers_table().scan(&[], usize::MAX).await.unwrap();
     items.sort_by_key(|item| item["pk"].as_str().unwrap().to_owned());
     items
 }
@@ -144,7 +141,7 @@ pub(crate) fn timeless(mut item: Value) -> Value {
 }
 
 /// Takes every message from a queue.
-pub(crate) async fn drain(stack: &Stack, queue: &str) -> Vec<Value> {
+pub(crate) async fn drain(stack: &LocalStack, queue: &str) -> Vec<Value> {
     let mut bodies = vec![];
     loop {
         let request = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls[queue]);
@@ -161,12 +158,12 @@ pub(crate) async fn drain(stack: &Stack, queue: &str) -> Vec<Value> {
 }
 
 /// The item of a key.
-pub(crate) async fn item(stack: &Stack, pk: &str) -> Option<Value> {
-    demonstration::items(stack, [pk.to_owned()].iter()).await.unwrap().remove(pk)
+pub(crate) async fn item(stack: &LocalStack, pk: &str) -> Option<Value> {
+    stack.customers_table().item(pk).await.unwrap()
 }
 
 /// Lines that a function wrote, as JSON.
-pub(crate) fn json_lines(captured: &Captured) -> Vec<Value> {
+pub(crate) fn json_lines(captured: &CapturedLog) -> Vec<Value> {
     captured.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

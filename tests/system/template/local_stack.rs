@@ -77,10 +77,10 @@ async fn the_template_is_the_truth() {
 
     let functions = resources("AWS::Serverless::Function");
     assert_eq!(functions.len(), stack.environments.len());
-    assert!(stack.mapping.is_some() && stack.sweeper.is_some());
+    assert!(stack.event_source_mapping.is_some() && stack.sweeper.is_some());
     let globals = template()["Globals"]["Function"]["Environment"]["Variables"].clone();
     for function in &stack.template.functions {
-        let name = function.binary.strip_prefix("clientele-").unwrap();
+        let name = function.name.as_str();
         let own = functions[&function.logical_id]["Environment"]["Variables"].clone();
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
         let mut expected: BTreeSet<_> = names(&globals).union(&names(&own)).cloned().collect();

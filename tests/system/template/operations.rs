@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::events::signed_at;
-use clientele::stack::{Captured, Stack};
+use clientele::stack::{CapturedLog, LocalStack};
 use clientele_providers::{PROVIDERS, local_secret};
 use serde_json::{Value, json};
 
@@ -185,14 +185,14 @@ async fn metrics_that_are_read_are_written() {
 
 /// The metrics of all event files, during an outage as well, of a replay and of a sweep.
 async fn written_metrics() -> BTreeSet<String> {
-    let captured = Captured::default();
+    let captured = CapturedLog::default();
     let stack = stack().await;
     let (aws, receivers) = AwsStandIn::with_logging_receivers(&stack, &captured).await;
     for outage in [&[][..], &["PutItem"], &["PutItem", "SendMessage"]] {
         aws.fail(outage);
         for case in cases() {
-            let fresh = case.fresh(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
-            handle(&receivers[case.provider.name], &fresh.event, signed_at()).await;
+            let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
+            handle(&receivers[case.provider.name], &signed.event, signed_at()).await;
         }
     }
     // A delivery of each provider that is not understood.
@@ -262,16 +262,16 @@ fn found_by_search(search: &str) -> String {
 }
 
 /// The lines that a replay of the inbox writes.
-async fn replay_lines(stack: &Stack) -> Vec<Value> {
-    let lines = Captured::default();
+async fn replay_lines(stack: &LocalStack) -> Vec<Value> {
+    let lines = CapturedLog::default();
     let replayer = replayer(&stack.environments, &stack.clients, &lines);
     let event = sqs_event(drain(stack, "inbox").await.iter().map(Value::to_string));
     assert_eq!(replayer.handle(event, &invocation(signed_at())).await.batch_item_failures, []);
     json_lines(&lines)
 }
 
-async fn sweep_lines(stack: &Stack) -> Vec<Value> {
-    let lines = Captured::default();
+async fn sweep_lines(stack: &LocalStack) -> Vec<Value> {
+    let lines = CapturedLog::default();
     sweeper(&stack.environments, &stack.clients, &lines).handle(&invocation(signed_at())).await;
     json_lines(&lines)
 }

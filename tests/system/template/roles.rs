@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::events::signed_at;
-use clientele::stack::{Captured, Stack};
+use clientele::stack::{CapturedLog, LocalStack};
 use clientele::template::Function;
 use clientele_model::{KeptDelivery, KeptPart};
 use clientele_providers::{PROVIDERS, local_secret};
@@ -31,11 +31,11 @@ async fn called() -> BTreeMap<&'static str, Calls> {
         let aws = AwsStandIn::start(&stack).await;
         let mut environment = stack.environments[name].clone();
         environment.remove("WEBHOOK_SECRETS");
-        let (clients, log) = (aws.clients(), Captured::default());
+        let (clients, log) = (aws.clients(), CapturedLog::default());
         let receiver = start_receiver(provider, &environment, &clients, &log).await.unwrap();
         for case in cases().iter().filter(|case| case.provider.name == name) {
-            let fresh = case.fresh(&scheme(case), &local_secret(provider), signed_at()).unwrap();
-            handle(&receiver, &fresh.event, signed_at()).await;
+            let signed = case.sign(&scheme(case), &local_secret(provider), signed_at()).unwrap();
+            handle(&receiver, &signed.event, signed_at()).await;
         }
         handle(&receiver, &untranslatable(provider, signed_at()), signed_at()).await;
         aws.fail(&["PutItem"]);
@@ -50,9 +50,9 @@ async fn called() -> BTreeMap<&'static str, Calls> {
 }
 
 /// Replays what is parked by now, and a delivery that is not understood, during the outage and after it.
-async fn called_by_replay(stack: &Stack) -> Calls {
+async fn called_by_replay(stack: &LocalStack) -> Calls {
     let aws = AwsStandIn::start(stack).await;
-    let replayer = replayer(&stack.environments, &aws.clients(), &Captured::default());
+    let replayer = replayer(&stack.environments, &aws.clients(), &CapturedLog::default());
     let verified = verified(b"{", signed_at());
     let bodies = drain(stack, "inbox").await.into_iter().map(|body| body.to_string());
     let unreadable = KeptDelivery::new(PROVIDERS[0], &verified, "", KeptPart::Whole).to_message();
@@ -64,14 +64,14 @@ async fn called_by_replay(stack: &Stack) -> Calls {
     calls_through(&aws, stack)
 }
 
-async fn called_by_sweep(stack: &Stack) -> Calls {
+async fn called_by_sweep(stack: &LocalStack) -> Calls {
     let (aws, receivers) = AwsStandIn::with_receivers(stack).await;
     aws.fail(&["SendMessage"]);
     let delete = deliver("plain", &[change("swept", 9, 1, Deleted)], signed_at());
     handle(&receivers["plain"], &delete, signed_at()).await;
     aws.fail(&[]);
     aws.take_calls();
-    let sweeper = sweeper(&stack.environments, &aws.clients(), &Captured::default());
+    let sweeper = sweeper(&stack.environments, &aws.clients(), &CapturedLog::default());
     assert_eq!(sweeper.handle(&invocation(later())).await.sent, 1);
     calls_through(&aws, stack)
 }
@@ -81,7 +81,7 @@ fn later() -> Timestamp {
     signed_at() + SignedDuration::from_mins(5)
 }
 
-fn calls_through(aws: &AwsStandIn, stack: &Stack) -> Calls {
+fn calls_through(aws: &AwsStandIn, stack: &LocalStack) -> Calls {
     let call = |Call { operation, request, .. }: Call| {
         let (service, operation) = operation.split_once('.').unwrap();
         match service {
@@ -124,7 +124,7 @@ async fn a_role_allows_exactly_what_is_called() {
     let stack = stack().await;
     assert_eq!(stack.template.functions.len(), called.len());
     for function in &stack.template.functions {
-        let provider = function.binary.strip_prefix("clientele-").unwrap();
+        let provider = function.name.as_str();
         let calls = &called[provider];
         let logging = &yaml["Resources"][function.logical_id.as_str()]["Properties"]["LoggingConfig"];
         let expected: Calls = calls.union(&of_lambda(&logical_id(&logging["LogGroup"]), function)).cloned().collect();

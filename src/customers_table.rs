@@ -1,0 +1,81 @@
+//! Reads the customers' table.
+
+use anyhow::Result;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use clientele_aws::from_attributes;
+use clientele_model::SORT_KEY;
+use serde_json::Value;
+
+/// The customers' table of a local or deployed stack.
+#[derive(Clone, Debug)]
+pub struct CustomersTable {
+    client: Client,
+    name: String,
+}
+
+#[expect(clippy::missing_errors_doc, reason = "all fail when the table cannot be reached")]
+impl CustomersTable {
+    /// The table of that name.
+    #[must_use]
+    pub fn new(client: &Client, name: &str) -> Self {
+        Self { client: client.clone(), name: name.to_owned() }
+    }
+
+    /// The current item of a key.
+    pub async fn item(&self, pk: &str) -> Result<Option<Value>> {
+        let request = self.client.get_item().table_name(&self.name).consistent_read(true);
+        let request = request.key("pk", AttributeValue::S(pk.to_owned()));
+        let output = request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await?;
+        Ok(output.item.map(from_attributes).map(Value::Object))
+    }
+
+    /// The items with that value of an index's key. The indexes hold keys only, so each item is read from the table.
+    pub async fn query(&self, index: &str, attribute: &str, value: &str) -> Result<Vec<Value>> {
+        let request = self.client.query().table_name(&self.name).index_name(index);
+        let request = request.key_condition_expression("#name = :value").expression_attribute_names("#name", attribute);
+        let request = request.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+        let keys: Vec<_> = request.into_paginator().items().send().collect::<Result<_, _>>().await?;
+        let mut items = vec![];
+        for key in keys {
+            let pk = key.get("pk").and_then(|pk| pk.as_s().ok());
+            items.extend(self.item(pk.map_or("", String::as_str)).await?);
+        }
+        Ok(items)
+    }
+
+    /// Scans the table until `limit` items with these attribute values are found.
+    pub async fn scan(&self, wanted: &[(&str, &str)], limit: usize) -> Result<Vec<Value>> {
+        let mut request = self.client.scan().table_name(&self.name);
+        let mut filter = vec![];
+        for (name, value) in wanted {
+            filter.push(format!("#{name} = :{name}"));
+            request = request.expression_attribute_names(format!("#{name}"), *name);
+            request = request.expression_attribute_values(format!(":{name}"), AttributeValue::S((*value).to_owned()));
+        }
+        if !filter.is_empty() {
+            request = request.filter_expression(filter.join(" AND "));
+        }
+        let mut pages = request.into_paginator().items().send();
+        let mut items = vec![];
+        while items.len() < limit {
+            let Some(item) = pages.next().await else { break };
+            items.push(Value::Object(from_attributes(item?)));
+        }
+        Ok(items)
+    }
+
+    /// The number of items.
+    pub async fn count(&self) -> Result<usize> {
+        let pages = self.client.scan().table_name(&self.name).select(Select::Count).into_paginator().send();
+        let counts = pages.try_collect().await?;
+        Ok(usize::try_from(counts.iter().map(|page| page.count).sum::<i32>())?)
+    }
+
+    /// Deletes an item. Only the smoke test does this, to its own synthetic customer.
+    pub async fn delete(&self, pk: String) -> Result<()> {
+        let request = self.client.delete_item().table_name(&self.name).key("pk", AttributeValue::S(pk));
+        request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! Binding and running the servers of the local stack.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Binds a listener. The error names the option that selects another port.
+pub(super) fn bind(address: SocketAddr, server: &str, option: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("{server} cannot listen on {address}; choose another port with {option}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves the router on the current runtime and returns its address, which has the actual port if 0 was asked for.
+pub(super) fn serve(router: Router, address: SocketAddr, server: &str, option: &str) -> Result<SocketAddr> {
+    let listener = bind(address, server, option)?;
+    let bound = listener.local_addr()?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(bound)
+}
+
+/// Runs a server on its own thread with its own runtime, until the process ends.
+pub(super) fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread_name = name.to_owned();
+    std::thread::Builder::new().name(thread_name.clone()).spawn(move || {
+        if let Err(error) = runtime.block_on(server) {
+            anstream::eprintln!("{thread_name} of the local stack stopped: {error:#}");
+        }
+    })?;
+    Ok(())
+}
+
+pub(super) fn json_response(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
