@@ -9,17 +9,17 @@ mod sample;
 mod signature;
 mod translate;
 
-use clientele_model::{CredentialFields, Provider, ResponseRules};
+use clientele_model::{Provider, ResponseRules};
 
 pub use sample::sample;
 
-/// Everything that is particular to Flexprice.
+/// What the other crates need to know about Flexprice.
 pub const PROVIDER: Provider = Provider {
     name: "flexprice",
     scheme_variable: Some("FLEXPRICE_SIGNATURE"),
     scheme: signature::scheme,
     response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: translate::translate,
-    credential_fields: CredentialFields::NONE,
+    credential_fields: payload::CREDENTIALS,
     dropped_paths: payload::DROPPED,
 };

@@ -1,4 +1,4 @@
-//! The Lambda function for webhooks of `flexprice`.
+//! The Lambda function that receives webhooks of Flexprice.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {

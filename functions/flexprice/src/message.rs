@@ -1,14 +1,14 @@
-//! What is known of a message besides its body, which holds no id and no time.
+//! The id and the time of a message. They are not in the body.
 
 use clientele_model::Verified;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use svix_ksuid::KsuidMs;
 
-/// How long before an attempt its message may have been made: Svix retries for about 28 hours, and an operator may
-/// replay later.
+/// The greatest plausible time from the creation of a message to an attempt. Svix retries for about 28 hours, and an
+/// operator may replay a message later.
 const AGE_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How far two clocks of the sender may be apart.
+/// The greatest plausible difference between two of the sender's clocks.
 const SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// The id and time of a message, the same on every attempt.
@@ -18,8 +18,8 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// From the signed Svix headers; without them, a hash of type and body, and the time of arrival: two attempts
-    /// then differ in time, and the later wins.
+    /// Id and time come from the signed Svix headers. Without these headers, the id is a hash of type and body, and the
+    /// time is the time of arrival. Two attempts then have different times, and the later one wins.
     pub(crate) fn of(verified: &Verified, kind: &str) -> Self {
         let proof = verified.proof();
         match (&proof.message_id, proof.sent_at) {
@@ -29,7 +29,8 @@ impl Message {
     }
 }
 
-/// The creation time inside the id, a KSUID with 4 ms resolution, if it is plausible; else the time of the attempt.
+/// The creation time that is encoded in the id (a KSUID, with a resolution of 4 ms) if it is plausible; otherwise the
+/// time of the attempt.
 fn made_at(id: &str, sent_at: Timestamp) -> Timestamp {
     let ksuid = id.strip_prefix("msg_").filter(|ksuid| ksuid.len() == 27 && ksuid.is_ascii());
     let made_at = ksuid
@@ -63,7 +64,7 @@ mod tests {
     #[case("2026-02-10T08:45:00.004Z", "2026-02-10T08:40:00Z")]
     #[case("2026-01-11T08:40:00Z", "2026-01-11T08:40:00Z")]
     #[case("2026-01-11T08:39:59.996Z", "2026-02-10T08:40:00Z")]
-    fn the_time_in_the_id_counts_if_it_is_plausible(#[case] made: &str, #[case] expected: &str) {
+    fn a_plausible_time_in_the_id_is_used(#[case] made: &str, #[case] expected: &str) {
         let sent_at: Timestamp = "2026-02-10T08:40:00Z".parse().unwrap();
         assert_eq!(made_at(&id_made_at(made), sent_at), expected.parse().unwrap());
     }
@@ -76,13 +77,13 @@ mod tests {
     #[case("msg_zzzzzzzzzzzzzzzzzzzzzzzzzzz")]
     #[case("msg_!!!!!!!!!!!!!!!!!!!!!!!!!!!")]
     #[case("msg_ééééééééééééé!")]
-    fn any_other_id_leaves_the_time_of_the_attempt(#[case] id: &str) {
+    fn with_any_other_id_the_time_of_the_attempt_is_used(#[case] id: &str) {
         let sent_at: Timestamp = "2026-02-10T08:40:00Z".parse().unwrap();
         assert_eq!(made_at(id, sent_at), sent_at);
     }
 
     #[test]
-    fn the_hash_tells_type_from_body() {
+    fn the_hash_separates_type_and_body() {
         assert_ne!(hash("a", b"bc"), hash("ab", b"c"));
         assert_eq!(hash("a", b"bc").len(), 64);
     }

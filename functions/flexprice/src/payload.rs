@@ -1,14 +1,25 @@
-//! Flexprice's body: `{"event_type", "customer"}` and no envelope. The same today as before 2026-08-10, when the
-//! customer was larger; what was cut is still understood, since self-hosted installations may send either.
+//! The lists of the fields of Flexprice's webhooks. A body is `{"event_type", "customer"}` without an envelope.
+//! Until 2026-08-10 the customer had more fields. Self-hosted installations may still send them, so they are translated.
 
-use clientele_model::{ChangeKind, Verb};
+use clientele_model::{ChangeKind, CredentialFields, Fields, Verb};
 
-/// Nothing is dropped.
+/// Every field is stored.
 pub(crate) const DROPPED: &[&str] = &[];
 
-/// What an event says of its customer; nothing if it is about something else. A delete archives the record and sends
-/// it whole: the type alone tells.
-pub(crate) fn meaning(kind: &str) -> Option<ChangeKind> {
+/// Flexprice sends no credentials.
+pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
+
+/// The fields that a complete record has. A create or update without them would erase the others.
+pub(crate) const REQUIRED: &[&str] = &["name"];
+
+/// The customer's account.
+pub(crate) fn account(record: &mut Fields) -> Option<String> {
+    record.id("environment_id")
+}
+
+/// How an event of that type changes its customer, or `None` if it is not about a customer. Only the type decides: a
+/// delete sends the whole record, as archived.
+pub(crate) fn change_kind(kind: &str) -> Option<ChangeKind> {
     match kind {
         "customer.created" => Some(ChangeKind::Snapshot(Verb::Created)),
         "customer.updated" => Some(ChangeKind::Snapshot(Verb::Updated)),

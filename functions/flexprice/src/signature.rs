@@ -1,5 +1,5 @@
-//! How Flexprice proves its deliveries: Cloud by Svix; self-hosted not at all, but for static headers that its
-//! operator chooses.
+//! How Flexprice authenticates its deliveries. Flexprice Cloud signs them by Svix. Self-hosted installations do not sign,
+//! but their operators can add a header with a token.
 
 use clientele_model::{Scheme, SchemeError, TokenPlace};
 

@@ -1,4 +1,4 @@
-//! Flexprice's customer becomes ours.
+//! Translates Flexprice's customers.
 
 use clientele_model::{
     Actor, Address, ChangeKind, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, ExtraFields,
@@ -6,7 +6,7 @@ use clientele_model::{
 };
 
 use crate::message::Message;
-use crate::payload::{DROPPED, meaning};
+use crate::payload::{DROPPED, REQUIRED, account, change_kind};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified)]
@@ -15,19 +15,19 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 fn event(verified: &Verified) -> Translation {
     let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
     let name = body.text("event_type").ok_or(Untranslatable::Missing("event_type"))?;
-    let Some(meaning) = meaning(&name) else { return Ok(Translated::Ignored(name)) };
+    let Some(change) = change_kind(&name) else { return Ok(Translated::Ignored(name)) };
     let mut record = body.take_object("customer").ok_or(Untranslatable::Missing("customer"))?;
-    if matches!(meaning, ChangeKind::Snapshot(_)) {
-        record.require(&["name"])?;
+    if matches!(change, ChangeKind::Snapshot(_)) {
+        record.require(REQUIRED)?;
     }
-    let key = CustomerKey::new(crate::PROVIDER.name, record.id("environment_id"), record.id("id"))?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record), record.id("id"))?;
     let Message { id, made_at } = Message::of(verified, &name);
     let made_at = Time(made_at);
     // Only bodies before 2026-08-10 say when the record changed.
     let version = record.time("updated_at").unwrap_or(made_at);
     let event = EventFacts { id, kind: name, version, sequence: Sequence::at(made_at) };
     let mut customer = customer(&mut record);
-    Ok(Translated::Event(Box::new(match meaning {
+    Ok(Translated::Event(Box::new(match change {
         ChangeKind::Deletion => CustomerEvent::deletion(key, event, made_at, &customer),
         ChangeKind::Snapshot(verb) => {
             customer.extra = ExtraFields::new(DROPPED).keep("customer", record.rest()).keep("", body.rest()).into_map();
@@ -63,7 +63,7 @@ fn customer(record: &mut Fields) -> Customer {
     }
 }
 
-/// The third status of the code, `deleted`, is never sent with a delete and decides nothing.
+/// Flexprice's code has a third status, `deleted`, which a delete does not send. It is not interpreted.
 const STATUSES: [(&str, CustomerStatus); 2] =
     [("published", CustomerStatus::Active), ("archived", CustomerStatus::Inactive)];
 

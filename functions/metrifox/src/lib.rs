@@ -11,7 +11,7 @@ use clientele_model::{Provider, ResponseRules};
 
 pub use sample::sample;
 
-/// Everything that is particular to Metrifox.
+/// What the other crates need to know about Metrifox.
 pub const PROVIDER: Provider = Provider {
     name: "metrifox",
     scheme_variable: Some("METRIFOX_SIGNATURE"),

@@ -1,4 +1,4 @@
-//! The Lambda function for webhooks of `metrifox`.
+//! The Lambda function that receives webhooks of Metrifox.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {

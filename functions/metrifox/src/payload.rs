@@ -1,17 +1,28 @@
-//! The envelope of Metrifox' webhooks, and what must never leave it.
+//! The envelope of Metrifox' webhooks, and the lists of its fields.
 
 use clientele_model::{ChangeKind, CredentialFields, Fields, Time, Untranslatable, Verb};
 
-/// What is dropped: one-time passwords and edit tokens, the envelope's time, and the record as it was before.
+/// The fields that are not stored: one-time passwords, edit tokens, the envelope's time and the previous record.
 pub(crate) const DROPPED: &[&str] = &["created_at", "data.changes", "data.customer.otp*", "data.customer.edit_token*"];
 
-/// One-time passwords and edit tokens, in `data.changes` as well. `metadata` is the customer's own.
+/// One-time passwords and edit tokens are also in `data.changes`. The customer chooses the names inside `metadata`.
 pub(crate) const CREDENTIALS: CredentialFields =
     CredentialFields { name_prefixes: &["otp", "edit_token"], exempt_fields: &["metadata"] };
 
-/// What an event says of its customer; nothing if it is about something else. Decided by the type, never by
-/// `deleted_at`, which updates may carry too.
-pub(crate) fn meaning(kind: &str) -> Option<ChangeKind> {
+/// The fields that a complete record has. A create or update without them would erase the others.
+pub(crate) const REQUIRED: &[&str] = &["updated_at"];
+
+/// A complete record also has one of these. Older deliveries have only `email`.
+pub(crate) const REQUIRED_EMAIL: &[&str] = &["email_addresses", "primary_email", "email"];
+
+/// The customer's account.
+pub(crate) fn account(record: &mut Fields) -> Option<String> {
+    record.id("tenant_id")
+}
+
+/// How an event of that type changes its customer, or `None` if it is not about a customer. `deleted_at` does not
+/// decide, because updates may have it too.
+pub(crate) fn change_kind(kind: &str) -> Option<ChangeKind> {
     match kind {
         "customer.created" => Some(ChangeKind::Snapshot(Verb::Created)),
         "customer.updated" => Some(ChangeKind::Snapshot(Verb::Updated)),
@@ -20,7 +31,7 @@ pub(crate) fn meaning(kind: &str) -> Option<ChangeKind> {
     }
 }
 
-/// The part of the envelope that every event about a customer has.
+/// The fields of the envelope that every event about a customer has.
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
     /// When the event was raised.

@@ -1,5 +1,5 @@
-//! How Metrifox proves its deliveries: its documentation does not say, and its dashboard lets an operator choose only
-//! the URL. The default proof is therefore a secret in the path; the other schemes are there for the day it signs.
+//! How Metrifox authenticates its deliveries. This is not documented, and an operator can set only the URL in Metrifox'
+//! dashboard. The default is therefore a secret in the path. The other schemes are for the case that Metrifox signs.
 
 use clientele_model::{Scheme, SchemeError, TokenPlace};
 

@@ -1,7 +1,7 @@
-//! Metrifox' customer becomes ours.
+//! Translates Metrifox' customers.
 //!
-//! Older deliveries have a smaller record with `name` and `email`; `customer_type` and `tax_status` come as words or
-//! as numbers that no page explains; `payment_terms` comes as an object or a list. Whatever is not understood stays
+//! Older deliveries have a smaller record with `name` and `email`. `customer_type` and `tax_status` are words or
+//! undocumented numbers, and `payment_terms` is an object or a list. A value that is not understood is stored in `extra`
 //! under its own name.
 
 use clientele_model::{
@@ -9,7 +9,7 @@ use clientele_model::{
     Fields, Phone, Profile, Sequence, TaxId, Translated, Translation, Untranslatable, Verified,
 };
 
-use crate::payload::{DROPPED, Envelope, meaning};
+use crate::payload::{DROPPED, Envelope, REQUIRED, REQUIRED_EMAIL, account, change_kind};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified.body())]
@@ -18,15 +18,16 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 fn event(body: &[u8]) -> Translation {
     let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
     let name = body.text("type").ok_or(Untranslatable::Missing("type"))?;
-    let Some(meaning) = meaning(&name) else { return Ok(Translated::Ignored(name)) };
+    let Some(change) = change_kind(&name) else { return Ok(Translated::Ignored(name)) };
     let Envelope { event_id, raised } = Envelope::take(&mut body)?;
     let mut data = body.take_object("data").ok_or(Untranslatable::Missing("data"))?;
     let mut record = data.take_object("customer").ok_or(Untranslatable::Missing("data.customer"))?;
-    let has_email = ["email_addresses", "primary_email", "email"].iter().any(|name| record.contains(name));
-    let key = CustomerKey::new(crate::PROVIDER.name, record.id("tenant_id"), record.id("id"))?;
+    let is_complete = record.require(REQUIRED);
+    let has_email = REQUIRED_EMAIL.iter().any(|name| record.contains(name));
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record), record.id("id"))?;
     let updated_at = record.time("updated_at");
     let event = |version, raised| EventFacts { id: event_id, kind: name, version, sequence: Sequence::at(raised) };
-    Ok(Translated::Event(Box::new(match meaning {
+    Ok(Translated::Event(Box::new(match change {
         ChangeKind::Deletion => {
             let deleted_at = record.time("deleted_at");
             let raised = raised.or(deleted_at).or(updated_at).ok_or(Untranslatable::Missing("created_at"))?;
@@ -34,10 +35,11 @@ fn event(body: &[u8]) -> Translation {
             CustomerEvent::deletion(key, event, deleted_at.unwrap_or(raised), &customer(&mut record))
         }
         ChangeKind::Snapshot(verb) => {
+            is_complete?;
             let version = updated_at.ok_or(Untranslatable::PartialSnapshot("updated_at"))?;
             let raised = raised.ok_or(Untranslatable::Missing("created_at"))?;
             if !has_email {
-                return Err(Untranslatable::PartialSnapshot("email_addresses"));
+                return Err(Untranslatable::PartialSnapshot(REQUIRED_EMAIL[0]));
             }
             let mut customer = customer(&mut record);
             let extra = ExtraFields::new(DROPPED).keep("data.customer", record.rest());
@@ -88,7 +90,7 @@ fn customer(record: &mut Fields) -> Customer {
     }
 }
 
-/// The words of the SDKs and the REST API, and of the webhook pages. What the number 1 means nobody says.
+/// The words of the SDKs and the REST API, and of the webhook pages. The meaning of the number 1 is not documented.
 const KINDS: [(&str, CustomerKind); 4] = [
     ("INDIVIDUAL", CustomerKind::Individual),
     ("BUSINESS", CustomerKind::Business),
@@ -96,7 +98,7 @@ const KINDS: [(&str, CustomerKind); 4] = [
     ("business", CustomerKind::Business),
 ];
 
-/// All e-mails, and the primary one: those of the list, and those of single fields that the list does not have.
+/// All e-mails and the primary one: those of the list, and those of the single fields that are not in the list.
 fn emails(record: &mut Fields) -> (Vec<Email>, Option<String>) {
     let mut emails = record.list("email_addresses", |email| {
         Some(Email { email: email.text("email")?, primary: email.flag("is_primary"), ..Email::default() })
@@ -127,7 +129,7 @@ fn phones(record: &mut Fields) -> (Vec<Phone>, Option<String>) {
     (phones, primary)
 }
 
-/// The address whose fields' names begin with `prefix`.
+/// The address in the fields whose names begin with `prefix`.
 fn address(record: &mut Fields, prefix: &str) -> Option<Address> {
     let mut part = |name: &str| record.text(&format!("{prefix}{name}"));
     let address = Address {

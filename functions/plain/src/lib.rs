@@ -8,17 +8,17 @@ mod sample;
 mod signature;
 mod translate;
 
-use clientele_model::{CredentialFields, Provider, ResponseRules};
+use clientele_model::{Provider, ResponseRules};
 
 pub use sample::sample;
 
-/// Everything that is particular to Plain.
+/// What the other crates need to know about Plain.
 pub const PROVIDER: Provider = Provider {
     name: "plain",
     scheme_variable: None,
     scheme: signature::scheme,
     response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: translate::translate,
-    credential_fields: CredentialFields::NONE,
+    credential_fields: payload::CREDENTIALS,
     dropped_paths: payload::DROPPED,
 };

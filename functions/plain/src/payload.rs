@@ -1,15 +1,26 @@
-//! The envelope of Plain's webhooks. The version of the webhook target may be absent or any: the customer is the same
-//! in all of them.
+//! The envelope of Plain's webhooks, and the lists of its fields. Webhook targets have versions; the customer is the
+//! same in all of them.
 
-use clientele_model::{ChangeKind, Fields, Time, Untranslatable, Verb};
+use clientele_model::{ChangeKind, CredentialFields, Fields, Time, Untranslatable, Verb};
 
-/// What is dropped: the envelope's ids, times and attempt data, and the record as it was before.
+/// The fields that are not stored: ids and times of the envelope, data about the attempt, and the previous record.
 pub(crate) const DROPPED: &[&str] =
     &["timestamp", "webhookMetadata", "payload.eventType", "payload.changeType", "payload.previousCustomer"];
 
-/// What an event says of its customer: by its type, and for `customer_changed` by `changeType`. Nothing if it is about
-/// something else, as a group's own changes are.
-pub(crate) fn meaning(kind: &str, payload: Option<&mut Fields>) -> Result<Option<ChangeKind>, Untranslatable> {
+/// Plain sends no credentials.
+pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
+
+/// The fields that a complete record has. A create or update without them would erase the others.
+pub(crate) const REQUIRED: &[&str] = &["email", "fullName", "updatedAt"];
+
+/// The customer's account.
+pub(crate) fn account(body: &mut Fields) -> Option<String> {
+    body.id("workspaceId")
+}
+
+/// How an event of that type changes its customer, or `None` if it is not about a customer. The type
+/// `customer_changed` does not say it, but `changeType` in the payload does.
+pub(crate) fn change_kind(kind: &str, payload: Option<&mut Fields>) -> Result<Option<ChangeKind>, Untranslatable> {
     Ok(match kind {
         "customer.customer_created" => Some(ChangeKind::Snapshot(Verb::Created)),
         "customer.customer_updated" | "customer.customer_group_memberships_changed" => {
@@ -25,28 +36,23 @@ pub(crate) fn meaning(kind: &str, payload: Option<&mut Fields>) -> Result<Option
     })
 }
 
-/// Where the customer's record is. A delete has only the last one.
-pub(crate) fn record_name(meaning: ChangeKind) -> &'static str {
-    match meaning {
+/// The field that contains the customer's record. A delete has only the previous record.
+pub(crate) fn record_name(change: ChangeKind) -> &'static str {
+    match change {
         ChangeKind::Snapshot(_) => "customer",
         ChangeKind::Deletion => "previousCustomer",
     }
 }
 
-/// The part of the envelope that every event about a customer has.
+/// The fields of the envelope that every event about a customer has.
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
-    pub(crate) workspace: Option<String>,
     /// When the event was raised: its sequence, and the time of a delete.
     pub(crate) raised: Option<Time>,
 }
 
 impl Envelope {
     pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
-        Ok(Self {
-            event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?,
-            workspace: body.id("workspaceId"),
-            raised: body.time("timestamp"),
-        })
+        Ok(Self { event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?, raised: body.time("timestamp") })
     }
 }

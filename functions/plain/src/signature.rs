@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use clientele_model::{Scheme, SchemeError, SignatureEncoding, SignedTime};
 
-/// There is one scheme; nothing to choose.
-#[expect(clippy::unnecessary_wraps, reason = "the shape that providers with a choice need")]
+/// Plain has only one scheme, so there is no setting.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of `Provider::scheme`")]
 pub(crate) fn scheme(_setting: Option<&str>) -> Result<Scheme, SchemeError> {
     Ok(Scheme::Hmac {
         header: Cow::Borrowed("plain-request-signature"),

@@ -1,11 +1,11 @@
-//! Plain's customer becomes ours.
+//! Translates Plain's customers.
 
 use clientele_model::{
     Actor, ChangeKind, Customer, CustomerEvent, CustomerKey, Email, EventFacts, ExtraFields, Fields, Group, Profile,
     Sequence, SpamMark, Translated, Translation, Untranslatable, Verified,
 };
 
-use crate::payload::{DROPPED, Envelope, meaning, record_name};
+use crate::payload::{DROPPED, Envelope, REQUIRED, account, change_kind, record_name};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified.body())]
@@ -15,17 +15,17 @@ fn event(body: &[u8]) -> Translation {
     let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
     let kind = body.text("type").ok_or(Untranslatable::Missing("type"))?;
     let mut payload = body.take_object("payload");
-    let Some(meaning) = meaning(&kind, payload.as_mut())? else { return Ok(Translated::Ignored(kind)) };
-    let Envelope { event_id: id, workspace, raised } = Envelope::take(&mut body)?;
+    let Some(change) = change_kind(&kind, payload.as_mut())? else { return Ok(Translated::Ignored(kind)) };
+    let Envelope { event_id: id, raised } = Envelope::take(&mut body)?;
     let mut payload = payload.ok_or(Untranslatable::Missing("payload"))?;
-    let mut record = payload.take_object(record_name(meaning)).ok_or(Untranslatable::Missing("the customer"))?;
-    if matches!(meaning, ChangeKind::Snapshot(_)) {
-        record.require(&["email", "fullName", "updatedAt"])?;
+    let mut record = payload.take_object(record_name(change)).ok_or(Untranslatable::Missing("the customer"))?;
+    if matches!(change, ChangeKind::Snapshot(_)) {
+        record.require(REQUIRED)?;
     }
-    let key = CustomerKey::new(crate::PROVIDER.name, workspace, record.id("id"))?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut body), record.id("id"))?;
     let updated_at = record.time("updatedAt");
     let mut customer = customer(&mut record, key.customer_id());
-    Ok(Translated::Event(Box::new(match meaning {
+    Ok(Translated::Event(Box::new(match change {
         ChangeKind::Deletion => {
             let raised = raised.or(updated_at).ok_or(Untranslatable::Missing("timestamp"))?;
             let event = EventFacts { id, kind, version: updated_at.unwrap_or(raised), sequence: Sequence::at(raised) };
@@ -68,8 +68,7 @@ fn customer(record: &mut Fields, id: &str) -> Customer {
     }
 }
 
-/// `{actorType: "user", userId}`, `{"machineUser", machineUserId}`, `{"system", system}`, `{"customer", customerId}`
-/// or `{"UNKNOWN"}`.
+/// An actor has an `actorType`, and its id in a field that depends on that type. The type `UNKNOWN` has no id.
 fn actor(record: &mut Fields, name: &str) -> Option<Actor> {
     let actor = record.object(name, |actor| {
         let kind = actor.text("actorType");
@@ -85,7 +84,7 @@ fn actor(record: &mut Fields, name: &str) -> Option<Actor> {
     actor.flatten()
 }
 
-/// The membership says again whose it is and which group.
+/// A membership repeats the ids of its customer and its group, which are not kept twice.
 fn group(membership: &mut Fields, customer_id: &str) -> Option<Group> {
     let group = membership.object("customerGroup", |group| Group {
         id: group.id("id"),

@@ -1,4 +1,4 @@
-//! The Lambda function behind the inbox queue.
+//! The Lambda function that settles messages of the inbox queue.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {

@@ -1,4 +1,4 @@
-//! The function's binary, as Lambda runs it.
+//! Runs the function's binary as Lambda does.
 #![allow(missing_docs, reason = "tests")]
 
 #[path = "../../../tests/function/runtime.rs"]

@@ -7,18 +7,18 @@ mod sample;
 mod signature;
 mod translate;
 
-use clientele_model::{CredentialFields, Provider, ResponseRules};
+use clientele_model::{Provider, ResponseRules};
 
 pub use sample::sample;
 
-/// Everything that is particular to SmarterPay.
+/// What the other crates need to know about SmarterPay.
 pub const PROVIDER: Provider = Provider {
     name: "smarterpay",
     scheme_variable: Some("SMARTERPAY_SIGNATURE"),
     scheme: signature::scheme,
-    // 498 "Token Invalid" and 204 for events of no interest, as its API page asks.
+    // SmarterPay's API page asks for 498 "Token Invalid", and for 204 in answer to events of other types.
     response_rules: ResponseRules { rejected_status: 498, ignored_status: 204, batch_field: Some("events") },
     translate: translate::translate,
-    credential_fields: CredentialFields::NONE,
+    credential_fields: payload::CREDENTIALS,
     dropped_paths: payload::DROPPED,
 };

@@ -1,4 +1,4 @@
-//! The Lambda function for webhooks of `smarterpay`.
+//! The Lambda function that receives webhooks of SmarterPay.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {

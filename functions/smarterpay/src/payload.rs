@@ -1,16 +1,24 @@
-//! The envelope of SmarterPay's V2 webhooks: a batch of events of many kinds.
+//! The envelope of SmarterPay's V2 webhooks, and the lists of its fields. A delivery is a batch of events of many types.
 
-use clientele_model::{Fields, Untranslatable, Verb};
+use clientele_model::{CredentialFields, Fields, Untranslatable, Verb};
 use serde_json::Value;
 
-/// What is dropped: the envelope's ids and time, and what set the event off. (Events of other kinds are dropped whole.)
+/// The fields that are not stored: ids and time of the envelope, and the source of an event.
 pub(crate) const DROPPED: &[&str] = &["id", "idempotency_key", "sent_at", "client.id", "events.event_source"];
 
-/// A create or update without one of these is a part, which must not erase the rest.
-pub(crate) const WHOLE: &[&str] =
+/// SmarterPay sends no credentials.
+pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
+
+/// The fields that a complete record has. A create or update without them would erase the others.
+pub(crate) const REQUIRED: &[&str] =
     &["email", "first_name", "last_name", "billing_address_line_1", "status", "edited_at"];
 
-/// The verb of a customer event; none for an event about something else. There is no delete.
+/// The customer's account. An event may have one, otherwise that of the batch applies.
+pub(crate) fn account(fields: &mut Fields) -> Option<String> {
+    fields.object("client", |client| client.id("id")).flatten()
+}
+
+/// The verb of an event of that type, or `None` if it is not about a customer. SmarterPay sends no deletes.
 pub(crate) fn verb(kind: &str) -> Option<Verb> {
     match kind {
         "customer_account.create" => Some(Verb::Created),
@@ -19,14 +27,14 @@ pub(crate) fn verb(kind: &str) -> Option<Verb> {
     }
 }
 
-/// The events of a body, in their order. A V1 body, told by the missing `idempotency_key`, may have none.
+/// The events of a body, in their order. A V1 body, which has no `idempotency_key`, may have no events.
 pub(crate) fn events(body: &mut Fields) -> Result<Vec<Value>, Untranslatable> {
     let is_v1 = !body.contains("idempotency_key");
     let was_there = body.contains("events");
     match body.take_list("events") {
         Some(events) => Ok(events),
         None if body.contains("events") => Err(Untranslatable::WrongType("events")),
-        // `null` is an empty list.
+        // `take_list` also takes `null`, which means an empty list.
         None if was_there || is_v1 => Ok(vec![]),
         None => Err(Untranslatable::Missing("events")),
     }

@@ -1,4 +1,4 @@
-//! SmarterPay's customer accounts become our customers.
+//! Translates SmarterPay's customer accounts.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use clientele_model::{
 };
 use serde_json::{Map, Value};
 
-use crate::payload::{DROPPED, WHOLE, events, verb};
+use crate::payload::{DROPPED, REQUIRED, account, events, verb};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     batch(verified.body()).unwrap_or_else(|error| vec![Err(error)])
@@ -20,40 +20,39 @@ fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
     let envelope = Envelope {
         is_v2: body.contains("idempotency_key"),
         sent_at: body.time("sent_at"),
-        client: body.object("client", |client| client.id("id")).flatten(),
+        account: account(&mut body),
         extra: Arc::new(ExtraFields::new(DROPPED).keep("", body.rest()).into_map()),
     };
     Ok((0..).zip(events).map(|(place, fields)| event(&envelope, place, fields)).collect())
 }
 
-/// What the events of a batch share.
+/// The data that all events of a batch share.
 struct Envelope {
     is_v2: bool,
-    /// When the batch was sent. Taken to be the same on every attempt: the documentation does not say. If it is not,
-    /// the earlier of two changes within one second wins when it is delivered again after the later.
+    /// When the batch was sent. We assume that it is the same on every attempt, which is not documented. If it is not,
+    /// the earlier of two changes within one second wins when it is delivered again after the later one.
     sent_at: Option<Time>,
-    client: Option<String>,
+    account: Option<String>,
     extra: Arc<Map<String, Value>>,
 }
 
 fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
-    // Where events of a batch were settled before the rest was kept, `null` keeps their places.
+    // In a kept batch, `null` stands for each event that was settled before, so that the others keep their places.
     if fields.is_null() {
         return Ok(Translated::AlreadySettled);
     }
     let mut record = Fields::try_from(fields)?;
     let Some(kind) = record.text("event_type") else {
-        // Events of V1 have a `resource_type` instead.
+        // V1 events have a `resource_type` instead.
         let v1 = Translated::Ignored("V1".to_owned());
         return if envelope.is_v2 { Err(Untranslatable::Missing("event_type")) } else { Ok(v1) };
     };
     let Some(verb) = verb(&kind) else { return Ok(Translated::Ignored(kind)) };
-    record.require(WHOLE)?;
+    record.require(REQUIRED)?;
     let id = record.id("event_id").ok_or(Untranslatable::Missing("event_id"))?;
     let version = record.time("edited_at").ok_or(Untranslatable::Missing("edited_at"))?;
     let raised = EpochMicros::from(envelope.sent_at.ok_or(Untranslatable::Missing("sent_at"))?);
-    let client = record.object("client", |client| client.id("id")).flatten();
-    let account = client.or_else(|| envelope.client.clone());
+    let account = account(&mut record).or_else(|| envelope.account.clone());
     let key = CustomerKey::new(crate::PROVIDER.name, account, record.id("id"))?;
     let event = EventFacts { id, kind, version, sequence: Sequence { raised, place } };
     snapshot(envelope, key, event, verb, record)

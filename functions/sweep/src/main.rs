@@ -1,4 +1,4 @@
-//! The Lambda function on a schedule.
+//! The Lambda function that a schedule invokes to send cleanup messages that are still in tombstones.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {
