@@ -41,6 +41,7 @@ fn crates_depend_as_the_architecture_says() {
         "clientele-aws",
         "clientele-bench",
         "clientele-flow",
+        "clientele-function",
         "clientele-fuzz",
         "clientele-model",
         "clientele-providers",
@@ -139,6 +140,7 @@ fn the_architecture_names_every_crate() {
         "functions/replay",
         "functions/sweep",
         "tests/bench",
+        "tests/function",
         "tests/fuzz",
         "xtask",
     ] {

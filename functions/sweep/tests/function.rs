@@ -1,21 +1,19 @@
 //! Runs the function's binary as Lambda does.
 #![allow(missing_docs, reason = "tests")]
 
-#[path = "../../../tests/function/runtime.rs"]
-mod runtime;
-
+use clientele_function::tests::response_to;
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_clientele-sweep");
 
 #[test]
 fn refuses_to_start_without_settings() {
-    runtime::refuses_to_start_without_settings(BINARY, &[]);
+    clientele_function::tests::refuses_to_start_without_settings(BINARY, &[]);
 }
 
 /// A sweep that cannot reach the table is no error of the function: the next one tries again.
 #[test]
-fn answers_as_lambda_asks() {
+fn answers_events() {
     let event = json!({ "version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} });
-    assert_eq!(runtime::answer_to(BINARY, &event), Value::Null);
+    assert_eq!(response_to(BINARY, &event), Value::Null);
 }

@@ -1,0 +1,102 @@
+//! The tests that all functions share. Each function calls them with its binary.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::mpsc::channel;
+
+use serde_json::Value;
+
+use crate::{FAILURE, Function, Response, command};
+
+/// Defines the tests of the binary `clientele-<provider>`, given its local secret and event files that need no table.
+#[macro_export]
+macro_rules! function_tests {
+    ($provider:literal, $secret:literal, $cases:expr) => {
+        const BINARY: &str = env!(concat!("CARGO_BIN_EXE_clientele-", $provider));
+
+        #[test]
+        fn refuses_to_start_without_settings() {
+            $crate::tests::refuses_to_start_without_settings(BINARY, &["WEBHOOK_SECRET_ARN"]);
+        }
+
+        #[test]
+        fn nothing_of_a_broken_event_is_printed() {
+            $crate::tests::nothing_of_a_broken_event_is_printed(BINARY, $secret);
+        }
+
+        #[test]
+        fn connects_while_it_starts() {
+            $crate::tests::connects_while_it_starts(BINARY, $secret);
+        }
+
+        #[test]
+        fn answers_events() {
+            $crate::tests::answers_events(BINARY, $provider, $secret, &$cases);
+        }
+    };
+}
+
+/// Without settings the function ends immediately, and one log line names everything that is missing.
+pub fn refuses_to_start_without_settings(binary: &str, own_settings: &[&str]) {
+    let Output { status, stdout, .. } = command(Path::new(binary)).stdout(Stdio::piped()).output().unwrap();
+    assert!(!status.success());
+    let line: Value = serde_json::from_slice(&stdout).unwrap();
+    let error = line["error"].as_str().unwrap();
+    let settings_of_all = ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "INBOX_QUEUE_URL", "QUARANTINE_QUEUE_URL"];
+    for name in settings_of_all.iter().chain(own_settings) {
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+/// While it starts, a function opens its connection to the table by a write that changes nothing.
+pub fn connects_while_it_starts(binary: &str, secret: &str) {
+    let (call, calls) = channel();
+    let mut function = Function::start(command(Path::new(binary)), secret, move |request| {
+        call.send((request.line.clone(), request.body.clone())).unwrap();
+        let error = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}"#;
+        Response { status: 400, headers: "", body: error.to_owned() }
+    });
+    function.wait_until_ready();
+    let (line, body) = calls.try_recv().unwrap();
+    assert_eq!(line, "POST / HTTP/1.1");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["Key"]["pk"]["S"], "-", "no customer has this key");
+    assert_eq!(body["ConditionExpression"], "#rank = :rank");
+    assert!(calls.try_recv().is_err(), "one call");
+}
+
+/// The function's response to an event, while no call to AWS succeeds.
+#[must_use]
+pub fn response_to(binary: &str, event: &Value) -> Value {
+    let mut function = Function::start(command(Path::new(binary)), "", |_| FAILURE);
+    serde_json::from_str(&function.invoke(&event.to_string()).result.unwrap()).unwrap()
+}
+
+/// An event that no AWS service sends is an error of the invocation. Lambda is told about it, but the function prints
+/// nothing.
+pub fn nothing_of_a_broken_event_is_printed(binary: &str, secret: &str) {
+    let mut command = command(Path::new(binary));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut function = Function::start(command, secret, |_| FAILURE);
+    let invocation = function.invoke(r#"{"headers":"canary","body":["canary"],"Records":"canary"}"#);
+    assert!(invocation.result.is_err(), "{:?}", invocation.result);
+    // When the function asks for the next event, it has printed everything.
+    function.wait_until_ready();
+    assert_eq!(function.kill(), "");
+}
+
+/// Answers event files that need no table as the `.expected.json` next to them says.
+pub fn answers_events(binary: &str, provider: &str, secret: &str, cases: &[&str]) {
+    let mut function = Function::start(command(Path::new(binary)), secret, |_| FAILURE);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(provider);
+    let read = |file: String| std::fs::read_to_string(folder.join(file)).unwrap();
+    for case in cases {
+        let response = function.invoke(&read(format!("{case}.json"))).result.unwrap();
+        let response: Value = serde_json::from_str(&response).unwrap();
+        let expected: Value = serde_json::from_str(&read(format!("{case}.expected.json"))).unwrap();
+        assert_eq!(response["statusCode"], expected["status"], "{case}");
+        let body = response["body"].as_str().map(|body| serde_json::from_str(body).unwrap());
+        assert_eq!(body.unwrap_or(Value::Null), expected["answer"], "{case}");
+        assert_eq!(response["isBase64Encoded"], false);
+    }
+}
