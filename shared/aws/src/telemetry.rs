@@ -96,7 +96,7 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// With metrics by provider, for a function that settles events.
+    /// With metrics per provider, for a function that settles events.
     pub(crate) fn per_provider(settings: TelemetrySettings, log: LogWriter) -> Self {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let count = |name| MetricDefinition { name, unit: Unit::Count, storage_resolution: None };
@@ -113,7 +113,7 @@ impl Telemetry {
         Self::new(emf, settings, log)
     }
 
-    /// Without, for a function whose work is not of one provider.
+    /// With metrics of the whole function, for one whose work is not that of a single provider.
     pub(crate) fn per_service(settings: TelemetrySettings, log: LogWriter) -> Self {
         let emf = Emf::builder(settings.namespace.clone(), vec![vec!["service".to_owned()]]).build();
         Self::new(emf, settings, log)
