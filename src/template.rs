@@ -109,7 +109,7 @@ pub struct Queue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redrive {
     /// The logical id of the dead-letter queue.
-    pub to: String,
+    pub dead_letter_queue: String,
     /// How often a message may be received before it is moved.
     pub receives_max: u32,
 }
@@ -217,9 +217,11 @@ impl Template {
                     .filter_map(|(name, value)| Some((name.to_owned(), scalar(value)?)))
                     .collect();
                 let policy = &properties["RedrivePolicy"];
-                let to = resource_of_arn(&policy["deadLetterTargetArn"]);
+                let dead_letter_queue = resource_of_arn(&policy["deadLetterTargetArn"]);
                 let receives_max = policy["maxReceiveCount"].as_u64().and_then(|count| u32::try_from(count).ok());
-                let redrive = to.zip(receives_max).map(|(to, receives_max)| Redrive { to, receives_max });
+                let redrive = dead_letter_queue
+                    .zip(receives_max)
+                    .map(|(dead_letter_queue, receives_max)| Redrive { dead_letter_queue, receives_max });
                 self.queues.push(Queue { logical_id, name: local_name(id, "Queue")?, attributes, redrive });
             }
             "AWS::Serverless::Function" => {

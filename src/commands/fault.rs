@@ -23,7 +23,7 @@ use crate::text_table;
 #[command(verbatim_doc_comment)]
 pub struct Fault {
     /// The service that fails. Without it, the active faults are shown
-    service: Option<Target>,
+    service: Option<ServiceOrOff>,
     /// How its calls fail
     #[arg(long, default_value = "error")]
     mode: FaultMode,
@@ -42,7 +42,7 @@ pub struct Fault {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Target {
+enum ServiceOrOff {
     /// The table
     Dynamodb,
     /// The queues
@@ -70,13 +70,13 @@ pub fn fault(fault: &Fault) -> Result<()> {
     let agent = Agent::new_with_config(config.timeout_global(Some(Duration::from_secs(10))).build());
     let service = match fault.service {
         None => None,
-        Some(Target::Off) => {
+        Some(ServiceOrOff::Off) => {
             agent.delete(&url).call().with_context(|| no_local_stack(address))?;
             None
         }
-        Some(Target::Dynamodb) => Some(Service::Dynamodb),
-        Some(Target::Sqs) => Some(Service::Sqs),
-        Some(Target::Secrets) => Some(Service::Secrets),
+        Some(ServiceOrOff::Dynamodb) => Some(Service::Dynamodb),
+        Some(ServiceOrOff::Sqs) => Some(Service::Sqs),
+        Some(ServiceOrOff::Secrets) => Some(Service::Secrets),
     };
     let answer = match service {
         None => agent.get(&url).call(),

@@ -57,10 +57,11 @@ pub(super) async fn create(client: &Client, queues: &[Queue]) -> Result<BTreeMap
             .iter()
             .map(|(name, value)| (QueueAttributeName::from(name.as_str()), value.clone()))
             .collect();
-        if let Some(Redrive { to, receives_max }) = &queue.redrive {
-            let to = queues.iter().find(|other| other.logical_id == *to).with_context(|| format!("no queue {to}"))?;
+        if let Some(Redrive { dead_letter_queue, receives_max }) = &queue.redrive {
+            let other = queues.iter().find(|other| other.logical_id == *dead_letter_queue);
+            let other = other.with_context(|| format!("no queue {dead_letter_queue}"))?;
             let url =
-                urls.get(&to.name).with_context(|| format!("{} has a dead-letter queue itself", to.logical_id))?;
+                urls.get(&other.name).with_context(|| format!("{dead_letter_queue} has a dead-letter queue itself"))?;
             let policy = json!({ "deadLetterTargetArn": arn(client, url).await?, "maxReceiveCount": receives_max });
             attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());
         }

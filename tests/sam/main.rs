@@ -1,15 +1,15 @@
-//! The functions that `sam build` made, run by SAM: every event file through `sam local invoke`, and one delivery a
-//! provider through `sam local start-api`. What comes of each is compared with the file beside it, items included.
+//! Runs the functions that `sam build` made: every event file through `sam local invoke`, and one delivery per provider
+//! through `sam local start-api`. The results, items included, must be those in the file beside the event.
 //!
-//! These tests are not run unless asked for: they need SAM, and Docker for the containers.
+//! These tests are ignored by default, because they need SAM, and Docker for the containers.
 //!
 //! ```sh
 //! sam build
 //! cargo test --workspace --test sam -- --ignored --nocapture --test-threads 1 docker
 //! ```
 //!
-//! Where there is no Docker, `emulator` instead of `docker` runs the same binaries under the runtime interface emulator
-//! that comes with SAM: its path is in `LAMBDA_RIE`. Arguments for SAM are in `SAM_ARGS`.
+//! Without Docker, `emulator` instead of `docker` runs the same binaries under the runtime interface emulator of SAM,
+//! whose path is in `LAMBDA_RIE`. Arguments for SAM are in `SAM_ARGS`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "tests")]
 
 use std::io::Write;
@@ -31,10 +31,10 @@ fn root(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Where events/env.json says that the local stack is.
+/// The ports of DynamoDB and SQS in events/env.json.
 const IN_ENV_FILE: [u16; 2] = [8000, 9324];
 
-/// The local stack where a container can reach it, or only this machine.
+/// Addresses of a local stack that containers can reach, and of one that only this machine can reach.
 const CONTAINERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -43,7 +43,7 @@ async fn stack(listen: IpAddr, [dynamodb_port, sqs_port]: [u16; 2]) -> LocalStac
     LocalStack::start(options).await.unwrap()
 }
 
-/// events/env.json, for a stack on other ports: those of a test before are not free again.
+/// events/env.json with the ports of that stack. The fixed ports may still be in use after another test.
 fn environment(stack: &LocalStack) -> String {
     let mut text = std::fs::read_to_string(root("events/env.json")).unwrap();
     for (port, other) in IN_ENV_FILE.iter().zip([stack.dynamodb, stack.sqs]) {
@@ -58,12 +58,12 @@ fn env_file(stack: &LocalStack) -> NamedTempFile {
     file
 }
 
-/// A port that nobody uses.
+/// An unused port.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Every event as it is checked in: events/env.json widens the tolerance for their signatures.
+/// Every event file unchanged. events/env.json extends the tolerance for the age of their signatures.
 fn deliveries() -> Vec<PreparedCase> {
     let delivery = |case: Case| PreparedCase { event: case.event.clone(), expected: case.expected.clone(), case };
     events::load(&root("events")).unwrap().into_iter().map(delivery).collect()
@@ -81,7 +81,7 @@ fn sam(arguments: &[&str]) -> Command {
     command
 }
 
-/// The answer that a function gave, as its JSON.
+/// The response in the output of a function.
 fn answer(output: &[u8]) -> Result<Answer> {
     let text = String::from_utf8_lossy(output);
     let answer: Value = serde_json::from_str(text.trim()).with_context(|| format!("not JSON: {text}"))?;
@@ -117,12 +117,12 @@ async fn docker_every_event_through_sam_local_invoke() {
     .await;
 }
 
-/// A child that ends with the test.
+/// A process that ends with the test.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // As Ctrl-C does: SAM then removes its containers.
+        // On an interrupt SAM removes its containers.
         let interrupted = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
         if !interrupted.is_ok_and(|status| status.success()) {
             drop(self.0.kill());
@@ -131,7 +131,7 @@ impl Drop for Running {
     }
 }
 
-/// `clientele event … | sam local invoke … -e -`: an event that was signed now needs no wider tolerance.
+/// `clientele event … | sam local invoke … -e -`: a freshly signed event is accepted within the normal tolerance.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_an_event_from_the_command() {
@@ -149,8 +149,8 @@ async fn docker_an_event_from_the_command() {
     assert_eq!(items.len(), 1);
 }
 
-/// The functions that no webhook calls: of a kept delivery and a message that is none of ours only the second comes
-/// back; and a sweep sends the cleanup message that waits in a tombstone.
+/// `replay` returns only the unreadable message of a batch to the queue. `sweep` sends the cleanup message that waits
+/// in a tombstone.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_replay_and_sweep() {
@@ -183,7 +183,7 @@ async fn docker_replay_and_sweep() {
     assert!(items.values().all(|item| item["cleanup"].is_null() && item["cleanup_due"].is_null()));
 }
 
-/// One delivery a provider over HTTP, through SAM's stand-in for API Gateway. What is no route is 403 or 404 there.
+/// One delivery per provider over HTTP, through SAM's local API Gateway.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_start_api_serves_the_routes() {
@@ -210,7 +210,7 @@ async fn docker_start_api_serves_the_routes() {
     }
 }
 
-/// The binaries of `sam build` without a container, each under the runtime interface emulator.
+/// Runs the binaries of `sam build` without a container, each under the runtime interface emulator.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs what `sam build` made, and SAM's runtime interface emulator"]
 async fn emulator_every_event() {
@@ -244,7 +244,7 @@ async fn emulator_every_event() {
         loop {
             match http::deliver(&url, &event, None) {
                 Ok(reply) => return answer(reply.body.as_bytes()),
-                // It takes a moment to listen.
+                // The emulator needs some time to start.
                 Err(error) => ensure!(started.elapsed() < Duration::from_secs(20), error),
             }
             std::thread::sleep(Duration::from_millis(100));

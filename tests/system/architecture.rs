@@ -150,7 +150,7 @@ fn the_architecture_names_every_crate() {
 
 /// A promise that no test holds is a hope: every test that the pages name is there.
 #[test]
-fn every_test_that_is_named_is_there() {
+fn documented_tests_exist() {
     let sources: String =
         ["tests", "shared", "functions", "xtask"].into_iter().flat_map(|folder| rust_files(&root(folder))).collect();
     for page in ["docs/reliability.md", "docs/privacy.md", "ARCHITECTURE.md"] {

@@ -105,7 +105,7 @@ pub(crate) const FLAWS: [Flaw; 11] = [
     Flaw {
         name: "personal-data-in-tombstone",
         edits: &[(CUSTOMERS, "REMOVE cleanup, cleanup_due", "REMOVE cleanup_due")],
-        caught_by: (SYSTEM, "delete_is_final"),
+        caught_by: (SYSTEM, "a_delete_leaves_only_a_tombstone"),
     },
     Flaw {
         name: "secret-in-log",

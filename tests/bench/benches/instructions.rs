@@ -1,7 +1,7 @@
 //! Instructions, by callgrind: nearly the same every time, so that a change of a few percent is one of the code.
 //! `cargo xtask instructions` compares them with `instructions.txt`.
 //!
-//! What is measured is done for every sample. What was made is given back, so that it is not dropped while it is counted.
+//! Each benchmark runs for every sample. It returns its values, so that dropping them is not counted.
 
 #![expect(missing_docs, reason = "the macros of gungraun")]
 

@@ -1,4 +1,4 @@
-//! Deliveries to measure with: the checked-in event files, and larger ones made of them.
+//! Deliveries for benchmarks: event files, and larger deliveries made of them.
 #![expect(clippy::missing_panics_doc, clippy::unwrap_used, clippy::panic, reason = "benchmarks")]
 
 use std::collections::HashMap;
@@ -16,23 +16,23 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::runtime::Runtime;
 
-/// What is measured. The larger ones: a customer with as many fields as fit into 256 KiB, and batches of that many
+/// The samples. The larger ones are a customer with as many fields as fit into 256 KiB, and batches of 25 and 200
 /// events of different customers.
 pub const NAMES: [&str; 8] =
     ["plain", "plain-delete", "plain-256k", "metrifox", "flexprice", "smarterpay", "smarterpay-25", "smarterpay-200"];
 
-/// When all of them are signed and received: 2026-11-20T12:00:00Z.
+/// When all samples are signed and received: 2026-11-20T12:00:00Z.
 const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
-/// A body may be as large as this.
+/// The largest accepted body.
 const BODY_BYTES_MAX: usize = 262_144;
 
-/// A delivery, and what is needed to receive it.
+/// A delivery, with its provider and secret.
 pub struct Sample {
     provider: &'static Provider,
     secret: String,
     scheme: Scheme,
     secrets: Secrets,
-    /// The gateway's event.
+    /// The API Gateway event, as JSON.
     event: String,
 }
 
@@ -62,37 +62,37 @@ impl Sample {
         read("env.json").as_object().unwrap().keys().find(is_function).unwrap().clone()
     }
 
-    /// The gateway's event.
+    /// The API Gateway event, as JSON.
     #[must_use]
     pub fn event(&self) -> &str {
         &self.event
     }
 
-    /// What it is signed with.
+    /// The secret that signs it.
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// As it comes from the gateway.
+    /// The delivery in the API Gateway event.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         Delivery::accept(serde_json::from_str::<HttpEvent>(&self.event).unwrap().into(), BODY_BYTES_MAX).unwrap()
     }
 
-    /// Proves the delivery.
+    /// Verifies the signature.
     #[must_use]
     pub fn verify(&self, delivery: Delivery) -> Verified {
         clientele_model::verify(delivery, &self.scheme, &self.secrets, NOW, Duration::from_mins(5)).unwrap()
     }
 
-    /// The provider's translation.
+    /// Translates the payload.
     #[must_use]
     pub fn translate(&self, verified: &Verified) -> Vec<Translation> {
         (self.provider.translate)(verified)
     }
 
-    /// The events of customers.
+    /// The customer events of the delivery.
     #[must_use]
     pub fn events(&self) -> Vec<CustomerEvent> {
         let translations = self.translate(&self.verify(self.delivery())).into_iter();
@@ -104,7 +104,7 @@ impl Sample {
             .collect()
     }
 
-    /// The function that receives it, with services that take everything at once.
+    /// The function that receives the delivery, with services that answer at once.
     #[must_use]
     pub fn function(self) -> Function {
         let variables = HashMap::from([
@@ -126,7 +126,7 @@ impl Sample {
         let lines = Box::new(std::io::sink());
         let receiver = runtime.block_on(Receiver::start(self.provider, config, &clients, lines, NOW)).unwrap();
         let function = Function { runtime, receiver, event: self.event };
-        // What is done once, is done.
+        // So that work of the first invocation is not measured.
         function.invoke();
         function
     }
@@ -140,7 +140,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// From the gateway's event to its answer.
+    /// Handles the event and returns the response.
     pub fn invoke(&self) -> String {
         let invocation = Invocation { request_id: "a-request".to_owned(), trace_id: None, received_at: NOW };
         let event = serde_json::from_str(&self.event).unwrap();
@@ -150,7 +150,7 @@ impl Function {
     }
 }
 
-/// What DynamoDB and SQS say to a call, when all is well and the table is empty.
+/// How DynamoDB and SQS answer a call when they work and the table is empty.
 #[must_use]
 pub fn answer_to(target: &str) -> Option<&'static str> {
     Some(match target {
@@ -179,7 +179,7 @@ fn read(file: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap()
 }
 
-/// Changes the body and signs it again.
+/// Changes the body and updates the signature.
 fn change(event: &mut Value, secret: &str, header: &str, change: impl FnOnce(&mut Value)) {
     let mut body = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
     change(&mut body);

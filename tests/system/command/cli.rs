@@ -1,4 +1,4 @@
-//! The command as a stranger runs it.
+//! The command as a user runs it, in a process of its own.
 
 use clap::Parser;
 use clientele_model::{Scheme, TokenPlace};
@@ -10,7 +10,7 @@ use crate::support::cli::{ANY_PORTS, RunningStack, clientele, run};
 use crate::support::{case, drain, root};
 
 #[test]
-fn once_shows_every_event_and_ends_well() {
+fn once_shows_every_event() {
     let (code, shown, errors) = run(&[&["--once"], &ANY_PORTS[..]].concat());
     assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
     for case in crate::support::cases() {
@@ -29,9 +29,9 @@ fn once_shows_every_event_and_ends_well() {
     assert!(shown.contains(&expected), "{shown}");
 }
 
-/// The environment of somebody who works with another DynamoDB does not lead the local stack there.
+/// Settings for AWS in the environment do not affect the local stack.
 #[test]
-fn the_local_stack_is_local() {
+fn the_local_stack_ignores_settings_for_aws() {
     let output = clientele(&[&["--once"], &ANY_PORTS[..]].concat())
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         .env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
@@ -42,9 +42,9 @@ fn the_local_stack_is_local() {
     assert!(output.unwrap().status.success());
 }
 
-/// Other secrets are signed with; what cannot be judged is no success.
+/// Replaced secrets are used for signing. With a replaced scheme the results cannot be judged, which is an error.
 #[test]
-fn once_judges_or_fails() {
+fn once_fails_if_results_cannot_be_judged() {
     let (code, _, errors) =
         run(&[&["--once", "--secret", "plain=[\"new\",\"old\"]", "--secret", "metrifox=a/b?c#d%20+="], &ANY_PORTS[..]]
             .concat());
@@ -54,9 +54,9 @@ fn once_judges_or_fails() {
     assert_eq!((code, errors.as_str()), (1, "error: the results cannot be judged: --signature changes a scheme\n"));
 }
 
-/// An event that is not as expected ends the demonstration with 1, and says what differs.
+/// An unexpected result is described, and the exit code is 1.
 #[test]
-fn once_fails_when_something_is_not_as_expected() {
+fn once_fails_on_an_unexpected_result() {
     let folder = tempfile::tempdir().unwrap();
     for &provider in PROVIDERS {
         std::fs::create_dir_all(folder.path().join(provider.name)).unwrap();
@@ -118,7 +118,7 @@ fn customers_and_cleanups_are_shown_from_another_process() {
     }
 }
 
-/// Signed as API Gateway hands it over; the output is what `sam local invoke --event -` reads.
+/// The output is a signed API Gateway event, as `sam local invoke --event -` reads it.
 #[test]
 fn event_prints_a_signed_event() {
     let (code, event, _) = run(&["event", "plain/customer-updated"]);
@@ -134,9 +134,9 @@ fn event_prints_a_signed_event() {
     assert_eq!((code, errors.contains("customer-updated")), (1, true), "{errors}");
 }
 
-/// Every event file is one that AWS' own types read.
+/// AWS's own types parse every event file.
 #[test]
-fn event_files_are_events_of_the_gateway() {
+fn event_files_are_gateway_events() {
     for case in crate::support::cases() {
         let parsed: aws_lambda_events::apigw::ApiGatewayV2httpRequest =
             serde_json::from_value(case.event.clone()).unwrap();
@@ -148,7 +148,7 @@ fn event_files_are_events_of_the_gateway() {
     }
 }
 
-/// What was answered 200 is there after the process was killed.
+/// With a data folder, everything that was answered with 200 survives when the process is killed.
 #[test]
 fn data_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
@@ -172,7 +172,7 @@ fn data_survives_a_kill() {
     }
 }
 
-/// A consumer's deletes survive as well.
+/// Deleted messages do not reappear after a restart.
 #[tokio::test]
 async fn deleted_messages_stay_deleted() {
     let folder = tempfile::tempdir().unwrap();
@@ -186,11 +186,11 @@ async fn deleted_messages_stay_deleted() {
     for body in ["{\"n\":1}", "{\"n\":2}"] {
         stack.clients.sqs.send_message().queue_url(&stack.queue_urls["inbox"]).message_body(body).send().await.unwrap();
     }
-    // One stack has the folder at a time.
+    // Only one stack can use the folder at a time.
     let error = clientele::stack::LocalStack::start(options()).await.unwrap_err().to_string();
     assert!(error.contains("in use by another local stack"), "{error}");
     drop(stack);
-    // A line that was cut off, inside of a character.
+    // A line that was cut off inside a character.
     let mut torn = std::fs::read(&journal).unwrap();
     torn.extend("\n{\"sent\":{\"id\":\"é".as_bytes());
     torn.pop();
@@ -203,7 +203,7 @@ async fn deleted_messages_stay_deleted() {
 }
 
 #[test]
-fn errors_say_what_to_do() {
+fn error_messages_say_what_to_do() {
     for (arguments, hint) in [
         (&["list", "--dynamodb-port", "1"][..], "start it with `cargo run`"),
         (&["send", "plane", "x"], "there is no provider `plane`; there are metrifox"),
@@ -227,7 +227,8 @@ fn errors_say_what_to_do() {
     assert_eq!((code, errors.contains("choose another port with --dynamodb-port")), (1, true), "{errors}");
 }
 
-/// docs/cost.md shows what the command computes. `UPDATE=1 cargo test --workspace --test system cost_page` writes it anew.
+/// docs/cost.md shows what the command computes. `UPDATE=1 cargo test --workspace --test system cost_page` writes it
+/// anew.
 #[test]
 fn the_cost_page_is_computed() {
     let (code, shown, errors) = run(&["cost"]);
@@ -250,7 +251,7 @@ fn prices_and_shares_are_arguments() {
     let total = |arguments: &[&str]| {
         let (code, shown, errors) = run(&[&["cost"], arguments].concat());
         assert_eq!((code, errors.as_str()), (0, ""));
-        // The first sum is that of the events of the first provider.
+        // The first total is that of the first provider's events.
         let line = shown.lines().find(|line| line.contains("total")).unwrap().to_owned();
         line.split_whitespace().nth(2).unwrap().parse::<f64>().unwrap()
     };

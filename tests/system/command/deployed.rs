@@ -1,5 +1,4 @@
-//! The commands for a deployed stack, run as an operator runs them. The local stack takes the place
-//! of the deployed one.
+//! The commands for a deployed stack, which a local stack replaces here.
 
 use clientele::events::{self, Case};
 use clientele::stack::{LocalStack, StackOptions};
@@ -12,7 +11,7 @@ use crate::support::cli::{clientele, run_with_input};
 use crate::support::deliveries::deletes;
 use crate::support::{all_items, case, cases, drain, options};
 
-/// A deployed stack named `test`, and the AWS that an operator's environment leads to.
+/// A deployed stack named `test`, and the stand-in for AWS that the commands call.
 struct Deployed {
     stack: LocalStack,
     aws: AwsStandIn,
@@ -40,7 +39,7 @@ const SMOKE: [&str; 3] = ["smoke", "--stack", "test"];
 #[tokio::test(flavor = "multi_thread")]
 async fn smoke_proves_a_stack_and_leaves_no_trace() {
     let deployed = deploy(options()).await;
-    // Somebody else's message stays where it is.
+    // A message of another customer must stay on the queue.
     let queue = &deployed.stack.queue_urls["cleanup"];
     let other = deployed.stack.clients.sqs.send_message().queue_url(queue).message_body(r#"{"cleanup_id":"other"}"#);
     other.send().await.unwrap();
@@ -56,9 +55,9 @@ async fn smoke_proves_a_stack_and_leaves_no_trace() {
     assert_eq!(drain(&deployed.stack, "cleanup").await, [json!({ "cleanup_id": "other" })]);
 }
 
-/// One of your systems may take the message first, or it waits behind others. Here SQS holds it back.
+/// Another consumer may take the message first, or it waits behind others. Here SQS delays it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_not_seen_was_sent_still() {
+async fn smoke_passes_if_the_message_was_sent_but_not_seen() {
     let deployed = deploy(options()).await;
     let (sqs, queue) = (&deployed.stack.clients.sqs, &deployed.stack.queue_urls["cleanup"]);
     let delayed = sqs.set_queue_attributes().queue_url(queue).attributes("DelaySeconds".into(), "900");
@@ -69,7 +68,7 @@ async fn a_message_that_is_not_seen_was_sent_still() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn smoke_fails_when_a_delivery_is_not_taken() {
+async fn smoke_fails_when_a_delivery_is_refused() {
     let deployed = deploy(options()).await;
     deployed.aws.set_secret("plain", "not the function's");
     let (code, shown, errors) = deployed.run(&[&SMOKE[..], &["--wait", "0"]].concat(), "").await;
@@ -79,9 +78,9 @@ async fn smoke_fails_when_a_delivery_is_not_taken() {
     assert_eq!(all_items(&deployed.stack).await, [] as [Value; 0]);
 }
 
-/// A stack is closed until it has secrets, and that is as it should be.
+/// A stack without secrets refuses every delivery, and the smoke test expects that.
 #[tokio::test(flavor = "multi_thread")]
-async fn smoke_of_a_new_stack() {
+async fn smoke_passes_on_a_stack_without_secrets() {
     let mut options = options();
     for &provider in PROVIDERS {
         options.set(provider, "WEBHOOK_SECRETS", "[]".to_owned());
@@ -125,9 +124,9 @@ async fn secrets_are_set_and_rotated() {
     assert!(shown.contains("plain      0: every delivery is refused\n"), "{shown}");
 }
 
-/// One secret as plain text, as an operator may have set it in the console, is one of the list from then on.
+/// A secret that was set as plain text, for example in the console, becomes part of the list.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_shown_only_if_it_was_made() {
+async fn only_a_generated_secret_is_shown() {
     let deployed = deploy(options()).await;
     let (code, shown, _) = deployed.run(&["secret", "add", "metrifox", "--generate", "--stack", "test"], "").await;
     assert_eq!(code, 0);
@@ -141,7 +140,7 @@ async fn a_secret_is_shown_only_if_it_was_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_a_function_could_not_read_is_not_written() {
+async fn a_secret_that_does_not_fit_is_not_written() {
     let deployed = deploy(options()).await;
     let before = deployed.aws.secret("flexprice");
     for (input, error) in [
@@ -159,7 +158,7 @@ async fn a_secret_that_a_function_could_not_read_is_not_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_table_and_queue_of_a_deployed_stack() {
+async fn commands_find_the_table_and_queue_of_a_deployed_stack() {
     let deployed = deploy(options()).await;
     let case = case("plain/customer-created");
     let event = case.sign(&crate::support::scheme(case), &local_secret(case.provider), jiff::Timestamp::now()).unwrap();
@@ -168,7 +167,7 @@ async fn the_table_and_queue_of_a_deployed_stack() {
     assert_eq!(code, 0);
     assert!(shown.contains("Ada Byron"), "{shown}");
     assert_eq!(deployed.run(&["cleanup", "--stack", "test"], "").await.0, 0);
-    // A queue that is named goes before the stack's own.
+    // `--queue-url` takes precedence over `--stack`.
     let named = &deployed.stack.queue_urls["quarantine"];
     assert_eq!(deployed.run(&["cleanup", "--stack", "nothing", "--queue-url", named], "").await.0, 0);
     for command in [&["list"][..], &["cleanup"], &["smoke"], &["secret", "list"]] {
@@ -178,9 +177,9 @@ async fn the_table_and_queue_of_a_deployed_stack() {
     }
 }
 
-/// Nothing of the event's customer is left by which somebody's system could find a real one.
+/// The synthetic event contains no identifier of the original customer, so no system can find a real customer by it.
 #[test]
-fn a_synthetic_customer_is_nobody() {
+fn a_synthetic_customer_has_no_real_identifier() {
     for name in ["customer-created", "customer-deleted"] {
         for case in cases().iter().filter(|case| case.name == name) {
             let synthetic = SyntheticCustomer::new(&[case]).unwrap();

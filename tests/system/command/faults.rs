@@ -1,4 +1,4 @@
-//! `clientele fault`, and the local stack's own Secrets Manager.
+//! `clientele fault`, and the faults of the local stack.
 
 use std::time::Duration;
 
@@ -23,15 +23,15 @@ async fn deliver_one(stack: &LocalStack, event: u32) -> (u16, String) {
     (answer.status_code, answer.body.unwrap())
 }
 
-/// Each way of failing ends in the same: what cannot be written is parked, what cannot be parked is not accepted; and the
-/// emulators themselves are well.
+/// In every mode, a delivery that cannot be written is parked, and one that cannot be parked is refused with 503. The
+/// clients of the tests are not affected.
 #[rstest]
 #[case(FaultMode::Throttle)]
 #[case(FaultMode::Timeout)]
 #[case(FaultMode::Error)]
 #[case(FaultMode::Reset)]
 #[tokio::test]
-async fn a_fault_strikes_the_functions(#[case] mode: FaultMode) {
+async fn faults_affect_only_the_functions(#[case] mode: FaultMode) {
     let stack = stack().await;
     stack.faults.set(Service::Dynamodb, fault(mode)).unwrap();
     assert_eq!(deliver_one(&stack, 1).await, (202, r#"{"outcome":"parked"}"#.to_owned()));
@@ -42,7 +42,7 @@ async fn a_fault_strikes_the_functions(#[case] mode: FaultMode) {
     assert_eq!(drain(&stack, "inbox").await.len(), 1);
 }
 
-/// At the start the secrets are fetched, and kept while Secrets Manager fails.
+/// Functions read their secrets at the start, and keep them while Secrets Manager fails.
 #[tokio::test]
 async fn secrets_outlive_an_outage_of_secrets_manager() {
     let stack = stack().await;
@@ -53,7 +53,7 @@ async fn secrets_outlive_an_outage_of_secrets_manager() {
 }
 
 #[test]
-fn a_fault_ends_by_itself_and_is_bounded() {
+fn faults_expire_and_are_validated() {
     let faults = clientele::stack::faults::Faults::default();
     faults.set(Service::Sqs, Fault { for_seconds: 0.05, ..fault(FaultMode::Error) }).unwrap();
     assert_eq!(faults.active().keys().collect::<Vec<_>>(), [&Service::Sqs]);

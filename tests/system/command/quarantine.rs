@@ -1,4 +1,4 @@
-//! `clientele quarantine`: what waits for an operator, and settling it.
+//! `clientele quarantine`: deliveries that wait for an operator.
 
 use clientele::events::signed_at;
 use clientele_model::{KeptDelivery, KeptPart};
@@ -10,20 +10,20 @@ use crate::support::deliveries::{change, deliver};
 use crate::support::translation::verified;
 use crate::support::{drain, handle, item, stack};
 
-/// A message as a release without understanding would have left it.
+/// The message of a delivery that an older release did not understand.
 fn kept(provider: &str, body: &str) -> String {
     let provider = clientele_providers::find(provider).unwrap();
     let verified = verified(body.as_bytes(), signed_at());
     KeptDelivery::new(provider, &verified, "a partial snapshot: fullName is absent", KeptPart::Whole).to_message()
 }
 
-/// The body of a delivery of Plain about Ada.
+/// The body of one of Plain's deliveries about Ada.
 fn body(version: i64, event_number: u32, kind: ChangeKind) -> String {
     let event = deliver("plain", &[change("ada", version, event_number, kind)], signed_at());
     event["body"].as_str().unwrap().to_owned()
 }
 
-/// Runs a subcommand while the stack goes on.
+/// Runs a subcommand of `quarantine` while the stack keeps running.
 async fn quarantine(stack: &clientele::stack::LocalStack, arguments: &[&str]) -> (i32, String, String) {
     let ports = [stack.dynamodb.port().to_string(), stack.sqs.port().to_string()];
     let more = ["--dynamodb-port", &ports[0], "--sqs-port", &ports[1]];
@@ -36,9 +36,10 @@ async fn send(stack: &clientele::stack::LocalStack, message: &str) -> String {
     request.send().await.unwrap().message_id.unwrap()
 }
 
-/// Listed without anything personal, shown whole, foreseen without a change, settled once, and gone.
+/// `list` shows no personal data, `show` the whole message, and `redrive --dry-run` changes nothing. `redrive` settles
+/// each message once and removes it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_quarantined_can_be_redriven() {
+async fn quarantined_deliveries_can_be_redriven() {
     let stack = stack().await;
     let current = deliver("plain", &[change("ada", 2_000, 2, Updated)], signed_at());
     handle(&stack.receivers["plain"], &current, signed_at()).await;
@@ -52,7 +53,7 @@ async fn what_is_quarantined_can_be_redriven() {
         let (code, listed, _) = quarantine(&stack, &["list", "--json"]).await;
         let rows: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((code, rows.len()), (0, 5));
-        // An id is of hexadecimal digits, which make a name now and then.
+        // A random hexadecimal id may contain the name.
         let told = rows.iter().filter_map(Value::as_object).flatten().filter(|(name, _)| *name != "id");
         assert!(!told.map(|(_, value)| value.to_string()).any(|value| value.contains("ada")), "nothing personal");
         let row = rows.iter().find(|row| row["id"] == newer.as_str()).unwrap();
@@ -67,18 +68,18 @@ async fn what_is_quarantined_can_be_redriven() {
     assert!(code == 1 && errors.contains("no message zzz"), "{errors}");
 
     let before = item(&stack, "plain#w_1#ada").await;
-    let (code, foreseen, errors) = quarantine(&stack, &["redrive", "--dry-run", "--rate", "1000"]).await;
+    let (code, predicted, errors) = quarantine(&stack, &["redrive", "--dry-run", "--rate", "1000"]).await;
     assert_eq!(code, 1, "two cannot be settled");
     assert!(errors.contains("2 messages cannot be settled yet"), "{errors}");
-    assert!(foreseen.contains("plain#w_1#ada  name, profile.display_name"), "{foreseen}");
-    assert!(foreseen.contains("Would be: 1 applied, 1 duplicate, 1 quarantined, 1 stale"), "{foreseen}");
-    assert!(!foreseen.contains("v3000"), "names of fields, no values");
+    assert!(predicted.contains("plain#w_1#ada  name, profile.display_name"), "{predicted}");
+    assert!(predicted.contains("Would be: 1 applied, 1 duplicate, 1 quarantined, 1 stale"), "{predicted}");
+    assert!(!predicted.contains("v3000"), "names of fields, no values");
     assert_eq!(item(&stack, "plain#w_1#ada").await, before);
 
     let (code, told, errors) = quarantine(&stack, &["redrive", "--rate", "1000"]).await;
     assert_eq!(code, 1);
     assert!(errors.contains("2 messages cannot be settled yet and stay on the queue"), "{errors}");
-    // Once the newer one is applied, what was a duplicate is stale.
+    // The duplicate is stale if the newer event was applied before it.
     assert!(told.contains("Settled: 1 applied, ") && told.contains("1 quarantined, "), "{told}");
     assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["name"], "ada v3000 e3");
     let (_, listed, _) = quarantine(&stack, &["list", "--json"]).await;
@@ -90,9 +91,9 @@ async fn what_is_quarantined_can_be_redriven() {
     assert_eq!(left, should);
 }
 
-/// An operator cannot bring a deleted customer back, nor forget to tell of a delete.
+/// A redrive cannot bring a deleted customer back, and sends the message of a delete.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redrive_never_goes_backwards() {
+async fn redrive_never_overwrites_newer_data() {
     let stack = stack().await;
     let delete = send(&stack, &kept("plain", &body(1_000, 1, Deleted))).await;
     let update = send(&stack, &kept("plain", &body(9_000, 2, Updated))).await;

@@ -1,4 +1,4 @@
-//! Invariant 1: every order, repetition and interleaving ends in the same items and the same set of cleanup ids.
+//! Every order, repetition and interleaving of events ends in the same items and the same set of cleanup ids.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -16,7 +16,7 @@ use crate::support::deliveries::ChangeKind::{Created, Deleted, Updated};
 use crate::support::deliveries::{CustomerChange, change, deletes, deliver, pk};
 use crate::support::{all_items, drain, handle, stack, timeless};
 
-/// Two customers, ties in the version, a delete that is not the newest, and updates after it.
+/// Events of two customers, with equal versions, and a delete that older and newer updates surround.
 fn history(run: usize) -> Vec<CustomerChange> {
     let change = |customer: &str, version, number, kind| change(&format!("{customer}-{run}"), version, number, kind);
     vec![
@@ -30,7 +30,7 @@ fn history(run: usize) -> Vec<CustomerChange> {
     ]
 }
 
-/// What the history comes to, read off it by hand: ada is as event 4 says, bob is gone.
+/// The expected end of the history, worked out by hand: Ada is as in event 4, and Bob is deleted.
 fn assert_final(items: &[Value], provider: &str, run: usize) {
     let find = |customer: &str| {
         let id = format!("{customer}-{run}");
@@ -53,7 +53,7 @@ async fn deliver_to(stack: &LocalStack, provider: &str, change: &CustomerChange)
     assert_eq!(answer.status_code, 200, "{answer:?}");
 }
 
-/// An index into the history, over and over: every event at least once, in any order, with repetitions.
+/// Indexes into the history: every event at least once, in any order, with repetitions.
 fn any_schedule() -> impl Strategy<Value = Vec<usize>> {
     let length = history(0).len();
     let repeats = prop::collection::vec(0..length, 0..6);
@@ -68,9 +68,9 @@ fn schedules(number: u32) -> Vec<Vec<usize>> {
     (0..number).map(|_| any_schedule().new_tree(&mut runner).unwrap().current()).collect()
 }
 
-/// Every permutation of the first four events, and random schedules of all with repetitions; of each provider.
+/// For each provider: every permutation of the first four events, and random schedules of all with repetitions.
 #[tokio::test]
-async fn converges() {
+async fn converges_in_any_order() {
     let stack = stack().await;
     let mut orders = permutations(&[0, 1, 2, 3]);
     for order in &mut orders {
@@ -91,7 +91,7 @@ async fn converges() {
     }
     let items = all_items(&stack).await;
     for provider in names() {
-        // All runs end alike, in every attribute but for the customer's own id.
+        // All runs end in the same attributes, apart from the ids of the customers.
         let of_run = |run: usize| {
             let of_run = |item: &&Value| {
                 let id = item["customer_id"].as_str().unwrap();
@@ -114,7 +114,7 @@ async fn converges() {
     assert_eq!(cleanup_ids(&stack).await, expected_cleanups);
 }
 
-/// All events of many histories at once, each several times.
+/// All events of many histories concurrently, each several times.
 #[tokio::test(flavor = "multi_thread")]
 async fn converges_concurrently() {
     let stack = stack().await;
@@ -137,18 +137,18 @@ async fn converges_concurrently() {
     assert!(items.iter().all(|item| item.get("cleanup").is_none()));
 }
 
-/// A function that dies at any await, and the redelivery after it.
+/// A function dies at any await, and its deliveries are repeated afterwards.
 #[tokio::test]
 async fn converges_after_a_crash_at_any_await() {
     let stack = stack().await;
     for polls in 0..60 {
         for change in &history(polls) {
             let event = deliver("plain", std::slice::from_ref(change), signed_at());
-            // The process is gone, but what it has sent may still arrive.
+            // Requests that the dead function had sent may still arrive.
             die_after(polls, handle(&stack.receivers["plain"], &event, signed_at())).await;
         }
     }
-    // It died before the write, and after it.
+    // Some died before the write, and some after it.
     let deleted = all_items(&stack).await.iter().filter(|item| item["status"] == "deleted").count();
     assert!((1..60).contains(&deleted), "{deleted} deleted");
     for polls in 0..60 {
@@ -164,14 +164,14 @@ async fn converges_after_a_crash_at_any_await() {
     assert_eq!(cleanup_ids(&stack).await.len(), 60);
 }
 
-/// Polls a future so often, then drops it.
+/// Drops a future after that many polls.
 async fn die_after<F: Future>(polls: usize, future: F) {
     let mut future = pin!(future);
     for _ in 0..polls {
         if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
             return;
         }
-        // Lets the sockets make progress between two polls.
+        // Sockets need time for progress between two polls.
         tokio::time::sleep(std::time::Duration::from_micros(200)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Invariants 2 and 3: a delete is final and leaves nothing personal; an event costs one write request.
+//! A delete is final and leaves no personal data. An event costs one write request.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use crate::support::{all_items, cases, drain, handle, item, scheme, stack};
 
 const ZELDA: &str = "zelda-canary";
 
-/// No event before or after a delete brings personal data back, whatever its time.
+/// No event brings personal data back, whether it is older or newer than the delete.
 #[tokio::test]
-async fn delete_is_final() {
+async fn a_delete_leaves_only_a_tombstone() {
     let stack = stack().await;
     let others = [
         change(ZELDA, -86_000_000, 1, Created),
@@ -53,7 +53,7 @@ async fn delete_is_final() {
     }
 }
 
-/// A delete before the first event of its customer is a tombstone too.
+/// A delete that arrives before all other events of its customer leaves a tombstone too.
 #[tokio::test]
 async fn delete_may_come_first() {
     let stack = stack().await;
@@ -65,9 +65,9 @@ async fn delete_may_come_first() {
     assert_eq!(all_items(&stack).await[0]["status"], "deleted");
 }
 
-/// A tombstone whose message was never sent: the redelivered event finds it and sends it; other events leave it.
+/// The message of a delete that was never sent waits in the tombstone. Only the same delete, delivered again, sends it.
 #[tokio::test]
-async fn a_redelivered_delete_sends_the_message_that_waits() {
+async fn a_redelivery_sends_the_waiting_message_of_a_delete() {
     let stack = stack().await;
     let delete = deliver("plain", &[change(ZELDA, 0, 2, Deleted)], signed_at());
     handle(&stack.receivers["plain"], &delete, signed_at()).await;
@@ -97,7 +97,7 @@ async fn a_redelivered_delete_sends_the_message_that_waits() {
     assert_eq!(drain(&stack, "cleanup").await.len(), 0);
 }
 
-/// Counted at the emulators' doors: an event is one call of the table and no read; a delete is two, and one message.
+/// An event costs one call of the table and no read. A delete costs two calls, and one message.
 #[tokio::test]
 async fn one_write_per_event() {
     let stack = stack().await;
@@ -118,15 +118,15 @@ async fn one_write_per_event() {
         assert_eq!(operations, expected, "{}", case.title());
         units.insert(case.title(), calls.iter().filter_map(Call::write_units).collect::<Vec<_>>());
     }
-    // Items under 1 KB: one unit where no index key changes, one more for each that does.
+    // An item below 1 KB costs one unit, and one more for each index in which its key changes.
     assert_eq!(units["plain/unmarked-as-spam"], [1.0]);
     assert_eq!(units["plain/to-be-deleted"], [3.0]);
     assert_eq!(units["flexprice/same-second-second"], [1.0]);
-    // A refused write is billed, but not reported.
+    // AWS bills a write that its condition refuses, but does not report its units.
     assert_eq!(units["plain/stale"], [] as [f64; 0]);
 }
 
-/// The events of a case that are about customers, by its answer.
+/// How many events of a case are about customers, by its expected answer.
 fn customer_events(case: &Case) -> usize {
     let answer = case.expected.answer.clone().unwrap_or_default();
     let counts = answer["outcomes"].as_object().cloned().unwrap_or_default();

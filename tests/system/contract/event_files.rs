@@ -1,6 +1,6 @@
-//! The checked-in events: signed as they say, understood as expected, and every leaf of them accounted for.
+//! The event files are correctly signed, and have the results that are stored beside them.
 //!
-//! `UPDATE=1 cargo test event_files` signs all files again and writes what came of them; read the difference.
+//! `UPDATE=1 cargo test event_files` signs all files again and writes their results. Review the difference.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ fn write(case: &Case, ending: &str, value: &impl serde::Serialize) {
     std::fs::write(path, serde_json::to_string_pretty(value).unwrap() + "\n").unwrap();
 }
 
-/// Delivers every case in its order at the moment when all were signed: signed anew it is the same file, and answer,
-/// items and messages are those beside it.
+/// Delivers every case in its order, at the time when all files were signed. Signing it again makes the same file, and
+/// the response, items and messages are those in the file beside it.
 #[tokio::test]
 async fn event_files_are_understood_as_expected() {
     let stack = stack().await;
@@ -52,7 +52,7 @@ async fn event_files_are_understood_as_expected() {
     assert_eq!(reasons, ["a partial snapshot: status is absent", "a partial snapshot: fullName is absent"]);
 }
 
-/// The items that a case changed, and those of its customers that it left as they were.
+/// The items that a case changed, and those of its customers that it did not change.
 async fn items_of(case: &Case, stack: &LocalStack, known: &mut BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let body = case.body().unwrap();
     let mut items = BTreeMap::new();

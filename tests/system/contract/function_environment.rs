@@ -1,4 +1,4 @@
-//! The environment of a function: everything that is missing or unreadable is named at once.
+//! The environment of a function. Everything that is missing or unreadable is reported at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn everything_that_is_missing_is_named_at_once() {
     let error = read(&BTreeMap::new()).unwrap_err();
     assert_eq!(error, ConfigError(missing.map(str::to_owned).to_vec()));
     assert!(error.to_string().starts_with("the environment is not complete: CUSTOMERS_TABLE is not set; CLEANUP"));
-    // Empty counts as not set.
+    // An empty variable counts as not set.
     let empty = complete().into_keys().map(|name| (name, "")).collect();
     assert_eq!(read(&empty).unwrap_err(), error);
 }
@@ -88,7 +88,7 @@ fn what_is_unreadable_is_named(#[case] changes: &[(&'static str, &'static str)],
 }
 
 #[test]
-fn settings() {
+fn all_settings_are_read() {
     let mut variables = complete();
     variables.extend([
         ("SIGNATURE_TOLERANCE_SECONDS", "60"),
@@ -99,7 +99,7 @@ fn settings() {
     let config = read(&variables).unwrap();
     assert_eq!((config.tolerance, config.body_bytes_max), (Duration::from_mins(1), 1_000));
     assert!(matches!(config.scheme, Scheme::Token(_)));
-    // The variable goes before the ARN, and nothing prints what it holds.
+    // The variable takes precedence over the ARN, and its value is never printed.
     assert!(matches!(&config.secrets, SecretSource::Environment(_)));
     assert!(!format!("{config:?}").contains("hunter2"));
 }
@@ -144,7 +144,7 @@ fn a_bundle_of_certificates_is_read() {
 
 /// The fingerprints are those of <https://www.amazontrust.com/repository/>.
 #[test]
-fn amazons_roots_are_amazons() {
+fn the_root_certificates_are_those_of_amazon() {
     let certificates = AMAZON_ROOTS.split("-----BEGIN CERTIFICATE-----").skip(1);
     let fingerprint = |certificate: &str| {
         let text: String = certificate.split("-----END").next().unwrap().split_whitespace().collect();

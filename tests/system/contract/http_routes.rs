@@ -1,4 +1,4 @@
-//! Over HTTP: routes, repeated headers, odd bytes.
+//! The gateway over HTTP: routes, repeated headers, bodies that are not text.
 
 use axum::http::Request;
 use clientele::signing::{UnsignedRequest, sign};
@@ -29,7 +29,7 @@ async fn routes() {
 }
 
 #[tokio::test]
-async fn a_proof_given_twice_is_refused() {
+async fn a_repeated_signature_header_is_refused() {
     let stack = stack().await;
     let mut proofs = vec![];
     for provider in PROVIDERS {
@@ -54,7 +54,7 @@ async fn a_proof_given_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn odd_bytes_are_no_fault_of_ours() {
+async fn any_bytes_are_answered() {
     let stack = stack().await;
     let http: Http = Client::builder(TokioExecutor::new()).build_http();
     let deep = vec![b'['; 100_000];
@@ -64,7 +64,7 @@ async fn odd_bytes_are_no_fault_of_ours() {
             let (status, _) = send_to(&http, &stack, &path, &[], bytes.to_vec()).await;
             assert_eq!(status, provider.response_rules.rejected_status, "{path}");
         }
-        // Proved, and still not understood: ours to keep, nobody's to crash.
+        // Verified but not understood: kept in quarantine.
         let path = "/webhooks/metrifox/metrifox-local-secret";
         assert_eq!(
             send_to(&http, &stack, path, &[], bytes.to_vec()).await,
@@ -75,6 +75,6 @@ async fn odd_bytes_are_no_fault_of_ours() {
     let request = Request::post(format!("{}/webhooks/plain", stack.url()))
         .header("x-odd", http::HeaderValue::from_bytes(b"\xe9\xff").unwrap());
     assert_eq!(http.request(request.body(Full::default()).unwrap()).await.unwrap().status(), 401);
-    // The token is decoded as the gateway decodes it.
+    // The token in the path is percent-decoded, as API Gateway does.
     assert_eq!(post(&stack, "/webhooks/metrifox/metrifox%2Dlocal-secret", &[], r#"{"type":"x"}"#).await.0, 200);
 }

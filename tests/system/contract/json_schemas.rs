@@ -1,4 +1,4 @@
-//! docs/schema is what the types say, and what is written is what docs/schema says.
+//! docs/schema has the schemas of the types, and what is written is valid under them.
 //!
 //! `UPDATE=1 cargo test schemas` writes the files.
 
@@ -30,7 +30,7 @@ fn assert_valid(validator: &Validator, value: &Value) {
 }
 
 #[test]
-fn what_is_written_is_valid() {
+fn written_items_and_messages_are_valid() {
     let item = jsonschema::validator_for(&checked_in("customer-item")).unwrap();
     let cleanup = jsonschema::validator_for(&checked_in("cleanup-message")).unwrap();
     let (mut items, mut messages) = (0, 0);
@@ -44,7 +44,7 @@ fn what_is_written_is_valid() {
 }
 
 #[test]
-fn what_is_not_written_is_not_valid() {
+fn other_items_are_not_valid() {
     let item = jsonschema::validator_for(&checked_in("customer-item")).unwrap();
     let case = crate::support::case("plain/customer-deleted");
     let tombstone = case.expected.items.values().next().unwrap().clone();
@@ -59,7 +59,7 @@ fn what_is_not_written_is_not_valid() {
     assert_valid(&item, &pending);
 }
 
-/// Parked and quarantined messages have one shape.
+/// Parked and quarantined messages have the same schema.
 #[test]
 fn kept_messages_are_valid() {
     let validator = jsonschema::validator_for(&checked_in("kept-message")).unwrap();

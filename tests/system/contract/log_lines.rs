@@ -55,7 +55,7 @@ async fn a_log_line_describes_the_event() {
     assert!(number("write_units") >= 1.0);
     assert_eq!(line["_aws"]["Timestamp"], signed_at().as_millisecond());
     let mut metrics = metrics(line);
-    // The event was raised before it was signed.
+    // The provider created the event before it signed the delivery.
     let raised: jiff::Timestamp =
         serde_json::from_str::<Value>(&case.body().unwrap()).unwrap()["timestamp"].as_str().unwrap().parse().unwrap();
     let age = signed_at().duration_since(raised).as_millis();

@@ -1,7 +1,7 @@
-//! Nothing a provider sends disappears silently: every leaf of every event file that becomes an item is in it, or on the
-//! provider's written list of what is dropped.
+//! Nothing that a provider sends is lost silently: if an event file becomes an item, each of its leaves is in the item,
+//! or on the provider's list of dropped fields.
 //!
-//! Each leaf in turn is given a value that is found nowhere else; that value must be in the item.
+//! The test gives each leaf in turn a unique value, and looks for that value in the item.
 
 use clientele::events::{Case, signed_at};
 use clientele_model::{KeptDelivery, KeptPart, Time, Translated};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::cases;
 use crate::support::translation::{leaves, translate, verified};
 
-/// On the written list, or a credential in a place that no page documents.
+/// Whether it is on the list, or a credential in a place that is not documented.
 fn is_dropped(case: &Case, pointer: &str) -> bool {
     let names: Vec<_> = pointer.split('/').skip(1).filter(|name| name.parse::<usize>().is_err()).collect();
     let path = names.join(".");
@@ -36,7 +36,7 @@ fn is_in_an_ignored_event(case: &Case, ignored: &[bool], pointer: &str) -> bool 
     place.is_some_and(|place| ignored[place])
 }
 
-/// A value of the same kind that is found nowhere else, and how the item says it.
+/// A unique value of the same type, and its form in the item.
 fn unique(leaf: &Value, number: i64) -> (Value, String) {
     match leaf {
         Value::Number(_) => (json!(7_000_000_000 + number), (7_000_000_000 + number).to_string()),
@@ -48,7 +48,7 @@ fn unique(leaf: &Value, number: i64) -> (Value, String) {
     }
 }
 
-/// The items of all events of a body, as text; of those that are not understood, what is kept of them.
+/// The items of all events of a body, as text. For events that are not understood, the body of the kept message.
 fn items(case: &Case, body: &Value) -> String {
     let mut items = String::new();
     let body = body.to_string();
@@ -70,7 +70,7 @@ fn every_leaf_is_accounted_for() {
     let mut counted = 0;
     for case in cases() {
         let body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
-        // What is ignored becomes no item, and a tombstone keeps nothing on purpose.
+        // An ignored event becomes no item, and a tombstone keeps no fields on purpose.
         let original = items(case, &body);
         if original.is_empty() || case.name == "customer-deleted" {
             continue;
@@ -84,7 +84,7 @@ fn every_leaf_is_accounted_for() {
             counted += 1;
             let mut changed = body.clone();
             let leaf = changed.pointer_mut(&pointer).unwrap();
-            // A flag has no third value: the other one must make another item.
+            // A boolean cannot be unique. Its opposite must change the item.
             if let Some(flag) = leaf.as_bool() {
                 *leaf = json!(!flag);
                 assert_ne!(items(case, &changed), original, "{}: {pointer} is lost", case.title());

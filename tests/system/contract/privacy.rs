@@ -1,4 +1,4 @@
-//! Invariant 6: secrets appear in no log line, metric, item, message or answer; personal data in no log line.
+//! No secret is in a log line, metric, item, message or response, and no personal data in a log line or response.
 
 use std::collections::BTreeSet;
 
@@ -41,11 +41,11 @@ fn texts(body: &Value) -> BTreeSet<String> {
     texts.filter(|text| text.len() > 3 && text.parse::<Timestamp>().is_err()).map(str::to_owned).collect()
 }
 
-/// Personal data of the event files, and signatures.
+/// Personal data in the event files, and parts of signatures.
 const PERSONAL: [&str; 10] =
     ["Ada", "Lovelace", "Northwind", "@", "+44", "Garrett", "Turing", "crm-1815", "c_01KA9C", "v1,"];
 
-/// Messages as text, and what is in those that are base64.
+/// Messages as text, with decoded base64 bodies.
 fn told(messages: &[Value]) -> String {
     let decoded = |message: &Value| match message["encoding"].as_str() {
         Some("base64") => BASE64_STANDARD.decode(message["body"].as_str().unwrap()).unwrap(),
@@ -67,14 +67,14 @@ async fn no_secret_leaves() {
             let proof = clientele::events::headers(&signed.event).filter(|(name, _)| name.ends_with("signature"));
             proofs.extend(proof.map(|(_, value)| value.to_owned()));
             answers.push(handle(&receivers[case.provider.name], &signed.event, signed_at()).await);
-            // Refused for its age, and for its signature.
+            // Refused because of its age or its signature.
             let later = signed_at() + jiff::SignedDuration::from_hours(1);
             answers.push(handle(&receivers[case.provider.name], &signed.event, later).await);
         }
         let event = deliver("metrifox", &[change("canary", 0, 1, Deleted)], signed_at());
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
         let written = aws.take_calls().iter().map(|call| call.request.to_string()).collect::<String>();
-        // An outage of each service, so that failures are logged as well.
+        // Each service fails, so that the log has failures as well.
         let outages = [&["PutItem"][..], &["UpdateItem"], &["SendMessage"], &["PutItem", "SendMessage"]];
         for (number, operations) in outages.into_iter().enumerate() {
             aws.fail(operations);

@@ -1,4 +1,4 @@
-//! Invariants 5, 7 and 8: closed by default, all refusals alike, and no bytes that break anything.
+//! Refusals: without a secret everything is refused, all refusals are the same bytes, and no input causes a panic.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::support::deliveries::{signed, untranslatable};
 use crate::support::{all_items, case, cases, handle, options, receiver, scheme, stack, start_receiver};
 
-/// A provider whose code must not run.
+/// A provider whose code fails the test if it runs.
 static UNREACHABLE: Provider = Provider {
     name: "unreachable",
     scheme_variable: None,
@@ -29,7 +29,7 @@ static UNREACHABLE: Provider = Provider {
     dropped_paths: &[],
 };
 
-/// No secret, no proof, a garbled header: refused, and no line of provider code ran.
+/// Without a secret or a matching token a delivery is refused, and the code of the provider does not run.
 #[tokio::test]
 async fn closed_by_default() {
     let stack = stack().await;
@@ -42,7 +42,7 @@ async fn closed_by_default() {
         assert_eq!(handle(&receiver, &event, signed_at()).await.status_code, 401, "{secrets} {token}");
     }
 
-    // Every provider, with no secret configured, refuses what is rightly signed with its local one.
+    // Without a configured secret, every provider refuses deliveries that are signed with the local one.
     let mut options = options();
     for &provider in PROVIDERS {
         options.set(provider, "WEBHOOK_SECRETS", "[]".into());
@@ -55,9 +55,9 @@ async fn closed_by_default() {
     assert_eq!(all_items(&closed).await, [] as [Value; 0]);
 }
 
-/// Every way to be refused, for each provider: the same bytes, but for the status that the provider asks for.
+/// For each provider and each reason, a refusal has the same bytes. Only the status depends on the provider.
 #[tokio::test]
-async fn answers_never_help_a_forger() {
+async fn all_refusals_are_the_same_bytes() {
     let stack = stack().await;
     let mut bodies = BTreeSet::new();
     for title in PROVIDERS.iter().map(|provider| format!("{}/customer-created", provider.name)) {
@@ -125,9 +125,9 @@ fn signs_time(provider: &Provider) -> bool {
     }
 }
 
-/// The freshness window is inclusive, and a setting.
+/// The deliveries are correctly signed; only their age differs.
 #[tokio::test]
-async fn stale_deliveries_are_rightly_signed() {
+async fn old_deliveries_are_refused() {
     let stack = stack().await;
     for provider in PROVIDERS {
         let case = case(&format!("{}/customer-created", provider.name));
@@ -145,7 +145,7 @@ async fn stale_deliveries_are_rightly_signed() {
     }
 }
 
-/// A delivery at the limit is taken, one byte more is not, whichever way the gateway hands it over.
+/// A delivery at the limit is accepted, and one byte more is refused, both as text and as base64.
 #[tokio::test]
 async fn the_size_limit_is_exact() {
     let stack = stack().await;
@@ -208,12 +208,12 @@ fn object_with(value: &Value, field: &Value, pointer: &str) -> Option<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever a payload holds, translating it does not panic, and what comes of it can be written down.
+    /// Translation never panics, whatever the payload, and its result can be serialized.
     #[test]
     fn bounded_for_any_payload(json in any_json(), whole in any::<bool>(), place in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 0..60)) {
         let (case, pointer) = place.get(&RECORDS[..]);
         let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
-        // Either the whole body, or fields of the customer under names that are expected there.
+        // Replaces either the whole body, or fields of the customer under the names that the provider uses.
         if whole {
             body = json;
         } else if let (Some(fields), Some(record)) = (json.as_object(), body.pointer_mut(pointer).and_then(Value::as_object_mut)) {

@@ -1,4 +1,4 @@
-//! Every scheme that a function can be set to, from its variable to the answer.
+//! Every signature scheme that a function can be configured with, from its variable to the response.
 
 use clientele::events::signed_at;
 use clientele::stack::LocalStack;

@@ -1,4 +1,4 @@
-//! What is ignored, what is not understood, and why: the exact variant for each provider.
+//! Which payloads are ignored or not understood, and the exact error, for each provider.
 
 use clientele_model::{Translated, Translation, Untranslatable};
 use clientele_providers::{PROVIDERS, find};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::case;
 use crate::support::translation::{translate, verified};
 
-/// The first translation of an event file whose body was changed at a JSON pointer: `None` removes.
+/// The first translation of an event file after the value at a JSON pointer was replaced, or removed with `None`.
 fn changed(title: &str, pointer: &str, value: Option<Value>) -> Translation {
     let case = case(title);
     let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
@@ -123,7 +123,7 @@ fn bodies_that_are_no_object(#[case] body: &[u8], #[case] error: Untranslatable)
     }
 }
 
-/// Deeper than any parser should follow.
+/// Nesting that a recursive parser could not follow without a limit.
 #[rstest]
 #[case(200)]
 #[case(120_000)]
@@ -135,7 +135,7 @@ fn bodies_that_are_nested_deeply(#[case] levels: usize) {
     }
 }
 
-/// An emoji that was cut in two costs its own half, and nothing else.
+/// Half an emoji becomes a replacement character. The event is not lost.
 #[test]
 fn a_lone_surrogate_loses_no_event() {
     let body = br#"{"event_type":"customer.updated","customer":{"id":"c","name":"Ada \ud83d","email":"a@x.y"}}"#;
@@ -144,7 +144,7 @@ fn a_lone_surrogate_loses_no_event() {
     assert_eq!(item["name"], "Ada \u{fffd}");
 }
 
-/// What the table cannot hold, where the payload may hold anything.
+/// DynamoDB limits the nesting of values, JSON does not.
 #[rstest]
 #[case(31, Ok("event"))]
 #[case(32, Err(Untranslatable::NotStorable))]
@@ -176,7 +176,7 @@ fn a_v1_batch_may_be_anything() {
     );
 }
 
-/// Good events of a batch are not held up by a bad one.
+/// One bad event does not affect the others of its batch.
 #[test]
 fn a_batch_is_judged_event_by_event() {
     let case = case("smarterpay/batch-of-many-kinds");
@@ -186,7 +186,7 @@ fn a_batch_is_judged_event_by_event() {
     assert_eq!(translated, [Ok("ignored"), Err(PartialSnapshot("status")), Ok("ignored"), Ok("event")]);
 }
 
-/// Self-hosted Flexprice sends no id and no time: the order is weak there, and documented as such.
+/// Self-hosted Flexprice sends neither id nor time, so only the arrival orders its events. The contract says so.
 #[test]
 fn unsigned_flexprice_is_ordered_by_arrival() {
     let body = br#"{"event_type":"customer.updated","customer":{"id":"c","name":"n"}}"#;
@@ -203,7 +203,7 @@ fn unsigned_flexprice_is_ordered_by_arrival() {
     assert_eq!(first.event_id.len(), 64);
 }
 
-/// The cleanup message is one that SQS takes, whatever an id holds.
+/// SQS accepts the cleanup message, whatever characters an id has.
 #[test]
 fn cleanup_messages_can_be_sent() {
     let body =
@@ -219,7 +219,7 @@ fn cleanup_messages_can_be_sent() {
     assert_eq!((&message["customer_id"], &message["external_id"]), (&json!("a\u{ffff}"), &json!("\0\u{fffe}")));
 }
 
-/// A delete names every e-mail and phone of the customer, wherever the record has it.
+/// A delete has every e-mail address and phone number of the customer, wherever the record has them.
 #[test]
 fn identifiers_are_complete() {
     let case = case("metrifox/customer-deleted");

@@ -1,4 +1,5 @@
-//! Nothing that was answered 2xx is lost when processes are killed with SIGKILL, again and again, under load and faults.
+//! Nothing that was answered 2xx is lost when processes are killed with SIGKILL, again and again, under load and
+//! faults.
 //!
 //! `CLIENTELE_KILLS=100 cargo test --workspace --test system nothing_answered_is_lost_by_a_kill -- --nocapture`
 
@@ -190,8 +191,8 @@ async fn start(data: String) -> (RunningStack, [u16; 4]) {
 }
 
 /// After everything that was kept is replayed: each customer has the greatest of the answered events, or a greater one
-/// that was not answered. Each deleted one has its message on the queue, or waiting in its tombstone. Returns the numbers
-/// of customers and of deleted ones.
+/// that was not answered. Each deleted one has its message on the queue, or waiting in its tombstone. Returns the
+/// numbers of customers and of deleted ones.
 async fn assert_nothing_is_lost(clients: &Clients, answered: &[RandomDelivery]) -> (usize, usize) {
     let pages = clients.dynamodb.scan().table_name("customers").into_paginator().items().send();
     let items = pages.collect::<Result<Vec<_>, _>>().await.unwrap().into_iter().map(from_attributes);

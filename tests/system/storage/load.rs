@@ -1,6 +1,6 @@
 //! Thousands of deliveries over HTTP: each is answered 200, the final state is exact, and memory does not grow.
 //!
-//! `CLIENTELE_DELIVERIES=100000 cargo test --workspace --test system deliveries_by_the_thousand -- --nocapture`
+//! `CLIENTELE_DELIVERIES=100000 cargo test --workspace --test system thousands_of_deliveries -- --nocapture`
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -38,7 +38,7 @@ fn memory_mb() -> u64 {
 /// Deliveries in random order, a quarter of them repeats, 16 at a time, end in the state of the sorted order.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stderr, reason = "figures")]
-async fn deliveries_by_the_thousand() {
+async fn thousands_of_deliveries() {
     let number = number("CLIENTELE_DELIVERIES", 5_000);
     let deliveries = random_deliveries(u32::try_from(number * 3 / 4).unwrap());
     let repeats: Vec<_> = deliveries.iter().step_by(3).cloned().collect();

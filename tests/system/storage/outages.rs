@@ -1,5 +1,5 @@
-//! Outages of the table and the queues: a verified delivery is kept, the answer comes in time, and a replay, a sweep or a
-//! redelivery completes what was left half-done.
+//! Outages of the table and the queues: a verified delivery is kept, the answer comes in time, and a replay, a sweep or
+//! a redelivery completes what was left half-done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -114,28 +114,29 @@ async fn a_sent_message_that_stays_in_the_tombstone_is_no_failure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_hangs_the_answer_comes_in_time() {
     let stack = stack().await;
-    for operation in ["PutItem", "SendMessage", "UpdateItem"] {
-        let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
-        aws.hang(operation);
-        let answer = in_time(handle(&receivers["plain"], &one("plain", operation, Deleted), signed_at())).await;
-        assert_eq!(answer.status_code, if operation == "PutItem" { 202 } else { 200 }, "{operation}");
-    }
-    let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
-    aws.hang("");
-    let answer = in_time(handle(&receivers["plain"], &one("plain", "c", Created), signed_at())).await;
-    assert_outcome(&answer, 503, "unavailable");
-    // A large batch as well, every event of which hangs.
-    let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
-    aws.hang("PutItem");
-    let answer = in_time(handle(&receivers["smarterpay"], &batch(200), signed_at())).await;
-    assert_eq!((answer.status_code, answer.body.as_deref()), (202, Some(r#"{"outcomes":{"parked":200}}"#)));
-}
-
-async fn in_time(answer: impl Future<Output = HttpResponse>) -> HttpResponse {
-    let started = Instant::now();
-    let answer = answer.await;
-    assert!(started.elapsed() < PROVIDER_TIMEOUT, "{:?}", started.elapsed());
-    answer
+    let answers = [
+        ("PutItem", one("plain", "a", Deleted), (202, r#"{"outcome":"parked"}"#)),
+        ("SendMessage", one("plain", "b", Deleted), (200, r#"{"outcome":"applied"}"#)),
+        ("UpdateItem", one("plain", "c", Deleted), (200, r#"{"outcome":"applied"}"#)),
+        // Every operation.
+        ("", one("plain", "d", Created), (503, r#"{"outcome":"unavailable"}"#)),
+        ("PutItem", batch(200), (202, r#"{"outcomes":{"parked":200}}"#)),
+    ];
+    let answers = answers.map(|(operation, event, expected)| {
+        let stack = &stack;
+        async move {
+            let (aws, receivers) = AwsStandIn::with_receivers(stack).await;
+            aws.hang(operation);
+            let provider = event["rawPath"].as_str().unwrap().split('/').nth(2).unwrap();
+            let started = Instant::now();
+            let answer = handle(&receivers[provider], &event, signed_at()).await;
+            let took = started.elapsed();
+            assert!(took < PROVIDER_TIMEOUT, "{operation}: {took:?}");
+            assert_eq!((answer.status_code, answer.body.as_deref()), (expected.0, Some(expected.1)), "{operation}");
+            assert_eq!(answer.headers.contains_key("retry-after"), expected.0 == 503, "{operation}");
+        }
+    });
+    futures_util::future::join_all(answers).await;
 }
 
 fn batch(events: u32) -> Value {
@@ -182,7 +183,7 @@ async fn what_cannot_be_translated_is_quarantined() {
 
 /// One bad event does not delay the others of its batch, and is kept alone.
 #[tokio::test]
-async fn a_batch_with_a_bad_event_is_applied_but_for_that() {
+async fn a_bad_event_of_a_batch_is_quarantined_alone() {
     let stack = stack().await;
     let case = crate::support::case("smarterpay/batch-of-many-kinds");
     let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
@@ -200,7 +201,7 @@ async fn a_batch_with_a_bad_event_is_applied_but_for_that() {
 
 /// When a batch fails in part, only that part is parked. Its events keep their places in the batch and so their ranks.
 #[tokio::test]
-async fn of_a_batch_only_what_failed_is_parked() {
+async fn only_failed_events_of_a_batch_are_parked() {
     let (stack, healthy) = (stack().await, stack().await);
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     let changes = ["a", "b", "a", "c", "b"].into_iter().zip(1..);
@@ -222,10 +223,10 @@ async fn of_a_batch_only_what_failed_is_parked() {
     assert_eq!(all_items(&stack).await, all_items(&healthy).await);
 }
 
-/// A message that is no kept delivery returns to the queue until its receives are used up, then moves to quarantine. The
-/// other messages of its batch are settled.
+/// A message that is no kept delivery returns to the queue until its receives are used up, then moves to quarantine.
+/// The other messages of its batch are settled.
 #[tokio::test]
-async fn one_poison_record_never_touches_its_neighbours() {
+async fn an_unreadable_message_does_not_affect_others() {
     // Messages are visible again at once, and are received at most three times.
     let changes = [("VisibilityTimeout: 60", "VisibilityTimeout: 0"), ("maxReceiveCount: 100", "maxReceiveCount: 3")];
     let stack = stack_with_template(&changes).await;
@@ -257,7 +258,7 @@ async fn one_poison_record_never_touches_its_neighbours() {
 
 /// An update that was parked before its customer was deleted, and is replayed afterwards, brings nothing back.
 #[tokio::test]
-async fn a_parked_copy_of_a_deleted_customer_does_no_harm() {
+async fn a_parked_copy_does_not_restore_a_deleted_customer() {
     let stack = stack().await;
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     aws.fail(&["PutItem"]);

@@ -229,8 +229,8 @@ async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Byte
     (status, answer)
 }
 
-/// What CloudFormation says about a deployed stack named `test`, which is the local one. Outputs and parameters have the
-/// names that template.yaml gives them.
+/// What CloudFormation says about a deployed stack named `test`, which is the local one. Outputs and parameters have
+/// the names that template.yaml gives them.
 fn describe(stack: &LocalStack) -> String {
     let output = |name: &str| match name {
         "ApiUrl" => stack.url(),

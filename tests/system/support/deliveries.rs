@@ -1,4 +1,4 @@
-//! Deliveries by the thousand: of any provider, any customer, any version.
+//! Signed deliveries of any provider, customer and version.
 
 use clientele::events::signed_at;
 use clientele::signing::{UnsignedRequest, sign};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::cases;
 
-/// What an event says.
+/// What happened to the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChangeKind {
     Created,
@@ -17,13 +17,13 @@ pub(crate) enum ChangeKind {
     Deleted,
 }
 
-/// An event of a customer, in no provider's words yet.
+/// A change of a customer that a webhook reports, independent of the provider.
 #[derive(Clone, Debug)]
 pub(crate) struct CustomerChange {
     pub(crate) customer: String,
-    /// Milliseconds after a fixed moment: when the record changed.
+    /// When the record changed: milliseconds after a fixed time.
     pub(crate) version: i64,
-    /// Unique for the event, the same on every attempt.
+    /// Unique per event, and the same on every attempt to deliver it.
     pub(crate) event_number: u32,
     pub(crate) kind: ChangeKind,
 }
@@ -33,7 +33,7 @@ pub(crate) fn change(customer: &str, version: i64, event_number: u32, kind: Chan
 }
 
 impl CustomerChange {
-    /// The name that the customer has after the change, different for each event.
+    /// The name of the customer after the change. It differs between events.
     pub(crate) fn name(&self) -> String {
         format!("{} v{} e{}", self.customer, self.version, self.event_number)
     }

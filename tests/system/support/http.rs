@@ -25,7 +25,7 @@ pub(crate) async fn send_to(
     try_send(http, &stack.url(), path, headers, body).await.unwrap()
 }
 
-/// Nothing, if there is no answer.
+/// Status and body of the response; nothing if there is none.
 pub(crate) async fn try_send(
     http: &Http,
     url: &str,

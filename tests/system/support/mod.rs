@@ -105,7 +105,7 @@ fn worker_config(environments: &Environments, function: &'static str) -> WorkerC
     WorkerConfig::read(function, |name| environments[function].get(name).cloned()).unwrap()
 }
 
-/// The event of a batch of messages.
+/// The event with which Lambda passes a batch of messages to `replay`.
 pub(crate) fn sqs_event(bodies: impl IntoIterator<Item = String>) -> SqsEvent {
     let record = |body: String| json!({ "messageId": "m", "receiptHandle": "r", "body": body });
     let records: Vec<_> = bodies.into_iter().map(record).collect();
@@ -116,7 +116,7 @@ pub(crate) fn invocation(received_at: Timestamp) -> Invocation {
     Invocation { request_id: "test".to_owned(), trace_id: None, received_at }
 }
 
-/// Hands an API Gateway event to a function, as Lambda does: as JSON text.
+/// Invokes a function with an API Gateway event that is JSON text, as with Lambda.
 pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -> HttpResponse {
     let event: HttpEvent = serde_json::from_str(&event.to_string()).unwrap();
     let trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=53995c3f42cd8ad8;Sampled=1".to_owned());
@@ -134,7 +134,7 @@ pub(crate) async fn all_items(stack: &LocalStack) -> Vec<Value> {
     items
 }
 
-/// An item without its time of arrival, the one thing that may differ.
+/// An item without its time of arrival, which differs between deliveries of the same event.
 pub(crate) fn timeless(mut item: Value) -> Value {
     item["last_event"].as_object_mut().unwrap().remove("received_at").unwrap();
     item
@@ -157,17 +157,17 @@ pub(crate) async fn drain(stack: &LocalStack, queue: &str) -> Vec<Value> {
     }
 }
 
-/// The item of a key.
+/// The item with that key.
 pub(crate) async fn item(stack: &LocalStack, pk: &str) -> Option<Value> {
     stack.customers_table().item(pk).await.unwrap()
 }
 
-/// Lines that a function wrote, as JSON.
+/// The log lines of a function, as JSON.
 pub(crate) fn json_lines(captured: &CapturedLog) -> Vec<Value> {
     captured.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What CloudWatch makes of a line: each metric with its value, under the values of its dimensions.
+/// The metrics that CloudWatch extracts from a line, by name and values of dimensions.
 pub(crate) fn metrics(line: &Value) -> BTreeMap<String, u64> {
     let mut metrics = BTreeMap::new();
     for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {

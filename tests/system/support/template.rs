@@ -61,7 +61,7 @@ pub(crate) fn dashboard() -> Value {
 /// Calls with the resource: `dynamodb:PutItem CustomersTable`.
 pub(crate) type Calls = BTreeSet<String>;
 
-/// The logical id that an expression names.
+/// The logical id in an expression such as `!Ref X`.
 pub(crate) fn logical_id(expression: &Yaml) -> String {
     match expression {
         Yaml::Tagged(tagged) => {

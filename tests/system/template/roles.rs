@@ -11,6 +11,7 @@ use clientele::template::Function;
 use clientele_model::{KeptDelivery, KeptPart};
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::OnceCell;
 
 use crate::support::aws::{AwsStandIn, Call};
 use crate::support::deliveries::ChangeKind::{Deleted, Updated};
@@ -21,9 +22,15 @@ use crate::support::{
     cases, drain, handle, invocation, replayer, root, scheme, sqs_event, stack, start_receiver, sweeper,
 };
 
-/// The calls of each function, by the name of its folder. Receivers handle every event file, a delivery that they do not
-/// understand, and an outage of the table; `replay` and `sweep` handle what such an outage leaves.
-async fn called() -> BTreeMap<&'static str, Calls> {
+/// The calls of each function, recorded once per process.
+async fn called() -> &'static BTreeMap<&'static str, Calls> {
+    static CALLED: OnceCell<BTreeMap<&'static str, Calls>> = OnceCell::const_new();
+    CALLED.get_or_init(record_calls).await
+}
+
+/// The calls of each function, by the name of its folder. Receivers handle every event file, a delivery that they do
+/// not understand, and an outage of the table; `replay` and `sweep` handle what such an outage leaves.
+async fn record_calls() -> BTreeMap<&'static str, Calls> {
     let stack = stack().await;
     let mut called = BTreeMap::new();
     for &provider in PROVIDERS {
@@ -154,7 +161,7 @@ async fn every_call_is_recorded() {
         .unwrap()
         .flat_map(|entry| calls_in(&std::fs::read_to_string(entry.unwrap().path()).unwrap()))
         .collect();
-    let recorded = called().await.into_values().flatten().map(|call| {
+    let recorded = called().await.values().flatten().map(|call| {
         let operation = call.split([':', ' ']).nth(1).unwrap();
         operation.chars().fold(String::new(), |name, letter| {
             let separator = if letter.is_uppercase() && !name.is_empty() { "_" } else { "" };
