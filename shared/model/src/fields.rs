@@ -113,8 +113,8 @@ impl Fields {
         Some(taken)
     }
 
-    /// Lets `inner` take fields from each object of a list. If anything remains in any of them, the list remains with all
-    /// elements in their places.
+    /// Lets `inner` take fields from each object of a list. If anything remains in any element, the list remains with
+    /// all elements in their places.
     pub fn list<T>(&mut self, name: &str, mut inner: impl FnMut(&mut Self) -> Option<T>) -> Vec<T> {
         let (mut taken, mut remaining, mut is_all_taken) = (vec![], vec![], true);
         for element in self.take_list(name).unwrap_or_default() {

@@ -16,8 +16,8 @@ pub(crate) fn parse(json: &[u8]) -> Option<Value> {
     serde_json::from_str(json).ok().or_else(mended)
 }
 
-/// The text at a path of field names. The other values are only skipped, so they may be nested as deeply as they like and
-/// may contain what [`parse`] cannot read.
+/// The text at a path of field names. Other values are only skipped, so they may contain what [`parse`] cannot read:
+/// deep nesting, or bytes that are not UTF-8.
 pub(crate) fn text_at(json: &[u8], path: &[&str]) -> Option<String> {
     fn text_in(json: &str, path: &[&str]) -> Option<String> {
         let Some((first, rest)) = path.split_first() else { return serde_json::from_str(json).ok() };
@@ -31,7 +31,7 @@ pub(crate) fn text_at(json: &[u8], path: &[&str]) -> Option<String> {
 
 /// A struct of strings as JSON for an SQS message.
 ///
-/// SQS rejects two characters that JSON does not escape. They can only be inside strings, so they are written as escapes.
+/// SQS rejects two characters that JSON does not escape. They can only be inside strings, so they become escapes.
 pub(crate) fn sqs_message(message: &impl Serialize) -> String {
     #[expect(clippy::expect_used, reason = "a struct of strings always serializes")]
     let json = serde_json::to_string(message).expect("a struct of strings");

@@ -112,8 +112,7 @@ impl KeptDelivery {
         if kept.schema == SCHEMA_VERSION { Ok(kept) } else { Err(KeptDeliveryError::Schema(kept.schema)) }
     }
 
-    /// The verified delivery. It is not verified again: only our functions may send to the queue, and they send only what
-    /// was verified.
+    /// The verified delivery. It is not verified again, because only functions and operators may send to the queues.
     ///
     /// # Errors
     /// When the body is not in its encoding.

@@ -23,8 +23,8 @@ impl From<Time> for EpochMicros {
 }
 
 impl EpochMicros {
-    /// The moment as a [`Timestamp`]. `None` is only possible for a value that was decoded from a string, since that may
-    /// be out of range.
+    /// The moment as a [`Timestamp`]. `None` is only possible for a value that was decoded from a string, which may be
+    /// out of range.
     #[must_use]
     pub fn timestamp(self) -> Option<Timestamp> {
         Timestamp::from_microsecond(self.0).ok()
@@ -84,8 +84,8 @@ pub struct Rank {
 /// The sign bit. Flipping it makes the unsigned order of two's complement numbers equal to their signed order.
 const SIGN: u64 = 1 << 63;
 
-/// Encodes the rank so that the byte order of strings, which is DynamoDB's order, is the order of the ranks. Numbers are
-/// hexadecimal with a fixed width. Only the id varies in length, so it is last.
+/// Encodes the rank so that the byte order of strings, which is DynamoDB's order, is the order of the ranks. Numbers
+/// are hexadecimal with a fixed width. Only the id varies in length, so it is last.
 impl fmt::Display for Rank {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { erased, version, verb, sequence, event_id } = self;
@@ -148,7 +148,8 @@ mod tests {
             event_id in "\\PC{0,3}|[.a#]{0,3}",
         ) -> Rank {
             let verb = if updated { Verb::Updated } else { Verb::Created };
-            Rank { erased, version: EpochMicros(version), verb, sequence: Sequence { raised: EpochMicros(raised), place }, event_id }
+            let sequence = Sequence { raised: EpochMicros(raised), place };
+            Rank { erased, version: EpochMicros(version), verb, sequence, event_id }
         }
     }
 

@@ -29,8 +29,8 @@ impl CredentialFields {
         }
     }
 
-    /// The text with `null` in place of each value that looks like a credential. This is for text that cannot be parsed as
-    /// JSON because it is broken, truncated or nested too deeply.
+    /// The text with `null` in place of each value that looks like a credential. This is for text that cannot be parsed
+    /// as JSON because it is broken, truncated or nested too deeply.
     pub(crate) fn replace_in(&self, text: &str) -> String {
         let mut redacted = String::with_capacity(text.len());
         let mut rest = text;

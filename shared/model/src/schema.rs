@@ -12,7 +12,7 @@ pub fn all() -> [(&'static str, Value); 3] {
     let mut item = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Item",
-        "description": "A customer's item in the table: the customer as it is now, or a record that the customer was deleted.",
+        "description": "A customer's item in the table: the customer as it is now, or a record of its deletion.",
     });
     let mut generator = schemars::SchemaGenerator::default();
     item["oneOf"] = json!([generator.subschema_for::<CustomerItem>(), generator.subschema_for::<Tombstone>()]);

@@ -51,8 +51,7 @@ fn prove(delivery: &Delivery, scheme: &Scheme, secrets: &Secrets) -> Result<Proo
     }
     match scheme {
         Scheme::Hmac { header, encoding, signed_time } => {
-            let signature =
-                decode(exactly_one(delivery.header(header))?, *encoding).ok_or(Rejection::ProofMalformed)?;
+            let signature = decode(single_header(delivery, header)?, *encoding).ok_or(Rejection::ProofMalformed)?;
             let secret_index = secret_that_signed(secrets, &[&delivery.body], &[signature])?;
             let sent_at = match signed_time {
                 SignedTime::None => None,
@@ -69,11 +68,11 @@ fn prove(delivery: &Delivery, scheme: &Scheme, secrets: &Secrets) -> Result<Proo
             prove_by_secret_itself(secrets, token.as_bytes())
         }
         Scheme::Token(TokenPlace::Header(header)) => {
-            prove_by_secret_itself(secrets, exactly_one(delivery.header(header))?.as_bytes())
+            prove_by_secret_itself(secrets, single_header(delivery, header)?.as_bytes())
         }
         Scheme::Basic => {
-            let (kind, credentials) =
-                exactly_one(delivery.header("authorization"))?.split_once(' ').ok_or(Rejection::ProofMalformed)?;
+            let header = single_header(delivery, "authorization")?;
+            let (kind, credentials) = header.split_once(' ').ok_or(Rejection::ProofMalformed)?;
             let credentials = kind.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(credentials.trim()));
             prove_by_secret_itself(secrets, &credentials.and_then(Result::ok).ok_or(Rejection::ProofMalformed)?)
         }
@@ -86,7 +85,7 @@ fn prove_svix(delivery: &Delivery, secrets: &Secrets) -> Result<Proof, Rejection
     let unbranded = ["webhook-id", "webhook-timestamp", "webhook-signature"];
     let is_branded = branded.iter().any(|name| delivery.header(name).next().is_some());
     let names = if is_branded { branded } else { unbranded };
-    let [id, timestamp, signatures] = names.map(|name| exactly_one(delivery.header(name)));
+    let [id, timestamp, signatures] = names.map(|name| single_header(delivery, name));
     let (id, timestamp, signatures) = (id?, timestamp?, signatures?);
     // A dot separates the signed parts. If the id could contain one, two different messages could have one signature.
     if id.contains('.') {
@@ -107,8 +106,9 @@ fn prove_svix(delivery: &Delivery, secrets: &Secrets) -> Result<Proof, Rejection
 }
 
 /// The value of a header that must come exactly once. (A gateway may join repeated headers with commas, but the joined
-/// value is malformed in every scheme.)
-fn exactly_one<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<&'a str, Rejection> {
+/// value is not a valid proof in any scheme.)
+fn single_header<'a>(delivery: &'a Delivery, name: &'a str) -> Result<&'a str, Rejection> {
+    let mut values = delivery.header(name);
     let value = values.next().filter(|value| !value.is_empty()).ok_or(Rejection::ProofMissing)?;
     if values.next().is_some() { Err(Rejection::ProofRepeated) } else { Ok(value) }
 }

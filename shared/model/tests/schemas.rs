@@ -1,4 +1,4 @@
-//! The JSON Schemas. The system tests check that docs/schema contains them and that everything written conforms to them.
+//! The JSON Schemas. The system tests check that docs/schema contains them and that items and messages conform to them.
 #![cfg(feature = "schema")]
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 

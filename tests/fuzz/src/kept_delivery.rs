@@ -48,15 +48,17 @@ pub(crate) fn check_parts(provider: &Provider, verified: &Verified, translations
 
 /// Checks that a credential anywhere in a body is in no message.
 pub(crate) fn check_credentials(provider: &Provider, body: &[u8]) {
-    if provider.credential_fields == CredentialFields::NONE || text(body).contains(CANARY) {
+    let prefixes = provider.credential_fields.name_prefixes;
+    let (Some(first), Some(last)) = (prefixes.first(), prefixes.last()) else { return };
+    if text(body).contains(CANARY) {
         return;
     }
     let positions = object_positions(body);
     let fields = [
-        format!("\"otp\":\"{CANARY}\","),
-        format!("\"OTP_sent\" : [ \"{CANARY}\" ] ,"),
-        format!("\"edit_token\":{{\"a\\\"\":[\"}}\",\"{CANARY}\"]}},"),
-        format!("\"\\u006ftp\":\"\\\"{CANARY}\","),
+        format!("\"{first}\":\"{CANARY}\","),
+        format!("\"{}_sent\" : [ \"{CANARY}\" ] ,", first.to_uppercase()),
+        format!("\"{last}\":{{\"a\\\"\":[\"}}\",\"{CANARY}\"]}},"),
+        format!("\"\\u{:04x}{}\":\"\\\"{CANARY}\",", first.as_bytes()[0], &first[1..]),
     ];
     let field = &fields[body.len() % fields.len()];
     let Some(position) = positions.get(body.len() / fields.len() % positions.len().max(1)) else { return };
@@ -122,8 +124,8 @@ fn keep_and_read(provider: &Provider, verified: &Verified, part: KeptPart<'_>) -
     again
 }
 
-/// Asserts that the kept delivery is translated like the original one. The exception is a body that was not JSON because
-/// of a credential: without it the body may be JSON, and is translated only now.
+/// Asserts that the kept delivery is translated like the original one. The exception is a body that was not JSON
+/// because of a credential: without it the body may be JSON, and is translated only now.
 fn assert_same_translations(provider: &Provider, before: &Verified, after: &Verified, translations: &[Translation]) {
     if provider.credential_fields != CredentialFields::NONE && translations == [Err(Untranslatable::NotJson)] {
         return;

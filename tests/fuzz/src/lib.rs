@@ -4,9 +4,9 @@
 //! **As tests**: `cargo test -p clientele-fuzz` replays the corpus of each target and then tries some random inputs.
 //! `BOLERO_RANDOM_ITERATIONS` sets their number. A failure names its seed; `BOLERO_RANDOM_SEED` repeats it.
 //!
-//! **As fuzz targets**, guided by coverage, they run under libFuzzer with the stable compiler. This needs a C++ compiler
-//! and `cargo-bolero` (`cargo install --locked cargo-bolero`). Run it in this folder, where `.cargo/config.toml` defines
-//! the `fuzz` profile:
+//! **As fuzz targets**, guided by coverage, they run under libFuzzer with the stable compiler. This needs a C++
+//! compiler and `cargo-bolero` (`cargo install --locked cargo-bolero`). Run it in this folder, where
+//! `.cargo/config.toml` defines the `fuzz` profile:
 //!
 //! ```text
 //! target=translation

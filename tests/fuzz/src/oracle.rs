@@ -1,5 +1,5 @@
-//! A second implementation of verification, to compare with. It computes each signature that would be right and looks for
-//! it in the attempt, whereas the code under test decodes what was sent.
+//! A second implementation of verification, to compare with. It computes each signature that would be right and looks
+//! for it in the attempt, whereas the code under test decodes what was sent.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -24,8 +24,8 @@ enum SentAt {
     NotSigned,
     At(Timestamp),
     Unreadable,
-    /// In JSON that cannot be parsed into values, since it is nested too deeply or has an unpaired surrogate. A reader that
-    /// looks only for the time may find it.
+    /// In JSON that cannot be parsed into values, since it is nested too deeply or has an unpaired surrogate. A reader
+    /// that looks only for the time may find it.
     InUnusualJson,
 }
 
