@@ -11,9 +11,9 @@ use tokio::time::Instant;
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A delivery is answered within this time, whatever hangs. The difference to [`SEND_WITHIN`] is for processing.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
-/// Time from the arrival of a delivery to the end of its last write. Events that are not written by then are kept.
+/// Time from the arrival of a delivery to the end of its last write. Events not written by then are kept on a queue.
 pub const WRITE_WITHIN: Duration = Duration::from_millis(2_500);
-/// Time from the arrival of a delivery until its last message is sent.
+/// Time from the arrival of a delivery to the end of its last call, which sends a message.
 pub const SEND_WITHIN: Duration = Duration::from_millis(3_600);
 /// Time to remove a cleanup message from its tombstone. Once the message is sent, a failure is harmless: the message is
 /// sent again later.
@@ -93,20 +93,20 @@ impl Deadlines {
     }
 }
 
-/// How long a message of the inbox is hidden when its replay has failed after that many receives.
+/// How long a message of the inbox is hidden after its replay has failed, given how often it was received.
 #[must_use]
 pub fn replay_delay(receives: u32) -> Duration {
     let doublings = receives.saturating_sub(1);
     REPLAY_DELAY_MIN.saturating_mul(2_u32.saturating_pow(doublings)).min(REPLAY_DELAY_MAX)
 }
 
-/// The longest that so many attempts of a call take, with the pauses between them.
+/// The longest time that this number of attempts takes, with the pauses between them.
 const fn attempts(number: u32, timeout: Duration) -> Duration {
     let backoffs = FIRST_BACKOFF.saturating_mul(2_u32.pow(number - 1) - 1);
     timeout.saturating_mul(number).saturating_add(backoffs)
 }
 
-/// Whether these follow each other in less than the time.
+/// Whether the sum of the durations is shorter than `within`.
 const fn fit<const N: usize>(durations: [Duration; N], within: Duration) -> bool {
     let (mut sum, mut index) = (Duration::ZERO, 0);
     while index < N {
@@ -116,7 +116,7 @@ const fn fit<const N: usize>(durations: [Duration; N], within: Duration) -> bool
     sum.as_millis() < within.as_millis()
 }
 
-/// A delivery.
+// A delivery.
 const _: () = {
     assert!(fit([CONNECT_TIMEOUT], SQS_ATTEMPT_TIMEOUT) && fit([CONNECT_TIMEOUT], DYNAMODB_ATTEMPT_TIMEOUT));
     assert!(fit([attempts(ATTEMPTS_MAX, DYNAMODB_ATTEMPT_TIMEOUT)], WRITE_WITHIN), "a write has all its attempts");
@@ -135,7 +135,7 @@ const _: () = {
     assert!(fit([FUNCTION_TIMEOUT], GATEWAY_TIMEOUT));
 };
 
-/// A replay.
+// A replay.
 const _: () = {
     assert!(fit([attempts(ATTEMPTS_MAX, DYNAMODB_ATTEMPT_TIMEOUT)], REPLAY_WRITE_WITHIN));
     assert!(fit([REPLAY_WRITE_WITHIN, SQS_ATTEMPT_TIMEOUT], REPLAY_SEND_WITHIN));
@@ -147,12 +147,12 @@ const _: () = {
         VISIBILITY_TIMEOUT.as_secs() >= 6 * FUNCTION_TIMEOUT.as_secs(),
         "AWS recommends six times the timeout: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
     );
-    assert!(VISIBILITY_TIMEOUT.as_secs() <= REPLAY_DELAY_MIN.as_secs(), "a message never comes back later unhidden");
+    assert!(VISIBILITY_TIMEOUT.as_secs() <= REPLAY_DELAY_MIN.as_secs(), "a message that could not be hidden comes back no later");
     assert!(fit([REPLAY_DELAY_MIN], REPLAY_DELAY_MAX));
     assert!(fit([REPLAY_DELAY_MAX], Duration::from_hours(12)), "the longest that SQS hides a message");
 };
 
-/// A sweep.
+// A sweep.
 const _: () = {
     assert!(
         fit([SWEEP_START_WITHIN, DYNAMODB_ATTEMPT_TIMEOUT, SQS_ATTEMPT_TIMEOUT, CLEAR_WITHIN], SWEEP_END_WITHIN),
