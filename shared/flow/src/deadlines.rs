@@ -147,7 +147,10 @@ const _: () = {
         VISIBILITY_TIMEOUT.as_secs() >= 6 * FUNCTION_TIMEOUT.as_secs(),
         "AWS recommends six times the timeout: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
     );
-    assert!(VISIBILITY_TIMEOUT.as_secs() <= REPLAY_DELAY_MIN.as_secs(), "a message that could not be hidden comes back no later");
+    assert!(
+        VISIBILITY_TIMEOUT.as_secs() <= REPLAY_DELAY_MIN.as_secs(),
+        "a message that could not be hidden comes back no later"
+    );
     assert!(fit([REPLAY_DELAY_MIN], REPLAY_DELAY_MAX));
     assert!(fit([REPLAY_DELAY_MAX], Duration::from_hours(12)), "the longest that SQS hides a message");
 };

@@ -1,5 +1,7 @@
 //! Every call of every operation fails, one after another and in pairs.
 
+use std::collections::BTreeMap;
+
 use crate::simulation::actors::reproducible;
 use crate::simulation::faulty_storage::{Fault, FaultyStorage};
 use crate::simulation::history::History;
@@ -87,7 +89,8 @@ fn run_with(workload: Workload, history: &History, faults: &[(usize, Fault)]) ->
     let how = || format!("{workload:?} with {faults:?}");
     let test = async |simulation: &Simulation<'_>| {
         workload.prepare(simulation).await;
-        let storage = FaultyStorage::at(&simulation.storage, faults.to_vec());
+        let faults: BTreeMap<_, _> = faults.iter().copied().collect();
+        let storage = FaultyStorage::new(&simulation.storage, move |call, _| faults.get(&call).copied());
         workload.run(simulation, &storage).await;
         simulation.check().await;
         storage.calls()

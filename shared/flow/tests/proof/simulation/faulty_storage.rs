@@ -109,16 +109,6 @@ impl FaultyStorage {
         reliable
     }
 
-    /// With faults in these calls.
-    pub(crate) fn at(storage: &InMemoryStorage, faults: Vec<(usize, Fault)>) -> Self {
-        Self::new(storage, move |call, _| faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault))
-    }
-
-    /// With the same fault in every call of some operations.
-    pub(crate) fn always(storage: &InMemoryStorage, fault: Fault, has_fault: fn(Operation) -> bool) -> Self {
-        Self::new(storage, move |_, operation| has_fault(operation).then_some(fault))
-    }
-
     /// How many calls there were.
     pub(crate) fn calls(&self) -> usize {
         self.state().calls

@@ -56,8 +56,9 @@ pub(crate) fn flow(storage: &FaultyStorage) -> Flow<FaultyStorage, FaultyStorage
 
 /// The outcomes in the order of the events' places.
 fn outcomes(settled: &[SettledEvent]) -> Vec<Outcome> {
-    let outcomes: BTreeMap<_, _> = settled.iter().map(|event| (event.place, event.outcome)).collect();
-    outcomes.into_values().collect()
+    let mut outcomes: Vec<_> = settled.iter().map(|event| (event.place, event.outcome)).collect();
+    outcomes.sort_unstable();
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 impl<'h> Simulation<'h> {
@@ -78,7 +79,7 @@ impl<'h> Simulation<'h> {
 
     /// Storage with the same fault in every call of some operations.
     pub(crate) fn faulty(&self, fault: Fault, has_fault: fn(Operation) -> bool) -> FaultyStorage {
-        FaultyStorage::always(&self.storage, fault, has_fault)
+        FaultyStorage::new(&self.storage, move |_, operation| has_fault(operation).then_some(fault))
     }
 
     /// Settles one delivery, with all that is logged of its events.
