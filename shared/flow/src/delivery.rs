@@ -112,9 +112,9 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
                 Err(_) => Err(format!("the {} queue did not answer in time", queue.name())),
             }
         };
-        let sent = join_all(queues.iter().map(send)).await;
-        for ((outcome, _), sent) in queues.iter().zip(sent) {
-            let Err(why) = sent else { continue };
+        let results = join_all(queues.iter().map(send)).await;
+        for ((outcome, _), result) in queues.iter().zip(results) {
+            let Err(why) = result else { continue };
             for event in settled.iter_mut().filter(|event| event.outcome == *outcome) {
                 let before = event.reason.take().unwrap_or_default();
                 (event.outcome, event.reason) = (Outcome::Unavailable, Some(format!("{before}; {why}")));
