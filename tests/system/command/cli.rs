@@ -227,8 +227,7 @@ fn error_messages_say_what_to_do() {
     assert_eq!((code, errors.contains("choose another port with --dynamodb-port")), (1, true), "{errors}");
 }
 
-/// docs/cost.md shows what the command computes. `UPDATE=1 cargo test --workspace --test system cost_page` writes it
-/// anew.
+/// docs/cost.md shows the output of the command. `UPDATE=1 cargo test --workspace --test system cost_page` updates it.
 #[test]
 fn the_cost_page_is_computed() {
     let (code, shown, errors) = run(&["cost"]);

@@ -96,13 +96,13 @@ fn set_and_clear_faults(admin: &str, dynamodb: &str, to: &str) {
     assert_eq!(customers(), 1);
     let swept = ureq::post(format!("http://127.0.0.1:{admin}/sweep")).send_empty().unwrap();
     assert_eq!(swept.into_body().read_to_string().unwrap(), r#"{"failed":0,"sent":0}"#);
-    for (arguments, told) in [
+    for (arguments, message) in [
         (&["sqs", "--rate", "2"][..], "the rate must be between 0 and 1"),
         (&["sqs", "--for", "soon"], "expected a duration, as in 30s or 2m"),
         (&["kafka"], "invalid value"),
     ] {
         let (code, _, errors) = fault(arguments);
-        assert!(code != 0 && errors.contains(told), "{errors}");
+        assert!(code != 0 && errors.contains(message), "{errors}");
     }
     let (code, _, errors) = run(&["fault", "--admin-port", "1"]);
     assert!(code == 1 && errors.contains("start it with `cargo run`"), "{errors}");

@@ -54,8 +54,8 @@ async fn quarantined_deliveries_can_be_redriven() {
         let rows: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((code, rows.len()), (0, 5));
         // A random hexadecimal id may contain the name.
-        let told = rows.iter().filter_map(Value::as_object).flatten().filter(|(name, _)| *name != "id");
-        assert!(!told.map(|(_, value)| value.to_string()).any(|value| value.contains("ada")), "nothing personal");
+        let output = rows.iter().filter_map(Value::as_object).flatten().filter(|(name, _)| *name != "id");
+        assert!(!output.map(|(_, value)| value.to_string()).any(|value| value.contains("ada")), "nothing personal");
         let row = rows.iter().find(|row| row["id"] == newer.as_str()).unwrap();
         assert_eq!((&row["provider"], &row["events"]), (&json!("plain"), &json!(1)));
         let row = rows.iter().find(|row| row["id"] == poison.as_str()).unwrap();
@@ -76,19 +76,19 @@ async fn quarantined_deliveries_can_be_redriven() {
     assert!(!predicted.contains("v3000"), "names of fields, no values");
     assert_eq!(item(&stack, "plain#w_1#ada").await, before);
 
-    let (code, told, errors) = quarantine(&stack, &["redrive", "--rate", "1000"]).await;
+    let (code, output, errors) = quarantine(&stack, &["redrive", "--rate", "1000"]).await;
     assert_eq!(code, 1);
     assert!(errors.contains("2 messages cannot be settled yet and stay on the queue"), "{errors}");
     // The duplicate is stale if the newer event was applied before it.
-    assert!(told.contains("Settled: 1 applied, ") && told.contains("1 quarantined, "), "{told}");
+    assert!(output.contains("Settled: 1 applied, ") && output.contains("1 quarantined, "), "{output}");
     assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["name"], "ada v3000 e3");
     let (_, listed, _) = quarantine(&stack, &["list", "--json"]).await;
     let mut left: Vec<_> =
         listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
     left.sort_by_key(ToString::to_string);
-    let mut should = [json!(unreadable), json!(poison)];
-    should.sort_by_key(ToString::to_string);
-    assert_eq!(left, should);
+    let mut expected = [json!(unreadable), json!(poison)];
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(left, expected);
 }
 
 /// A redrive cannot bring a deleted customer back, and sends the message of a delete.
@@ -97,14 +97,14 @@ async fn redrive_never_overwrites_newer_data() {
     let stack = stack().await;
     let delete = send(&stack, &kept("plain", &body(1_000, 1, Deleted))).await;
     let update = send(&stack, &kept("plain", &body(9_000, 2, Updated))).await;
-    let (code, told, errors) = quarantine(&stack, &["redrive", &delete]).await;
-    assert_eq!((code, errors.as_str()), (0, ""), "{told}");
-    assert!(told.contains("erased") && told.contains("Settled: 1 applied"), "{told}");
-    let (code, told, _) = quarantine(&stack, &["redrive", &update[..13]]).await;
-    assert!(code == 0 && told.contains("Settled: 1 stale"), "{told}");
+    let (code, output, errors) = quarantine(&stack, &["redrive", &delete]).await;
+    assert_eq!((code, errors.as_str()), (0, ""), "{output}");
+    assert!(output.contains("erased") && output.contains("Settled: 1 applied"), "{output}");
+    let (code, output, _) = quarantine(&stack, &["redrive", &update[..13]]).await;
+    assert!(code == 0 && output.contains("Settled: 1 stale"), "{output}");
     assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["status"], "deleted");
     assert_eq!(drain(&stack, "cleanup").await.len(), 1);
     assert_eq!(drain(&stack, "quarantine").await, [] as [Value; 0]);
-    let (code, told, _) = quarantine(&stack, &["redrive"]).await;
-    assert_eq!((code, told.as_str()), (0, "Settled: nothing\n"));
+    let (code, output, _) = quarantine(&stack, &["redrive"]).await;
+    assert_eq!((code, output.as_str()), (0, "Settled: nothing\n"));
 }
