@@ -38,8 +38,8 @@ impl SqsQueues {
     pub(crate) async fn hide(&self, receipt: &str, time: Duration) -> Result<(), QueueError> {
         let request = self.client.change_message_visibility().queue_url(&self.inbox_url).receipt_handle(receipt);
         let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
-        let answer = request.visibility_timeout(seconds).send().await;
-        answer.map(drop).map_err(|error| QueueError { queue: Queue::Inbox, why: sdk_error::describe(&error) })
+        let result = request.visibility_timeout(seconds).send().await;
+        result.map(drop).map_err(|error| QueueError { queue: Queue::Inbox, why: sdk_error::describe(&error) })
     }
 }
 
@@ -50,14 +50,14 @@ impl Queues for SqsQueues {
             Queue::Inbox => (&self.inbox_url, None),
             Queue::Quarantine => (&self.quarantine_url, None),
         };
-        let request = self.client.send_message().queue_url(url).message_body(message);
-        let attributes = [("provider", Some(provider)), ("type", message_type)];
-        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let request = attributes.fold(request, |request, (name, value)| {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            // An error is impossible here: it would be that the data type is missing.
-            value.into_iter().fold(request, |request, value| request.message_attributes(name, value))
-        });
+        let mut request = self.client.send_message().queue_url(url).message_body(message);
+        for (name, value) in [("provider", Some(provider)), ("type", message_type)] {
+            let text = |value| MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            // Building an attribute fails only without a data type.
+            if let Some(Ok(attribute)) = value.map(text) {
+                request = request.message_attributes(name, attribute);
+            }
+        }
         request.send().await.map(drop).map_err(|error| QueueError { queue, why: sdk_error::describe(&error) })
     }
 }

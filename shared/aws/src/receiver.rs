@@ -1,4 +1,4 @@
-//! The function that receives webhooks. It accepts, verifies and responds; [`Flow::receive`] does what is in between.
+//! The function that receives webhooks. It accepts and verifies a delivery, and responds; [`Flow::receive`] writes it.
 
 use std::time::Duration;
 

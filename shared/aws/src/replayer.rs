@@ -106,7 +106,7 @@ impl Replayer {
     }
 }
 
-/// The event of an event source mapping for SQS (<https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>).
+/// An event of an event source mapping for SQS (<https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>).
 #[derive(Deserialize)]
 pub struct SqsEvent {
     /// The messages.

@@ -72,7 +72,7 @@ pub fn response_to(binary: &str, event: &Value) -> Value {
     serde_json::from_str(&function.invoke(&event.to_string()).result.unwrap()).unwrap()
 }
 
-/// An event that no AWS service sends is an error of the invocation. Lambda is told about it, but the function prints
+/// An event that no AWS service sends is an error of the invocation. It is reported to Lambda only; the function prints
 /// nothing.
 pub fn nothing_of_a_broken_event_is_printed(binary: &str, secret: &str) {
     let mut command = command(Path::new(binary));
