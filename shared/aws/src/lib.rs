@@ -33,7 +33,6 @@ pub use replayer::{
     BatchItemFailure, Replayer, SqsBatchResponse, SqsEvent, SqsMessage, SqsSystemAttributes, UnreadableMessage,
     read_kept_message,
 };
-pub use secrets::SecretStore;
 pub use sweeper::Sweeper;
 pub use telemetry::{LogLevel, LogWriter, TelemetrySettings};
 

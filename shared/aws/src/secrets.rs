@@ -32,7 +32,7 @@ pub enum SecretsError {
 
 /// The secrets of a function, from the environment or from Secrets Manager. The latter are cached.
 #[derive(Debug)]
-pub struct SecretStore {
+pub(crate) struct SecretStore {
     scheme: Scheme,
     source: Source,
 }
@@ -52,11 +52,11 @@ struct Cache {
 
 /// The secrets to verify a delivery with.
 #[derive(Debug)]
-pub struct CurrentSecrets {
+pub(crate) struct CurrentSecrets {
     /// The newest secrets that could be fetched.
-    pub secrets: Secrets,
+    pub(crate) secrets: Secrets,
     /// The result, if they were fetched again for this delivery.
-    pub refresh: Option<Result<(), SecretsError>>,
+    pub(crate) refresh: Option<Result<(), SecretsError>>,
 }
 
 impl SecretStore {
@@ -64,7 +64,7 @@ impl SecretStore {
     ///
     /// # Errors
     /// When they cannot be fetched or used.
-    pub async fn open(
+    pub(crate) async fn open(
         source: SecretSource,
         scheme: &Scheme,
         client: &Client,
@@ -85,12 +85,12 @@ impl SecretStore {
     }
 
     /// The secrets, at most five minutes old. The old ones stay valid if they cannot be fetched again.
-    pub async fn current(&self, now: Timestamp) -> CurrentSecrets {
+    pub(crate) async fn current(&self, now: Timestamp) -> CurrentSecrets {
         self.no_older_than(AGE_MAX, now).await
     }
 
     /// The secrets, at most one minute old, for a delivery that matched none.
-    pub async fn after_mismatch(&self, now: Timestamp) -> CurrentSecrets {
+    pub(crate) async fn after_mismatch(&self, now: Timestamp) -> CurrentSecrets {
         self.no_older_than(AGE_MAX_AFTER_MISMATCH, now).await
     }
 
