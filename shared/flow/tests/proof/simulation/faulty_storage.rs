@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -230,23 +229,15 @@ impl Queues for FaultyStorage {
 }
 
 /// Gives others one turn. Unlike tokio's `yield_now`, it always takes the same number of polls.
-pub(crate) fn yield_now() -> impl Future<Output = ()> + Send {
-    YieldNow { has_yielded: false }
-}
-
-struct YieldNow {
-    has_yielded: bool,
-}
-
-impl Future for YieldNow {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.has_yielded {
+pub(crate) async fn yield_now() {
+    let mut has_yielded = false;
+    let poll = |context: &mut Context<'_>| {
+        if has_yielded {
             return Poll::Ready(());
         }
-        self.has_yielded = true;
+        has_yielded = true;
         context.waker().wake_by_ref();
         Poll::Pending
-    }
+    };
+    std::future::poll_fn(poll).await;
 }

@@ -232,7 +232,11 @@ impl<'h> Simulation<'h> {
 
     fn assert_no_secret(&self) {
         assert!(!self.all_messages().any(|message| message.body.contains(CANARY)), "a secret is in a message");
-        assert!(!self.storage.items().into_values().any(|item| is_in(CANARY, &item.into())), "a secret is in an item");
+        let items = self.storage.items().into_values();
+        assert!(
+            !items.map(|item| Value::from(item).to_string()).any(|item| item.contains(CANARY)),
+            "a secret is in an item"
+        );
     }
 
     fn all_messages(&self) -> impl Iterator<Item = QueuedMessage> {
@@ -278,14 +282,4 @@ pub(crate) fn assert_nothing_personal(tombstone: &Map<String, Value>) {
     assert!(others.is_empty(), "a tombstone has {others:?}");
     let text = Value::from(tombstone.clone()).to_string();
     assert!(!["Ada", "@", "Turin"].iter().any(|personal| text.contains(personal)), "a tombstone with personal data");
-}
-
-fn is_in(secret: &str, value: &Value) -> bool {
-    match value {
-        Value::Array(elements) => elements.iter().any(|element| is_in(secret, element)),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains(secret) || is_in(secret, value)),
-        Value::String(text) => text.contains(secret),
-        Value::Number(number) => number.as_str().contains(secret),
-        Value::Null | Value::Bool(_) => false,
-    }
 }
