@@ -46,13 +46,19 @@ impl Default for Attempt<'_> {
     }
 }
 
-fn judge(attempt: Attempt<'_>, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejection> {
-    let headers = attempt.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let token = attempt.token.map(str::to_owned);
-    let request = Request { headers, token, body: Some(attempt.body.to_owned()), is_base64: false };
-    let delivery = Delivery::accept(request, 1024)?;
-    let secrets = Secrets::parse(secrets, scheme).unwrap();
-    verify(delivery, scheme, &secrets, attempt.now, TOLERANCE).map_err(|refused| refused.reason)
+impl Attempt<'_> {
+    fn verify(self, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejection> {
+        let headers = self.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let token = self.token.map(str::to_owned);
+        let request = Request { headers, token, body: Some(self.body.to_owned()), is_base64: false };
+        let delivery = Delivery::accept(request, 1024)?;
+        let secrets = Secrets::parse(secrets, scheme).unwrap();
+        verify(delivery, scheme, &secrets, self.now, TOLERANCE).map_err(|rejected| rejected.reason)
+    }
+}
+
+fn verify_headers(headers: Vec<(&str, String)>, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejection> {
+    Attempt { headers, ..Attempt::default() }.verify(scheme, secrets)
 }
 
 /// The index of the secret that matched.
@@ -87,7 +93,7 @@ fn hmac_in_hex(#[case] signatures: &[String], #[case] verdict: Result<usize, Rej
     let names = ["x-signature", "X-SIGNATURE"];
     let headers = names.into_iter().zip(signatures.iter().cloned()).collect();
     let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::None);
-    assert_eq!(secret_index(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
+    assert_eq!(secret_index(verify_headers(headers, &scheme, r#"["k", "k2"]"#)), verdict);
 }
 
 fn base64_mac(key: &str, message: &str) -> String {
@@ -112,7 +118,7 @@ fn base64_mac(key: &str, message: &str) -> String {
 fn hmac_in_base64(#[case] signatures: &[String], #[case] verdict: Result<usize, Rejection>) {
     let headers = ["x-signature", "X-Signature"].into_iter().zip(signatures.iter().cloned()).collect();
     let scheme = hmac_scheme(SignatureEncoding::Base64, SignedTime::None);
-    assert_eq!(secret_index(judge(Attempt { headers, ..Attempt::default() }, &scheme, r#"["k", "k2"]"#)), verdict);
+    assert_eq!(secret_index(verify_headers(headers, &scheme, r#"["k", "k2"]"#)), verdict);
 }
 
 /// The time of the attempt is in the signed body: 12:00:00.500.
@@ -127,7 +133,7 @@ fn hmac_in_base64(#[case] signatures: &[String], #[case] verdict: Result<usize, 
 fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Result<Timestamp, Rejection>) {
     let attempt = Attempt { headers: vec![("x-signature", hex_mac(key, BODY))], now: at(now), ..Attempt::default() };
     let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
-    assert_eq!(judge(attempt, &scheme, "k").map(|verified| verified.proof().sent_at.unwrap()), verdict);
+    assert_eq!(attempt.verify(&scheme, "k").map(|verified| verified.proof().sent_at.unwrap()), verdict);
 }
 
 #[rstest]
@@ -141,9 +147,9 @@ fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Resul
 fn a_time_in_the_body_must_be_readable(#[case] body: &str) {
     let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
     let attempt = |key| Attempt { headers: vec![("x-signature", hex_mac(key, body))], body, ..Attempt::default() };
-    assert_eq!(judge(attempt("k"), &scheme, "k").unwrap_err(), Rejection::TimeUnreadable);
+    assert_eq!(attempt("k").verify(&scheme, "k").unwrap_err(), Rejection::TimeUnreadable);
     // For a forged delivery not even the log says whether there is a time.
-    assert_eq!(judge(attempt("other"), &scheme, "k").unwrap_err(), Rejection::Mismatch);
+    assert_eq!(attempt("other").verify(&scheme, "k").unwrap_err(), Rejection::Mismatch);
 }
 
 const KEY: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
@@ -200,8 +206,7 @@ fn upper_case(signature: &str) -> String {
 fn svix(#[case] signature: String, #[case] verdict: Result<usize, Rejection>) {
     for family in [SVIX, WEBHOOK] {
         let headers = svix_headers(family, "msg_1", NOW, signature.clone());
-        let verified =
-            judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, &format!("[{KEY:?}, {KEY_2:?}]"));
+        let verified = verify_headers(headers, &Scheme::Svix, &format!("[{KEY:?}, {KEY_2:?}]"));
         assert_eq!(secret_index(verified), verdict);
     }
 }
@@ -222,20 +227,20 @@ fn svix(#[case] signature: String, #[case] verdict: Result<usize, Rejection>) {
 #[case::empty("", Err(Rejection::ProofMissing))]
 fn svix_timestamps(#[case] timestamp: &str, #[case] verdict: Result<(), Rejection>) {
     let headers = svix_headers(SVIX, "msg_1", timestamp, svix_signature(KEY, "msg_1", timestamp, BODY));
-    let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY);
+    let verified = verify_headers(headers, &Scheme::Svix, KEY);
     assert_eq!(verified.map(drop), verdict);
     // The age is checked only if the delivery is authentic.
     if timestamp.is_empty() {
         return;
     }
     let headers = svix_headers(SVIX, "msg_1", timestamp, svix_signature(KEY_2, "msg_1", timestamp, BODY));
-    assert_eq!(judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap_err(), Rejection::Mismatch);
+    assert_eq!(verify_headers(headers, &Scheme::Svix, KEY).unwrap_err(), Rejection::Mismatch);
 }
 
 #[test]
 fn svix_proof_has_the_message_id() {
     let headers = svix_headers(SVIX, "msg_1", NOW, good());
-    let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap();
+    let verified = verify_headers(headers, &Scheme::Svix, KEY).unwrap();
     let proof = Proof { secret_index: 0, message_id: Some("msg_1".into()), sent_at: Some(now()) };
     assert_eq!(*verified.proof(), proof);
     assert_eq!((verified.body(), verified.received_at()), (BODY.as_bytes(), now()));
@@ -260,13 +265,13 @@ fn svix_headers_must_come_once_and_be_of_one_family(
         chosen.iter().map(|index| (names[*index], values[*index].clone())).collect::<Vec<_>>()
     };
     let headers = [family(SVIX, svix), family(WEBHOOK, webhook)].concat();
-    assert_eq!(judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY).unwrap_err(), reason);
+    assert_eq!(verify_headers(headers, &Scheme::Svix, KEY).unwrap_err(), reason);
 }
 
 #[test]
 fn svix_ids_with_a_dot_are_rejected() {
     let headers = svix_headers(SVIX, "msg.1", NOW, svix_signature(KEY, "msg.1", NOW, BODY));
-    let verdict = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Svix, KEY);
+    let verdict = verify_headers(headers, &Scheme::Svix, KEY);
     assert_eq!(verdict.unwrap_err(), Rejection::ProofMalformed);
 }
 
@@ -281,13 +286,13 @@ fn svix_ids_with_a_dot_are_rejected() {
 fn tokens(#[case] token: Option<&str>, #[case] verdict: Result<usize, Rejection>) {
     let secrets = r#"["token-1", "token-2"]"#;
     let path = Scheme::Token(TokenPlace::Path);
-    assert_eq!(secret_index(judge(Attempt { token, ..Attempt::default() }, &path, secrets)), verdict);
+    assert_eq!(secret_index(Attempt { token, ..Attempt::default() }.verify(&path, secrets)), verdict);
     let header = Scheme::Token(TokenPlace::Header("X-Api-Key".into()));
     let headers: Vec<_> = token.map(|token| ("x-api-key", token.to_owned())).into_iter().collect();
-    let in_header = |headers| judge(Attempt { headers, ..Attempt::default() }, &header, secrets);
+    let in_header = |headers| verify_headers(headers, &header, secrets);
     assert_eq!(secret_index(in_header(headers.clone())), verdict);
     // A token in another place does not count.
-    assert_eq!(judge(Attempt { token, ..Attempt::default() }, &header, secrets).unwrap_err(), Rejection::ProofMissing);
+    assert_eq!(Attempt { token, ..Attempt::default() }.verify(&header, secrets).unwrap_err(), Rejection::ProofMissing);
     if verdict.is_ok() {
         assert_eq!(in_header([headers.clone(), headers].concat()).unwrap_err(), Rejection::ProofRepeated);
     }
@@ -313,7 +318,7 @@ fn basic(credentials: &str) -> String {
 #[case::twice(vec![basic("user:pass"), basic("user:pass")], Err(Rejection::ProofRepeated))]
 fn basic_credentials(#[case] values: Vec<String>, #[case] verdict: Result<usize, Rejection>) {
     let headers = values.into_iter().map(|value| ("Authorization", value)).collect();
-    let verified = judge(Attempt { headers, ..Attempt::default() }, &Scheme::Basic, r#"["user:pass", "other:pa:ss"]"#);
+    let verified = verify_headers(headers, &Scheme::Basic, r#"["user:pass", "other:pa:ss"]"#);
     assert_eq!(secret_index(verified), verdict);
 }
 
@@ -328,7 +333,7 @@ fn without_a_secret_everything_is_rejected() {
     ];
     for scheme in schemes {
         for secrets in ["", "[]"] {
-            assert_eq!(judge(Attempt::default(), &scheme, secrets).unwrap_err(), Rejection::NoSecret, "{scheme:?}");
+            assert_eq!(Attempt::default().verify(&scheme, secrets).unwrap_err(), Rejection::NoSecret, "{scheme:?}");
         }
     }
 }
@@ -338,7 +343,7 @@ fn without_a_secret_everything_is_rejected() {
 fn known_answer_of_plain() {
     let signature = "1bff4699de4fb5202a4b1e6cefd7b5fdfb02d19a67a1eb371dd417a45b0a47df".to_owned();
     let attempt = Attempt { headers: vec![("x-signature", signature)], body: "hello-world", ..Attempt::default() };
-    assert!(judge(attempt, &hmac_scheme(SignatureEncoding::Hex, SignedTime::None), "secret").is_ok());
+    assert!(attempt.verify(&hmac_scheme(SignatureEncoding::Hex, SignedTime::None), "secret").is_ok());
 }
 
 /// The key and message are from the signature page of the `SmarterPay` wiki. The page shows no signature; this one was
@@ -353,7 +358,7 @@ fn known_answer_of_smarterpay() {
     );
     let signature = "4b4811c67d7c7a307c347d5bc0c426d024f77f24e68b0f4df4ae5b3cffea12ae".to_owned();
     let attempt = Attempt { headers: vec![("x-signature", signature)], body, ..Attempt::default() };
-    assert!(judge(attempt, &hmac_scheme(SignatureEncoding::Hex, SignedTime::None), "ssecretwebhookkey").is_ok());
+    assert!(attempt.verify(&hmac_scheme(SignatureEncoding::Hex, SignedTime::None), "ssecretwebhookkey").is_ok());
 }
 
 /// Svix's published example: <https://docs.svix.com/receiving/verifying-payloads/how-manual>.
@@ -366,7 +371,7 @@ fn known_answer_of_svix() {
         now: Timestamp::from_second(1_614_265_330).unwrap(),
         ..Attempt::default()
     };
-    assert!(judge(attempt, &Scheme::Svix, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_ok());
+    assert!(attempt.verify(&Scheme::Svix, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_ok());
 }
 
 /// Recorded from Svix's own libraries: `svix` 2.9.1 for Python and 1.99.1 for JavaScript both make this signature.
@@ -384,6 +389,6 @@ fn known_answer_of_the_svix_libraries() {
             now: Timestamp::from_second(1_795_176_000).unwrap(),
             ..Attempt::default()
         };
-        assert!(judge(attempt, &Scheme::Svix, "whsec_Q2xpZW50ZWxlIHJlY29yZGVkIHZlY3Rvcjo6AAECAwQ=").is_ok());
+        assert!(attempt.verify(&Scheme::Svix, "whsec_Q2xpZW50ZWxlIHJlY29yZGVkIHZlY3Rvcjo6AAECAwQ=").is_ok());
     }
 }

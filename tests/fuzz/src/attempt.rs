@@ -65,7 +65,7 @@ impl Attempt {
     }
 
     pub(crate) fn verify(&self, scheme: &Scheme, secrets: &Secrets) -> Result<Verified, Rejection> {
-        verify(self.delivery(), scheme, secrets, NOW, TOLERANCE).map_err(|refused| refused.reason)
+        verify(self.delivery(), scheme, secrets, NOW, TOLERANCE).map_err(|rejected| rejected.reason)
     }
 }
 
