@@ -237,7 +237,7 @@ async fn an_unreadable_message_does_not_affect_others() {
     let poison = [
         r#"{"schema":1}"#,
         "no JSON",
-        r#"{"schema":1,"provider":"acme","reason":"","received_at":"2026-11-20T12:00:00Z","delivery_id":null,"sent_at":null,"encoding":"json","body":"{}"}"#,
+        r#"{"schema":1,"provider":"unknown","reason":"","received_at":"2026-11-20T12:00:00Z","delivery_id":null,"sent_at":null,"encoding":"json","body":"{}"}"#,
     ];
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     aws.fail(&["PutItem"]);
