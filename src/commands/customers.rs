@@ -16,8 +16,7 @@ use crate::text_table;
 /// Show one customer.
 #[derive(Args, Debug)]
 pub struct Get {
-    /// The name of the provider, as in plain
-    #[arg(value_parser = clientele_providers::parse)]
+    #[arg(value_parser = clientele_providers::parse, help = format!("The provider: {}", clientele_providers::names().join(", ")))]
     provider: &'static Provider,
     /// The provider's id of the customer
     id: String,

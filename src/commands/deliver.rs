@@ -29,8 +29,7 @@ pub struct Signing {
 /// Sign an event now and deliver it.
 #[derive(Args, Debug)]
 pub struct Send {
-    /// The name of the provider, as in plain
-    #[arg(value_parser = clientele_providers::parse)]
+    #[arg(value_parser = clientele_providers::parse, help = format!("The provider: {}", clientele_providers::names().join(", ")))]
     provider: &'static Provider,
     /// The name of one of the provider's event files, or the path of an API Gateway event that ends in .json
     case: String,

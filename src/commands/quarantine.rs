@@ -200,7 +200,11 @@ async fn redrive(redrive: Redrive) -> Result<()> {
     let (mut counts, mut kept, mut unsettled) = (BTreeMap::<&str, usize>::new(), vec![], 0);
     for message in messages {
         ticks.tick().await;
-        let result = if redrive.dry_run { settler.predict(&message).await } else { settler.settle(&message).await };
+        let result = match read_kept_message(message.body().unwrap_or_default(), PROVIDERS) {
+            Err(error) => MessageResult { text: format!("  {error}"), ..MessageResult::default() },
+            Ok((provider, verified)) if redrive.dry_run => settler.predict(provider, &verified).await,
+            Ok((provider, verified)) => settler.settle(provider, &verified).await,
+        };
         bar.suspend(|| anstream::println!("{}\n{}", id(&message), result.text));
         for outcome in &result.outcomes {
             *counts.entry(outcome.as_str()).or_default() += 1;
@@ -263,30 +267,20 @@ struct Settler {
 }
 
 impl Settler {
-    async fn settle(&self, message: &Message) -> MessageResult {
-        let (provider, verified) = match read_kept_message(message.body().unwrap_or_default(), PROVIDERS) {
-            Ok(opened) => opened,
-            Err(error) => return MessageResult { text: format!("  {error}"), ..MessageResult::default() },
-        };
-        let mut predictions = self.predictions(provider, &verified).await;
+    async fn settle(&self, provider: &Provider, verified: &Verified) -> MessageResult {
+        let mut predictions = self.predictions(provider, verified).await;
         let flow = self.clients.flow(self.resources.clone());
-        let settled = flow.settle(provider, &verified, Deadlines::of_replay(Instant::now())).await;
+        let settled = flow.settle(provider, verified, Deadlines::of_replay(Instant::now())).await;
         MessageResult::of(settled.into_iter().map(|event| {
             let predicted = predictions.remove(&event.place).and_then(Result::ok).map(|(_, detail)| detail);
             (event.outcome, event.reason.or(predicted).unwrap_or_default())
         }))
     }
 
-    async fn predict(&self, message: &Message) -> MessageResult {
-        let (provider, verified) = match read_kept_message(message.body().unwrap_or_default(), PROVIDERS) {
-            Ok(opened) => opened,
-            Err(error) => return MessageResult { text: format!("  {error}"), ..MessageResult::default() },
-        };
-        let predictions = self.predictions(provider, &verified).await.into_values();
-        MessageResult::of(
-            predictions
-                .map(|prediction| prediction.unwrap_or_else(|error| (Outcome::Unavailable, format!("{error:#}")))),
-        )
+    async fn predict(&self, provider: &Provider, verified: &Verified) -> MessageResult {
+        let predictions = self.predictions(provider, verified).await.into_values();
+        let unavailable = |error| (Outcome::Unavailable, format!("{error:#}"));
+        MessageResult::of(predictions.map(|prediction| prediction.unwrap_or_else(unavailable)))
     }
 
     /// By position: the outcome of each event that is not settled yet, and what it changes.

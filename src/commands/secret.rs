@@ -35,7 +35,7 @@ enum Action {
     },
     /// Add a secret, read from standard input. It becomes the first one; the others stay valid
     Add {
-        #[arg(value_parser = clientele_providers::parse)]
+        #[arg(value_parser = clientele_providers::parse, help = format!("The provider: {}", clientele_providers::names().join(", ")))]
         provider: &'static Provider,
         /// Generate the secret instead of reading it, for a provider that lets you choose the secret (Metrifox,
         /// SmarterPay). It is shown once
@@ -46,8 +46,9 @@ enum Action {
     },
     /// Remove the secret at a position, counted from 1
     Remove {
-        #[arg(value_parser = clientele_providers::parse)]
+        #[arg(value_parser = clientele_providers::parse, help = format!("The provider: {}", clientele_providers::names().join(", ")))]
         provider: &'static Provider,
+        /// The position of the secret
         position: usize,
         /// Remove it even if it is the only one. All deliveries are refused from then on
         #[arg(long)]

@@ -23,7 +23,7 @@ pub(crate) struct Target {
     /// The SQS port of the local stack
     #[arg(long, default_value_t = 9324, value_name = "PORT")]
     sqs_port: u16,
-    /// Use the deployed stack of this name; region and credentials come from the AWS environment
+    /// Use the deployed stack of this name instead of the local one; region and credentials come from the AWS environment
     #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME")]
     stack: Option<String>,
 }
