@@ -110,9 +110,8 @@ async fn all_refusals_are_the_same_bytes() {
 
 fn scheme_header(scheme: &Scheme) -> &str {
     match scheme {
-        Scheme::Hmac { header, .. } => header,
+        Scheme::Hmac { header, .. } | Scheme::Token(TokenPlace::Header(header)) => header,
         Scheme::Svix => "svix-signature",
-        Scheme::Token(TokenPlace::Header(header)) => header,
         Scheme::Token(TokenPlace::Path) | Scheme::Basic => "authorization",
     }
 }

@@ -86,14 +86,14 @@ fn live_and_die(life: usize, assignment: &Value) -> Vec<(usize, u16)> {
     let mut process = command.env(ASSIGNMENT, assignment.to_string()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let mut answers = vec![];
-    for line in lines {
-        let line = line.unwrap();
-        let Some((index, status)) = line.strip_prefix("answered ").and_then(|line| line.split_once(' ')) else {
+    for text in lines.map(Result::unwrap) {
+        // The test harness prints lines of its own.
+        let Some((index, status)) = text.strip_prefix("answered ").and_then(|answer| answer.split_once(' ')) else {
             continue;
         };
         answers.push((index.parse().unwrap(), status.parse().unwrap()));
         if answers.len() == answers_before_kill(life) {
-            // What it has printed until then was answered as well.
+            // What it printed before it died was answered as well.
             process.kill().unwrap();
         }
     }
@@ -102,11 +102,11 @@ fn live_and_die(life: usize, assignment: &Value) -> Vec<(usize, u16)> {
     answers
 }
 
-/// No test: the process of functions that `nothing_answered_is_lost_by_a_kill` starts and kills. It delivers, 16 at a
-/// time, and prints what is answered.
+/// Not a test, but the process that `nothing_answered_is_lost_by_a_kill` starts and kills. It delivers, 16 deliveries
+/// at a time, and prints which of them are answered.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of `nothing_answered_is_lost_by_a_kill`"]
-#[expect(clippy::print_stdout, reason = "it speaks to the test")]
+#[expect(clippy::print_stdout, reason = "the test reads it")]
 async fn functions_to_kill() {
     let Ok(assignment) = std::env::var(ASSIGNMENT) else { return };
     let assignment: Value = serde_json::from_str(&assignment).unwrap();
@@ -127,7 +127,7 @@ async fn functions_to_kill() {
         std::io::stdout().flush().unwrap();
     };
     futures_util::stream::iter(deliveries).map(one).buffer_unordered(16).collect::<()>().await;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What Lambda does with the inbox queue and the schedule, until the process is killed.

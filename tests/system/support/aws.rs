@@ -241,22 +241,14 @@ fn describe(stack: &LocalStack) -> String {
             None => "not read by the command".to_owned(),
         },
     };
-    let outputs: String = template()["Outputs"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(|name| {
-            format!("<member><OutputKey>{name}</OutputKey><OutputValue>{}</OutputValue></member>", output(name))
-        })
-        .collect();
-    let parameters: String = stack
-        .template
-        .parameters
-        .iter()
-        .map(|(name, value)| {
-            format!("<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>")
-        })
-        .collect();
+    let members = |kind: &str, members: Vec<(&String, String)>| {
+        let member =
+            |(name, value)| format!("<member><{kind}Key>{name}</{kind}Key><{kind}Value>{value}</{kind}Value></member>");
+        members.into_iter().map(member).collect::<Vec<_>>().concat()
+    };
+    let outputs = template()["Outputs"].as_object().unwrap().keys().map(|name| (name, output(name))).collect();
+    let parameters = stack.template.parameters.iter().map(|(name, value)| (name, value.clone())).collect();
+    let (outputs, parameters) = (members("Output", outputs), members("Parameter", parameters));
     format!(
         "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>test</StackName>\
          <CreationTime>2026-11-20T12:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\
