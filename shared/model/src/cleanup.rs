@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::SCHEMA_VERSION;
 use crate::customer::Customer;
 use crate::key::CustomerKey;
+use crate::schema_version::SCHEMA_VERSION;
 use crate::time::Time;
 
 #[cfg(feature = "schema")]

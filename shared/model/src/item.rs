@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::SCHEMA_VERSION;
 use crate::cleanup::{CleanupMessage, Deletion};
 use crate::customer::{Customer, CustomerStatus};
 use crate::event::{Change, CustomerEvent};
 use crate::extra::ExtraFields;
 use crate::json::sqs_message;
 use crate::profile::Profile;
+use crate::schema_version::SCHEMA_VERSION;
 use crate::table_limits::fits_key;
 use crate::time::Time;
 

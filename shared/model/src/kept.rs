@@ -7,10 +7,10 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::SCHEMA_VERSION;
 use crate::delivery::{Proof, Verified};
 use crate::json::{self, sqs_message};
 use crate::provider::Provider;
+use crate::schema_version::SCHEMA_VERSION;
 use crate::time::Time;
 
 #[cfg(feature = "schema")]

@@ -33,6 +33,7 @@ mod response;
 mod sample;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod schema_version;
 mod scheme;
 mod secret;
 mod table_limits;
@@ -61,6 +62,3 @@ pub use secret::{SecretError, Secrets};
 pub use time::Time;
 pub use untranslatable::Untranslatable;
 pub use verification::{RejectedDelivery, verify};
-
-/// The version of the schemas of the item and of both messages.
-const SCHEMA_VERSION: u8 = 1;
