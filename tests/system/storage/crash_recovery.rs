@@ -26,12 +26,13 @@ use crate::support::{
     Environments, handle, invocation, replayer, sqs_event, stack_with_template, start_receivers, sweeper,
 };
 
-/// Deliveries of one life of a process, which is killed before it has made all of them.
+/// The deliveries in one life of a process, which is killed before it has made all of them.
 const DELIVERIES: usize = 400;
-/// What a process of functions needs to know, as JSON.
+/// The environment variable with the settings of a process of functions, as JSON.
 const ASSIGNMENT: &str = "CLIENTELE_FUNCTIONS_TO_KILL";
 
-/// The answers after which a process is killed: another number in each life, while other deliveries are under way.
+/// A process is killed after that many answers, while other deliveries are in progress. The number differs between
+/// lives.
 fn answers_before_kill(life: usize) -> usize {
     5 + life * 37 % 60
 }
@@ -54,8 +55,8 @@ async fn nothing_answered_is_lost_by_a_kill() {
         aws.fail_if_contains(&failing);
         let assignment = json!({ "environments": stack.environments, "aws": aws.url, "life": life, "lives": kills,
             "is_healthy": failing.is_empty() });
-        let deliveries = of_life(life, kills);
-        for (index, status) in tokio::task::spawn_blocking(move || live_and_die(life, &assignment)).await.unwrap() {
+        let deliveries = deliveries_of(life, kills);
+        for (index, status) in tokio::task::spawn_blocking(move || run_until_killed(life, &assignment)).await.unwrap() {
             *statuses.entry(status).or_insert(0) += 1;
             if (200..300).contains(&status) {
                 answered.push(deliveries[index].clone());
@@ -75,12 +76,12 @@ async fn nothing_answered_is_lost_by_a_kill() {
 }
 
 /// The deliveries of one life.
-fn of_life(life: usize, lives: usize) -> Vec<RandomDelivery> {
+fn deliveries_of(life: usize, lives: usize) -> Vec<RandomDelivery> {
     random_deliveries(u32::try_from(lives * DELIVERIES).unwrap()).split_off(life * DELIVERIES)
 }
 
-/// Runs the functions in a process, kills it, and returns the index and the status of all that was answered.
-fn live_and_die(life: usize, assignment: &Value) -> Vec<(usize, u16)> {
+/// Runs the functions in a process, kills it, and returns the index and the status of each answered delivery.
+fn run_until_killed(life: usize, assignment: &Value) -> Vec<(usize, u16)> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "storage::crash_recovery::functions_to_kill", "--ignored", "--nocapture"]);
     let mut process = command.env(ASSIGNMENT, assignment.to_string()).stdout(Stdio::piped()).spawn().unwrap();
@@ -118,7 +119,7 @@ async fn functions_to_kill() {
         tokio::spawn(replay_and_sweep(environments, clients));
     }
     let number = |name: &str| usize::try_from(assignment[name].as_u64().unwrap()).unwrap();
-    let deliveries = of_life(number("life"), number("lives"));
+    let deliveries = deliveries_of(number("life"), number("lives"));
     let deliveries = deliveries.iter().take(DELIVERIES).enumerate();
     let one = async |(index, (provider, changes)): (usize, &RandomDelivery)| {
         let event = deliver(provider, changes, signed_at());
@@ -130,7 +131,7 @@ async fn functions_to_kill() {
     std::future::pending::<()>().await;
 }
 
-/// What Lambda does with the inbox queue and the schedule, until the process is killed.
+/// Invokes `replay` and `sweep`, as Lambda does, until the process is killed.
 async fn replay_and_sweep(environments: Environments, clients: Clients) {
     let inbox = &environments["replay"]["INBOX_QUEUE_URL"];
     let (replayer, sweeper) = (
@@ -167,7 +168,7 @@ async fn nothing_answered_is_lost_by_a_kill_of_the_whole_stack() {
             assert_eq!(set.unwrap().0, 200);
         }
         let url = format!("http://127.0.0.1:{gateway}");
-        let deliveries = of_life(life, 2);
+        let deliveries = deliveries_of(life, 2);
         let one = async |delivery: &RandomDelivery| (delivery.clone(), send(&http, &url, delivery).await);
         let mut answers = futures_util::stream::iter(&deliveries).map(one).buffer_unordered(16);
         for _ in 0..answers_before_kill(life) {

@@ -56,7 +56,7 @@ async fn thousands_of_deliveries() {
     let http: Http = Client::builder(TokioExecutor::new()).build_http();
     let (mut statuses, mut memory, started) = (BTreeMap::<_, usize>::new(), vec![], Instant::now());
     let one = async |delivery| send(&http, &url, delivery).await.unwrap();
-    // Few enough at a time that the emulators answer within the timeouts on a busy machine.
+    // With more at a time the emulators would exceed the timeouts on a busy machine.
     let mut answers = futures_util::stream::iter(&deliveries).map(one).buffer_unordered(16).enumerate();
     while let Some((answered, status)) = answers.next().await {
         *statuses.entry(status).or_default() += 1;

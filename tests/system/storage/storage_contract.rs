@@ -1,6 +1,5 @@
-//! What the flow needs of a table and queues, held to by all that stand for them: the ones in memory, on which the
-//! proofs of `shared/flow` run; the embedded emulators; and any other, which `CLIENTELE_DYNAMODB_URL` and
-//! `CLIENTELE_SQS_URL` name.
+//! What the flow needs from a table and queues. All implementations are tested: those in memory, on which the proofs of
+//! `shared/flow` run, the embedded emulators, and any others at `CLIENTELE_DYNAMODB_URL` and `CLIENTELE_SQS_URL`.
 //!
 //! ```sh
 //! pip install ministack==1.5.33
@@ -25,7 +24,7 @@ use crate::support::deliveries::{change, deliver};
 use crate::support::root;
 use crate::support::translation::verified;
 
-type OfSqs = Flow<Customers, SqsQueues>;
+type AwsFlow = Flow<Customers, SqsQueues>;
 
 fn event(customer: &str, version: i64, event: u32, kind: ChangeKind) -> Box<CustomerEvent> {
     let delivery = deliver("plain", &[change(customer, version, event, kind)], signed_at());
@@ -49,7 +48,7 @@ fn current_item(item: &Item) -> CurrentItem {
     CurrentItem { rank: item.rank().to_owned(), cleanup }
 }
 
-/// Customers of this run, in a table that may hold others.
+/// The id of a customer that no other run uses, because the table may be in use.
 fn unique(name: &str) -> String {
     format!("{name}-{}", jiff::Timestamp::now().as_nanosecond())
 }
@@ -65,7 +64,7 @@ async fn the_greater_stays(table: &impl Table) {
     let pk = format!("plain#w_1#{id}");
     assert_eq!(table.current_item(&pk).await.unwrap(), Some(current_item(&great)));
     assert_eq!(table.current_item(&format!("{pk}-not")).await.unwrap(), None);
-    // Ranks that differ in their last part only, as strings do.
+    // Ranks that differ only in their last part.
     let [a, b] = [7, 8].map(|number| item(&id, 4, number, Updated));
     assert!(matches!(table.put(&b).await.unwrap(), PutResult::Written(_)));
     assert_eq!(table.put(&a).await.unwrap(), PutResult::ConditionFailed(current_item(&b)));
@@ -92,21 +91,21 @@ async fn a_mark_stays_until_it_is_cleared(table: &impl Table) {
     );
     assert!(due(table).await.contains(&pk));
     assert!(matches!(table.put(&greater).await.unwrap(), PutResult::Written(_)));
-    // Of another tombstone by now: left alone.
+    // A newer tombstone has replaced it, and keeps its message.
     assert_eq!(table.clear_cleanup(&pk, tombstone.rank()).await.unwrap(), None);
     assert_eq!(table.current_item(&pk).await.unwrap(), Some(current_item(&greater)));
     table.clear_cleanup(&pk, greater.rank()).await.unwrap();
     let cleared = CurrentItem { cleanup: None, ..current_item(&greater) };
     assert_eq!(table.current_item(&pk).await.unwrap(), Some(cleared.clone()));
     assert!(!due(table).await.contains(&pk));
-    // Again, and of nobody: nothing happens.
+    // Clearing again, or for an unknown customer, changes nothing.
     table.clear_cleanup(&pk, greater.rank()).await.unwrap();
     table.clear_cleanup(&format!("{pk}-not"), greater.rank()).await.unwrap();
     assert_eq!(table.current_item(&format!("{pk}-not")).await.unwrap(), None, "clearing creates nothing");
     assert_eq!(table.put(&greater).await.unwrap(), PutResult::ConditionFailed(cleared));
 }
 
-/// Every tombstone that waits, page by page.
+/// Every tombstone with a waiting message, from all pages.
 async fn due(table: &impl Table) -> BTreeSet<String> {
     let (mut found, mut after) = (BTreeSet::new(), None::<PendingCleanup>);
     loop {
@@ -140,7 +139,7 @@ async fn a_table(table: &impl Table) {
     all_pages_are_found(table).await;
 }
 
-/// Characters that JSON leaves as they are and SQS would not take, among others.
+/// Bodies with characters that JSON does not escape and SQS does not accept, among others.
 const BODIES: [&str; 3] = ["plain", r#"{"é":"\ufffe \u0000 \ud83d\ude00 😀"}"#, " \t\n"];
 
 #[tokio::test]
@@ -172,7 +171,7 @@ async fn of_services(clients: &Clients) {
     }
 }
 
-async fn what_is_too_large_is_told(flow: &OfSqs) {
+async fn what_is_too_large_is_told(flow: &AwsFlow) {
     let id = unique("large");
     let Item::Customer(mut customer) = item(&id, 1, 1, Updated) else { panic!("a customer") };
     customer.extra.insert("more".to_owned(), "x".repeat(400 * 1024).into());
@@ -181,7 +180,7 @@ async fn what_is_too_large_is_told(flow: &OfSqs) {
     assert_eq!(flow.table.current_item(&format!("plain#w_1#{id}")).await.unwrap(), None);
 }
 
-async fn messages_are_as_sent(flow: &OfSqs, clients: &Clients, queue: Queue, url: &str) {
+async fn messages_are_as_sent(flow: &AwsFlow, clients: &Clients, queue: Queue, url: &str) {
     let mut sent = BTreeSet::from(BODIES.map(str::to_owned));
     sent.insert(format!("{:?}", "\"".repeat(100_000)));
     for body in &sent {

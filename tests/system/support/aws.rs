@@ -32,11 +32,11 @@ pub(crate) struct AwsStandIn {
     state: Arc<Mutex<Behaviour>>,
 }
 
-/// What was called, and how to answer.
+/// The recorded calls, and how to answer the next ones.
 #[derive(Default)]
 struct Behaviour {
     calls: Vec<Call>,
-    /// The end of an operation's name, and a part of the request.
+    /// Which calls fail: the end of the name of the operation, and a text in the request.
     failing: Vec<(&'static str, &'static str)>,
     hanging: Option<&'static str>,
     concurrent: usize,
@@ -55,7 +55,7 @@ pub(crate) struct Call {
 }
 
 impl AwsStandIn {
-    /// In front of that stack, with the secrets that its functions have.
+    /// Starts in front of that stack, with the secrets of its functions.
     pub(crate) async fn start(stack: &LocalStack) -> Self {
         let (mut secret_arns, mut state) = (BTreeMap::new(), Behaviour::default());
         for name in clientele_providers::names() {
@@ -78,12 +78,12 @@ impl AwsStandIn {
         aws
     }
 
-    /// The same, and the functions of a stack that call it.
+    /// Starts, with functions that call it.
     pub(crate) async fn with_receivers(stack: &LocalStack) -> (Self, BTreeMap<&'static str, Receiver>) {
         Self::with_logging_receivers(stack, &CapturedLog::default()).await
     }
 
-    /// The same, with what the functions log.
+    /// Starts, with functions that call it and log to `log`.
     pub(crate) async fn with_logging_receivers(
         stack: &LocalStack,
         log: &CapturedLog,
@@ -222,7 +222,7 @@ async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Byte
         ("AmazonSQS", _) => aws.emulator(aws.sqs, headers, body).await,
         _ => aws.emulator(aws.dynamodb, headers, body).await,
     };
-    // The calls may have been taken meanwhile.
+    // The calls may have been taken in the meantime.
     if let Some(call) = aws.state.lock().unwrap().calls.get_mut(place) {
         call.response = serde_json::from_slice(&answer).unwrap_or_default();
     }

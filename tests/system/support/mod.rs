@@ -1,4 +1,4 @@
-//! What the tests share.
+//! What the system tests share.
 
 pub(crate) mod aws;
 pub(crate) mod cli;
@@ -60,7 +60,7 @@ pub(crate) fn case(title: &str) -> &'static Case {
     cases().iter().find(|case| case.title() == title).unwrap_or_else(|| panic!("no event {title}"))
 }
 
-/// The scheme that a case is signed by.
+/// The scheme that signs a case.
 pub(crate) fn scheme(case: &Case) -> Scheme {
     (case.provider.scheme)(None).unwrap()
 }
