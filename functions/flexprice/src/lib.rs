@@ -1,4 +1,5 @@
-//! Flexprice: metering. Customer events of an environment, through Svix (Cloud) or sent by itself (self-hosted).
+//! Flexprice is a metering service. Its customers belong to an environment. Flexprice Cloud sends webhooks through
+//! Svix, self-hosted installations send them directly.
 //!
 //! Sources: <https://docs.flexprice.io/developers/webhooks/signature-verification>,
 //! <https://docs.svix.com/receiving/verifying-payloads/how-manual> and the `flexprice/flexprice` repository.

@@ -14,7 +14,7 @@ const SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// The id and time of a message, the same on every attempt.
 pub(crate) struct Message {
     pub(crate) id: String,
-    pub(crate) made_at: Timestamp,
+    pub(crate) created_at: Timestamp,
 }
 
 impl Message {
@@ -23,24 +23,24 @@ impl Message {
     pub(crate) fn of(verified: &Verified, kind: &str) -> Self {
         let proof = verified.proof();
         match (&proof.message_id, proof.sent_at) {
-            (Some(id), Some(sent_at)) => Self { made_at: made_at(id, sent_at), id: id.clone() },
-            _ => Self { id: hash(kind, verified.body()), made_at: verified.received_at() },
+            (Some(id), Some(sent_at)) => Self { created_at: created_at(id, sent_at), id: id.clone() },
+            _ => Self { id: hash(kind, verified.body()), created_at: verified.received_at() },
         }
     }
 }
 
 /// The creation time that is encoded in the id (a KSUID, with a resolution of 4 ms) if it is plausible; otherwise the
 /// time of the attempt.
-fn made_at(id: &str, sent_at: Timestamp) -> Timestamp {
+fn created_at(id: &str, sent_at: Timestamp) -> Timestamp {
     let ksuid = id.strip_prefix("msg_").filter(|ksuid| ksuid.len() == 27 && ksuid.is_ascii());
-    let made_at = ksuid
+    let created_at = ksuid
         .and_then(|ksuid| ksuid.parse::<KsuidMs>().ok())
         .and_then(|ksuid| Timestamp::from_millisecond(ksuid.timestamp_millis()).ok());
-    let plausible = |made_at: &Timestamp| {
-        let age = sent_at.duration_since(*made_at);
+    let plausible = |created_at: &Timestamp| {
+        let age = sent_at.duration_since(*created_at);
         age <= AGE_MAX && age >= -SKEW_MAX
     };
-    made_at.filter(plausible).unwrap_or(sent_at)
+    created_at.filter(plausible).unwrap_or(sent_at)
 }
 
 fn hash(kind: &str, body: &[u8]) -> String {
@@ -52,9 +52,9 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn id_made_at(time: &str) -> String {
-        let made_at: Timestamp = time.parse().unwrap();
-        format!("msg_{}", KsuidMs::from_millis(Some(made_at.as_millisecond()), Some(&[7; 15])))
+    fn id_created_at(time: &str) -> String {
+        let created_at: Timestamp = time.parse().unwrap();
+        format!("msg_{}", KsuidMs::from_millis(Some(created_at.as_millisecond()), Some(&[7; 15])))
     }
 
     #[rstest]
@@ -66,7 +66,7 @@ mod tests {
     #[case("2026-01-11T08:39:59.996Z", "2026-02-10T08:40:00Z")]
     fn a_plausible_time_in_the_id_is_used(#[case] made: &str, #[case] expected: &str) {
         let sent_at: Timestamp = "2026-02-10T08:40:00Z".parse().unwrap();
-        assert_eq!(made_at(&id_made_at(made), sent_at), expected.parse().unwrap());
+        assert_eq!(created_at(&id_created_at(made), sent_at), expected.parse().unwrap());
     }
 
     #[rstest]
@@ -79,7 +79,7 @@ mod tests {
     #[case("msg_ééééééééééééé!")]
     fn with_any_other_id_the_time_of_the_attempt_is_used(#[case] id: &str) {
         let sent_at: Timestamp = "2026-02-10T08:40:00Z".parse().unwrap();
-        assert_eq!(made_at(id, sent_at), sent_at);
+        assert_eq!(created_at(id, sent_at), sent_at);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The lists of the fields of Flexprice's webhooks. A body is `{"event_type", "customer"}` without an envelope.
-//! Until 2026-08-10 the customer had more fields. Self-hosted installations may still send them, so they are translated.
+//! Lists of the fields of Flexprice's webhooks. A body is `{"event_type", "customer"}` without an envelope. Until
+//! 2026-08-10 the customer had more fields. Self-hosted installations may still send them, so they are translated.
 
 use clientele_model::{ChangeKind, CredentialFields, Fields, Verb};
 

@@ -4,7 +4,7 @@ use clientele_model::{ChangeKind, SampleDelivery, SampleEvent, Verb};
 use serde_json::json;
 use svix_ksuid::KsuidMs;
 
-/// A delivery that reports the first of `events`. Its time is inside the message's id, with a resolution of 4 ms.
+/// A delivery that reports the first of `events`. The message's id contains the time, with a resolution of 4 ms.
 #[must_use]
 pub fn sample(events: &[SampleEvent]) -> SampleDelivery {
     let event = &events[0];

@@ -1,5 +1,5 @@
-//! How Flexprice authenticates its deliveries. Flexprice Cloud signs them by Svix. Self-hosted installations do not sign,
-//! but their operators can add a header with a token.
+//! How Flexprice authenticates its deliveries. Flexprice Cloud signs them by Svix. Self-hosted installations do not
+//! sign, but their operators can add a header with a token.
 
 use clientele_model::{Scheme, SchemeError, TokenPlace};
 

@@ -21,14 +21,14 @@ fn event(verified: &Verified) -> Translation {
         record.require(REQUIRED)?;
     }
     let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record), record.id("id"))?;
-    let Message { id, made_at } = Message::of(verified, &name);
-    let made_at = Time(made_at);
+    let Message { id, created_at } = Message::of(verified, &name);
+    let created_at = Time(created_at);
     // Only bodies before 2026-08-10 say when the record changed.
-    let version = record.time("updated_at").unwrap_or(made_at);
-    let event = EventFacts { id, kind: name, version, sequence: Sequence::at(made_at) };
+    let version = record.time("updated_at").unwrap_or(created_at);
+    let event = EventFacts { id, kind: name, version, sequence: Sequence::at(created_at) };
     let mut customer = customer(&mut record);
     Ok(Translated::Event(Box::new(match change {
-        ChangeKind::Deletion => CustomerEvent::deletion(key, event, made_at, &customer),
+        ChangeKind::Deletion => CustomerEvent::deletion(key, event, created_at, &customer),
         ChangeKind::Snapshot(verb) => {
             customer.extra = ExtraFields::new(DROPPED).keep("customer", record.rest()).keep("", body.rest()).into_map();
             CustomerEvent::snapshot(key, event, verb, customer)?

@@ -1,4 +1,4 @@
-//! Metrifox: billing. Customer events of a tenant.
+//! Metrifox is a billing service. Its customers belong to a tenant.
 //!
 //! Sources: <https://docs.metrifox.com/webhooks> and the pages of the three customer events there.
 

@@ -1,4 +1,4 @@
-//! The envelope of Metrifox' webhooks, and the lists of its fields.
+//! The envelope of Metrifox's webhooks, and the lists of its fields.
 
 use clientele_model::{ChangeKind, CredentialFields, Fields, Time, Untranslatable, Verb};
 

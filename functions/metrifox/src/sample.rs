@@ -1,4 +1,4 @@
-//! Invented events in Metrifox' format, for tests.
+//! Invented events in Metrifox's format, for tests.
 
 use clientele_model::{ChangeKind, SampleDelivery, SampleEvent, Verb};
 use serde_json::json;

@@ -1,5 +1,6 @@
-//! How Metrifox authenticates its deliveries. This is not documented, and an operator can set only the URL in Metrifox'
-//! dashboard. The default is therefore a secret in the path. The other schemes are for the case that Metrifox signs.
+//! How Metrifox authenticates its deliveries. This is not documented, and an operator can set only the URL in
+//! Metrifox's dashboard. The default is therefore a secret in the path. The other schemes can be used if Metrifox signs
+//! one day.
 
 use clientele_model::{Scheme, SchemeError, TokenPlace};
 

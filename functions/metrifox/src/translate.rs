@@ -1,8 +1,8 @@
-//! Translates Metrifox' customers.
+//! Translates Metrifox's customers.
 //!
 //! Older deliveries have a smaller record with `name` and `email`. `customer_type` and `tax_status` are words or
-//! undocumented numbers, and `payment_terms` is an object or a list. A value that is not understood is stored in `extra`
-//! under its own name.
+//! undocumented numbers, and `payment_terms` is an object or a list. A value that is not understood is stored in
+//! `extra` under its own name.
 
 use clientele_model::{
     Address, ChangeKind, Contact, Customer, CustomerEvent, CustomerKey, CustomerKind, Email, EventFacts, ExtraFields,

@@ -1,4 +1,4 @@
-//! Plain.com: support. Customer events of a workspace.
+//! Plain.com is a support service. Its customers belong to a workspace.
 //!
 //! Sources: <https://www.plain.com/docs/webhooks>, <https://www.plain.com/docs/request-signing>, and the schemas of
 //! the `team-plain/sdk` repository.

@@ -18,8 +18,8 @@ pub(crate) fn account(body: &mut Fields) -> Option<String> {
     body.id("workspaceId")
 }
 
-/// How an event of that type changes its customer, or `None` if it is not about a customer. The type
-/// `customer_changed` does not say it, but `changeType` in the payload does.
+/// How an event of that type changes its customer, or `None` if it is not about a customer. For the
+/// type `customer_changed`, `changeType` in the payload decides.
 pub(crate) fn change_kind(kind: &str, payload: Option<&mut Fields>) -> Result<Option<ChangeKind>, Untranslatable> {
     Ok(match kind {
         "customer.customer_created" => Some(ChangeKind::Snapshot(Verb::Created)),

@@ -16,7 +16,7 @@ fn nothing_of_a_broken_event_is_printed() {
     clientele_function::tests::nothing_of_a_broken_event_is_printed(BINARY, "");
 }
 
-/// A message that is none of ours comes back, alone; an empty batch of events is done with.
+/// Only an unreadable message is reported as failed. A message without events to settle is not.
 #[test]
 fn answers_events() {
     let nothing = json!({ "schema": 1, "provider": "smarterpay", "reason": "", "received_at": "2026-11-20T12:00:00Z",

@@ -1,4 +1,4 @@
-//! SmarterPay Cloud: payments. Customer account events of V2 webhooks, which come in batches.
+//! SmarterPay Cloud is a payment service. Its V2 webhooks send events of customer accounts in batches.
 //!
 //! Sources: the pages `webhooks/signature`, `webhooks/v2/structure` and `webhookapi` of the SmarterPay wiki.
 

@@ -1,4 +1,5 @@
-//! The envelope of SmarterPay's V2 webhooks, and the lists of its fields. A delivery is a batch of events of many types.
+//! The envelope of SmarterPay's V2 webhooks, and the lists of its fields. A delivery is a batch of events of many
+//! types.
 
 use clientele_model::{CredentialFields, Fields, Untranslatable, Verb};
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! How SmarterPay signs: HMAC-SHA256 of the raw body in lower-case hex, without a time. Subscriptions of type Basic send
-//! `user:password` instead.
+//! How SmarterPay signs: HMAC-SHA256 of the raw body in lower-case hex, without a time. Subscriptions of type Basic
+//! send `user:password` instead.
 
 use std::borrow::Cow;
 

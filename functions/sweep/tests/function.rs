@@ -11,7 +11,7 @@ fn refuses_to_start_without_settings() {
     clientele_function::tests::refuses_to_start_without_settings(BINARY, &[]);
 }
 
-/// A sweep that cannot reach the table is no error of the function: the next one tries again.
+/// A sweep that cannot reach the table is not an error of the function, because the next sweep tries again.
 #[test]
 fn answers_events() {
     let event = json!({ "version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} });
