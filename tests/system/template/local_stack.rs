@@ -12,9 +12,8 @@ use crate::support::template::{resources, template};
 use crate::support::{root, stack, stack_with_template};
 
 #[tokio::test]
-async fn the_template_is_the_truth() {
+async fn the_table_is_that_of_the_template() {
     let stack = stack().await;
-
     let tables = stack.clients.dynamodb.list_tables().send().await.unwrap().table_names.unwrap();
     assert_eq!(tables, ["customers"]);
     let described =
@@ -57,7 +56,11 @@ async fn the_template_is_the_truth() {
             ("cleanup-due", "pk HASH, cleanup_due RANGE".to_owned()),
         ]
     );
+}
 
+#[tokio::test]
+async fn the_queues_are_those_of_the_template() {
+    let stack = stack().await;
     let queues: BTreeSet<_> = stack.queue_urls.keys().map(String::as_str).collect();
     assert_eq!(queues, BTreeSet::from(["cleanup", "cleanup-dead-letter", "inbox", "quarantine"]));
     let queues_in_template = resources("AWS::SQS::Queue");
@@ -74,7 +77,11 @@ async fn the_template_is_the_truth() {
         let policy = policy.map_or(Value::Null, |policy| serde_json::from_str(policy).unwrap());
         assert_eq!(policy["maxReceiveCount"], properties["RedrivePolicy"]["maxReceiveCount"], "{id}");
     }
+}
 
+#[tokio::test]
+async fn functions_and_routes_are_those_of_the_template() {
+    let stack = stack().await;
     let functions = resources("AWS::Serverless::Function");
     assert_eq!(functions.len(), stack.environments.len());
     assert!(stack.event_source_mapping.is_some() && stack.sweeper.is_some());
