@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use crate::{command, not_installed, root};
+use crate::{command, root};
 
 /// A change by more than this percentage fails, in either direction.
 const PERCENT_MAX: u64 = 5;
@@ -45,7 +45,7 @@ fn count() -> Result<Counts, String> {
     let arguments = [&bench[..], &["--", "--output-format=json"]].concat();
     eprintln!("$ cargo {}", arguments.join(" "));
     let output = command("cargo").args(arguments).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|_| not_installed("cargo"))?;
+    let output = output.map_err(|_| "error: `cargo` cannot be started".to_owned())?;
     let samples = samples();
     let report = String::from_utf8_lossy(&output.stdout);
     let counts: Counts = report.lines().filter_map(|line| parse(line, &samples)).collect();

@@ -13,17 +13,10 @@ Usage: cargo xtask TASK
 Each task prints the commands that it runs.
 
   check               Check format, lints, documentation and template
-  test                Run all tests
   flaws [NAME]        Put well-known mistakes into a copy of the project, one at a time, and check that a test fails for
                       each. Takes minutes; builds in CARGO_TARGET_DIR, or else in target/flaws-target
   instructions        Count instructions with callgrind. Fails if a count differs by more than 5 % and 500 from
-                      tests/bench/instructions.txt; UPDATE=1 updates that file. Needs valgrind and gungraun-runner
-  build               Build the functions for deployment
-  invoke [EVENT]      Run an event file, such as plain/customer-updated, through its function in a container. Needs
-                      Docker, `cargo xtask build` and the local stack (cargo run -- --empty --listen 0.0.0.0)
-  deploy [STAGE]      Build and deploy a stage of samconfig.toml: default, staging or prod
-  logs PROVIDER [STACK]
-                      Follow the log of a deployed function";
+                      tests/bench/instructions.txt; UPDATE=1 updates that file. Needs valgrind and gungraun-runner";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,17 +27,9 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["check"] => check(),
-        ["test"] => run("cargo", &["test", "--workspace"]),
         ["flaws"] => flaws(None),
         ["flaws", name] => flaws(Some(name)),
         ["instructions"] => instructions::check(),
-        ["build"] => run("sam", &["build"]),
-        ["invoke"] => invoke("plain/customer-updated"),
-        ["invoke", event] => invoke(event),
-        ["deploy"] => deploy("default"),
-        ["deploy", stage] => deploy(stage),
-        ["logs", provider] => logs(provider, "clientele"),
-        ["logs", provider, stack] => logs(provider, stack),
         _ => Err(HELP.to_owned()),
     };
     match result {
@@ -85,15 +70,7 @@ fn run_with(tool: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Res
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(format!("error: the command failed: {shown}")),
-        Err(_) => Err(not_installed(tool)),
-    }
-}
-
-fn not_installed(tool: &str) -> String {
-    match tool {
-        "sam" => "error: `sam` is not installed: pip install aws-sam-cli cargo-lambda (docs/deploy.md has other ways)"
-            .to_owned(),
-        _ => format!("error: `{tool}` is not installed"),
+        Err(_) => Err(format!("error: `{tool}` is not installed: CONTRIBUTING.md says how to install it")),
     }
 }
 
@@ -127,38 +104,4 @@ fn flaws(name: Option<&str>) -> Result<(), String> {
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
-}
-
-fn invoke(event: &str) -> Result<(), String> {
-    let event = event.trim_start_matches("events/").trim_end_matches(".json");
-    let provider = event.split('/').next().unwrap_or_default();
-    let function = function(provider)?;
-    run("sam", &["local", "invoke", &function, "-e", &format!("events/{event}.json"), "-n", "events/env.json"])
-}
-
-/// The logical id of the function that runs the provider's binary.
-fn function(provider: &str) -> Result<String, String> {
-    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    let template = std::fs::read_to_string(template).unwrap_or_default();
-    let binary = format!("Binary: clientele-{provider}");
-    let mut resource = "";
-    for line in template.lines() {
-        let is_resource = line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
-        if is_resource {
-            resource = line.trim().trim_end_matches(':');
-        } else if line.trim() == binary {
-            return Ok(resource.to_owned());
-        }
-    }
-    Err(format!("error: template.yaml has no function of `{provider}`"))
-}
-
-fn deploy(stage: &str) -> Result<(), String> {
-    run("sam", &["build"])?;
-    run("sam", &["deploy", "--config-env", stage])
-}
-
-fn logs(provider: &str, stack: &str) -> Result<(), String> {
-    function(provider)?;
-    run("sam", &["logs", "--cw-log-group", &format!("/aws/lambda/{stack}-{provider}"), "--tail"])
 }
