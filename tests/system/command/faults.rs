@@ -9,8 +9,7 @@ use rstest::rstest;
 use serde_json::Value;
 
 use crate::support::cli::run;
-use crate::support::deliveries::ChangeKind::Updated;
-use crate::support::deliveries::{change, deliver};
+use crate::support::deliveries::{UPDATED, change, deliver};
 use crate::support::{drain, handle, stack};
 
 fn fault(mode: FaultMode) -> Fault {
@@ -18,7 +17,7 @@ fn fault(mode: FaultMode) -> Fault {
 }
 
 async fn deliver_one(stack: &LocalStack, event: u32) -> (u16, String) {
-    let event = deliver("plain", &[change("c", i64::from(event), event, Updated)], signed_at());
+    let event = deliver("plain", &[change("c", i64::from(event), event, UPDATED)], signed_at());
     let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
     (answer.status_code, answer.body.unwrap())
 }
@@ -48,7 +47,7 @@ async fn secrets_outlive_an_outage_of_secrets_manager() {
     let stack = stack().await;
     stack.faults.set(Service::Secrets, fault(FaultMode::Error)).unwrap();
     let later = signed_at() + jiff::SignedDuration::from_mins(10);
-    let event = deliver("plain", &[change("c", 1, 1, Updated)], later);
+    let event = deliver("plain", &[change("c", 1, 1, UPDATED)], later);
     assert_eq!(handle(&stack.receivers["plain"], &event, later).await.status_code, 200);
 }
 

@@ -1,12 +1,11 @@
 //! `clientele quarantine`: deliveries that wait for an operator.
 
 use clientele::events::signed_at;
-use clientele_model::{KeptDelivery, KeptPart};
+use clientele_model::{ChangeKind, KeptDelivery, KeptPart};
 use serde_json::{Value, json};
 
 use crate::support::cli::run;
-use crate::support::deliveries::ChangeKind::{self, Created, Deleted, Updated};
-use crate::support::deliveries::{change, deliver};
+use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
 use crate::support::translation::verified;
 use crate::support::{drain, handle, item, stack};
 
@@ -41,10 +40,10 @@ async fn send(stack: &clientele::stack::LocalStack, message: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn quarantined_deliveries_can_be_redriven() {
     let stack = stack().await;
-    let current = deliver("plain", &[change("ada", 2_000, 2, Updated)], signed_at());
+    let current = deliver("plain", &[change("ada", 2_000, 2, UPDATED)], signed_at());
     handle(&stack.receivers["plain"], &current, signed_at()).await;
-    let newer = send(&stack, &kept("plain", &body(3_000, 3, Updated))).await;
-    send(&stack, &kept("plain", &body(1_000, 1, Created))).await;
+    let newer = send(&stack, &kept("plain", &body(3_000, 3, UPDATED))).await;
+    send(&stack, &kept("plain", &body(1_000, 1, CREATED))).await;
     send(&stack, &kept("plain", current["body"].as_str().unwrap())).await;
     let unreadable = send(&stack, &kept("plain", r#"{"type":"customer.customer_updated","id":"e"}"#)).await;
     let poison = send(&stack, "none of ours").await;
@@ -95,8 +94,8 @@ async fn quarantined_deliveries_can_be_redriven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redrive_never_overwrites_newer_data() {
     let stack = stack().await;
-    let delete = send(&stack, &kept("plain", &body(1_000, 1, Deleted))).await;
-    let update = send(&stack, &kept("plain", &body(9_000, 2, Updated))).await;
+    let delete = send(&stack, &kept("plain", &body(1_000, 1, DELETED))).await;
+    let update = send(&stack, &kept("plain", &body(9_000, 2, UPDATED))).await;
     let (code, output, errors) = quarantine(&stack, &["redrive", &delete]).await;
     assert_eq!((code, errors.as_str()), (0, ""), "{output}");
     assert!(output.contains("erased") && output.contains("Settled: 1 applied"), "{output}");

@@ -6,27 +6,27 @@ use std::task::{Context, Waker};
 
 use clientele::events::signed_at;
 use clientele::stack::LocalStack;
+use clientele_model::SampleEvent;
 use clientele_providers::names;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::support::deliveries::ChangeKind::{Created, Deleted, Updated};
-use crate::support::deliveries::{CustomerChange, change, deletes, deliver, pk};
+use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deletes, deliver, pk};
 use crate::support::{all_items, drain, handle, stack, timeless};
 
 /// Events of two customers, with equal versions, and a delete that older and newer updates surround.
-fn history(run: usize) -> Vec<CustomerChange> {
+fn history(run: usize) -> Vec<SampleEvent> {
     let change = |customer: &str, version, number, kind| change(&format!("{customer}-{run}"), version, number, kind);
     vec![
-        change("ada", 0, 1, Created),
-        change("ada", 0, 2, Updated),
-        change("ada", 7_000, 3, Updated),
-        change("ada", 7_000, 4, Updated),
-        change("bob", 0, 5, Created),
-        change("bob", 3_000, 6, Deleted),
-        change("bob", 9_000, 7, Updated),
+        change("ada", 0, 1, CREATED),
+        change("ada", 0, 2, UPDATED),
+        change("ada", 7_000, 3, UPDATED),
+        change("ada", 7_000, 4, UPDATED),
+        change("bob", 0, 5, CREATED),
+        change("bob", 3_000, 6, DELETED),
+        change("bob", 9_000, 7, UPDATED),
     ]
 }
 
@@ -47,7 +47,7 @@ fn assert_final(items: &[Value], provider: &str, run: usize) {
     }
 }
 
-async fn deliver_to(stack: &LocalStack, provider: &str, change: &CustomerChange) {
+async fn deliver_to(stack: &LocalStack, provider: &str, change: &SampleEvent) {
     let event = deliver(provider, std::slice::from_ref(change), signed_at());
     let answer = handle(&stack.receivers[provider], &event, signed_at()).await;
     assert_eq!(answer.status_code, 200, "{answer:?}");

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::events::{Case, signed_at};
+use clientele_model::SampleEvent;
 use clientele_providers::local_secret;
 use serde_json::json;
 
 use crate::support::aws::{AwsStandIn, Call};
-use crate::support::deliveries::ChangeKind::{Created, Deleted, Updated};
-use crate::support::deliveries::{CustomerChange, change, deletes, deliver, pk};
+use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deletes, deliver, pk};
 use crate::support::{all_items, cases, drain, handle, item, scheme, stack};
 
 const ZELDA: &str = "zelda-canary";
@@ -19,20 +19,20 @@ const ZELDA: &str = "zelda-canary";
 async fn a_delete_leaves_only_a_tombstone() {
     let stack = stack().await;
     let others = [
-        change(ZELDA, -86_000_000, 1, Created),
-        change(ZELDA, 5_000, 2, Updated),
-        change(ZELDA, 80_000_000, 3, Updated),
-        change(ZELDA, 80_000_000, 4, Created),
+        change(ZELDA, -86_000_000, 1, CREATED),
+        change(ZELDA, 5_000, 2, UPDATED),
+        change(ZELDA, 80_000_000, 3, UPDATED),
+        change(ZELDA, 80_000_000, 4, CREATED),
     ];
     for provider in clientele_providers::names().into_iter().filter(|provider| deletes(provider)) {
         let pk = pk(provider, ZELDA);
-        let send = async |change: &CustomerChange| {
+        let send = async |change: &SampleEvent| {
             let event = deliver(provider, std::slice::from_ref(change), signed_at());
             handle(&stack.receivers[provider], &event, signed_at()).await.body.unwrap()
         };
         send(&others[1]).await;
         assert!(item(&stack, &pk).await.unwrap().to_string().contains("zelda-canary@example.com"));
-        assert_eq!(send(&change(ZELDA, 4_000, 9, Deleted)).await, r#"{"outcome":"applied"}"#);
+        assert_eq!(send(&change(ZELDA, 4_000, 9, DELETED)).await, r#"{"outcome":"applied"}"#);
         for other in &others {
             assert_eq!(send(other).await, r#"{"outcome":"stale"}"#);
         }
@@ -57,7 +57,7 @@ async fn a_delete_leaves_only_a_tombstone() {
 #[tokio::test]
 async fn delete_may_come_first() {
     let stack = stack().await;
-    for (change, outcome) in [(change(ZELDA, 0, 2, Deleted), "applied"), (change(ZELDA, 9_000, 1, Created), "stale")] {
+    for (change, outcome) in [(change(ZELDA, 0, 2, DELETED), "applied"), (change(ZELDA, 9_000, 1, CREATED), "stale")] {
         let event = deliver("plain", &[change], signed_at());
         let answer = handle(&stack.receivers["plain"], &event, signed_at()).await;
         assert_eq!(answer.body.unwrap(), format!(r#"{{"outcome":"{outcome}"}}"#));
@@ -69,21 +69,19 @@ async fn delete_may_come_first() {
 #[tokio::test]
 async fn a_redelivery_sends_the_waiting_message_of_a_delete() {
     let stack = stack().await;
-    let delete = deliver("plain", &[change(ZELDA, 0, 2, Deleted)], signed_at());
+    let delete = deliver("plain", &[change(ZELDA, 0, 2, DELETED)], signed_at());
     handle(&stack.receivers["plain"], &delete, signed_at()).await;
     let [sent] = &drain(&stack, "cleanup").await[..] else { panic!("one message") };
-    let mark = |name: &str, value: String| {
-        let request = stack.clients.dynamodb.update_item().table_name("customers");
-        let request = request.key("pk", AttributeValue::S("plain#w_1#zelda-canary".into()));
-        let request = request.key("sk", AttributeValue::S("customer".into()));
-        request
-            .update_expression(format!("SET {name} = :v"))
-            .expression_attribute_values(":v", AttributeValue::S(value))
-    };
-    mark("cleanup", sent.to_string()).send().await.unwrap();
-    mark("cleanup_due", "2026-11-20T12:00:00Z".into()).send().await.unwrap();
+    let mut mark = stack.clients.dynamodb.update_item().table_name("customers");
+    for (name, value) in [("pk", "plain#w_1#zelda-canary"), ("sk", "customer")] {
+        mark = mark.key(name, AttributeValue::S(value.into()));
+    }
+    for (name, value) in [(":message", sent.to_string()), (":since", "2026-11-20T12:00:00Z".into())] {
+        mark = mark.expression_attribute_values(name, AttributeValue::S(value));
+    }
+    mark.update_expression("SET cleanup = :message, cleanup_due = :since").send().await.unwrap();
 
-    let update = deliver("plain", &[change(ZELDA, 9_000, 3, Updated)], signed_at());
+    let update = deliver("plain", &[change(ZELDA, 9_000, 3, UPDATED)], signed_at());
     handle(&stack.receivers["plain"], &update, signed_at()).await;
     assert_eq!(drain(&stack, "cleanup").await.len(), 0);
 

@@ -4,11 +4,9 @@ use axum::http::Request;
 use clientele::signing::{UnsignedRequest, sign};
 use clientele_providers::{PROVIDERS, local_secret};
 use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 
-use crate::support::http::{Http, headers, post, send_to};
+use crate::support::http::{headers, http_client, post, send_to};
 use crate::support::{case, scheme, stack};
 
 #[tokio::test]
@@ -18,7 +16,7 @@ async fn routes() {
     for path in ["/", "/webhooks", "/webhooks/other", "/webhooks/plain/", "/webhooks/metrifox/a/b"] {
         assert_eq!(post(&stack, path, &[], "{}").await, not_found, "{path}");
     }
-    let http: Http = Client::builder(TokioExecutor::new()).build_http();
+    let http = http_client();
     let get = Request::get(format!("{}/webhooks/plain", stack.url())).body(Full::default()).unwrap();
     assert_eq!(http.request(get).await.unwrap().status(), 404);
     let rejected = r#"{"outcome":"rejected"}"#.to_owned();
@@ -56,7 +54,7 @@ async fn a_repeated_signature_header_is_refused() {
 #[tokio::test]
 async fn any_bytes_are_answered() {
     let stack = stack().await;
-    let http: Http = Client::builder(TokioExecutor::new()).build_http();
+    let http = http_client();
     let deep = vec![b'['; 100_000];
     for bytes in [&b"\xff\xfe\0"[..], b"", b"{", &deep] {
         for provider in PROVIDERS {

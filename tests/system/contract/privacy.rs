@@ -12,8 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::aws::AwsStandIn;
-use crate::support::deliveries::ChangeKind::{Deleted, Updated};
-use crate::support::deliveries::{change, deliver};
+use crate::support::deliveries::{DELETED, UPDATED, change, deliver};
 use crate::support::translation::leaves;
 use crate::support::{all_items, cases, drain, handle, scheme, stack};
 
@@ -71,7 +70,7 @@ async fn no_secret_leaves() {
             let later = signed_at() + jiff::SignedDuration::from_hours(1);
             answers.push(handle(&receivers[case.provider.name], &signed.event, later).await);
         }
-        let event = deliver("metrifox", &[change("canary", 0, 1, Deleted)], signed_at());
+        let event = deliver("metrifox", &[change("canary", 0, 1, DELETED)], signed_at());
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
         let written = aws.take_calls().iter().map(|call| call.request.to_string()).collect::<String>();
         // Each service fails, so that the log has failures as well.
@@ -79,13 +78,13 @@ async fn no_secret_leaves() {
         for (number, operations) in outages.into_iter().enumerate() {
             aws.fail(operations);
             let ada = format!("Ada {number}");
-            for change in [change(&ada, 9, 2, Updated), change(&ada, 9, 3, Deleted)] {
+            for change in [change(&ada, 9, 2, UPDATED), change(&ada, 9, 3, DELETED)] {
                 let event = deliver("metrifox", &[change], signed_at());
                 answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);
             }
         }
         aws.fail(&[]);
-        let mut event = deliver("metrifox", &[change("Ada", 9, 9, Updated)], signed_at());
+        let mut event = deliver("metrifox", &[change("Ada", 9, 9, UPDATED)], signed_at());
         let broken = event["body"].as_str().unwrap().replace("\"data\":", "\"data\"::");
         event["body"] = broken.into();
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);

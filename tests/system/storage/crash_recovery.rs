@@ -12,15 +12,13 @@ use clientele::events::signed_at;
 use clientele::stack::CapturedLog;
 use clientele_aws::{CallTimeouts, Clients, from_attributes};
 use futures_util::StreamExt;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
 use crate::support::cli::RunningStack;
 use crate::support::deliveries::deliver;
-use crate::support::http::{Http, send, try_send};
+use crate::support::http::{http_client, send, try_send};
 use crate::support::random_deliveries::{RandomDelivery, customer_events, number, random_deliveries};
 use crate::support::{
     Environments, handle, invocation, replayer, sqs_event, stack_with_template, start_receivers, sweeper,
@@ -161,7 +159,7 @@ async fn nothing_answered_is_lost_by_a_kill_of_the_whole_stack() {
     let mut answered = vec![];
     for life in 0..2 {
         let (running, [gateway, _, _, admin]) = start(data.clone()).await;
-        let http: Http = Client::builder(TokioExecutor::new()).build_http();
+        let http = http_client();
         if life == 1 {
             let fault = r#"{"service":"dynamodb","mode":"error","rate":0.6,"for_seconds":60}"#;
             let set = try_send(&http, &format!("http://127.0.0.1:{admin}"), "/faults", &[], fault).await;
@@ -180,7 +178,7 @@ async fn nothing_answered_is_lost_by_a_kill_of_the_whole_stack() {
         drop(running);
     }
     let (_running, [_, dynamodb, sqs, admin]) = start(data).await;
-    let http: Http = Client::builder(TokioExecutor::new()).build_http();
+    let http = http_client();
     let replayed = try_send(&http, &format!("http://127.0.0.1:{admin}"), "/replay", &[], "").await.unwrap();
     assert_eq!(replayed.0, 200, "{}", replayed.1);
     let [dynamodb, sqs] = [dynamodb, sqs].map(|port| format!("http://127.0.0.1:{port}"));

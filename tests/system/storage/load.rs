@@ -9,11 +9,9 @@ use std::time::Instant;
 use clientele::events::signed_at;
 use clientele_model::CustomerEvent;
 use futures_util::StreamExt;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-use crate::support::http::{Http, send};
+use crate::support::http::{http_client, send};
 use crate::support::random_deliveries::{RandomDelivery, customer_events, number, random_deliveries};
 use crate::support::{all_items, drain, stack, timeless};
 
@@ -53,7 +51,7 @@ async fn thousands_of_deliveries() {
 
     let stack = stack().await;
     let url = stack.url();
-    let http: Http = Client::builder(TokioExecutor::new()).build_http();
+    let http = http_client();
     let (mut statuses, mut memory, started) = (BTreeMap::<_, usize>::new(), vec![], Instant::now());
     let one = async |delivery| send(&http, &url, delivery).await.unwrap();
     // With more at a time the emulators would exceed the timeouts on a busy machine.

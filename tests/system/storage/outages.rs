@@ -7,11 +7,11 @@ use std::time::Instant;
 use clientele::events::signed_at;
 use clientele_aws::HttpResponse;
 use clientele_flow::deadlines::PROVIDER_TIMEOUT;
+use clientele_model::ChangeKind;
 use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
-use crate::support::deliveries::ChangeKind::{self, Created, Deleted, Updated};
-use crate::support::deliveries::{change, deliver};
+use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
 use crate::support::{all_items, drain, handle, invocation, item, stack, stack_with_template, timeless};
 
 /// A delivery of a provider with one change of a customer.
@@ -32,7 +32,7 @@ async fn an_outage_of_the_table_parks() {
     let (stack, healthy) = (stack().await, stack().await);
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     for (provider, kind) in
-        [("plain", Updated), ("plain", Deleted), ("metrifox", Created), ("smarterpay", Updated), ("flexprice", Deleted)]
+        [("plain", UPDATED), ("plain", DELETED), ("metrifox", CREATED), ("smarterpay", UPDATED), ("flexprice", DELETED)]
     {
         let event = one(provider, &format!("{provider}-{kind:?}"), kind);
         aws.fail(&["PutItem"]);
@@ -59,9 +59,9 @@ async fn without_table_and_queue_it_is_unavailable() {
     let stack = stack().await;
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     aws.fail(&["PutItem", "SendMessage"]);
-    let delete = one("plain", "c", Deleted);
+    let delete = one("plain", "c", DELETED);
     assert_outcome(&handle(&receivers["plain"], &delete, signed_at()).await, 503, "unavailable");
-    let mut unreadable = one("metrifox", "c", Updated);
+    let mut unreadable = one("metrifox", "c", UPDATED);
     unreadable["body"] = "{".into();
     assert_outcome(&handle(&receivers["metrifox"], &unreadable, signed_at()).await, 503, "unavailable");
     aws.fail(&[]);
@@ -77,7 +77,7 @@ async fn a_delete_whose_message_cannot_be_sent_is_left_to_the_sweep() {
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     for sweeps in [true, false] {
         let customer = format!("sweeps-{sweeps}");
-        let (pk, delete) = (format!("plain#w_1#{customer}"), one("plain", &customer, Deleted));
+        let (pk, delete) = (format!("plain#w_1#{customer}"), one("plain", &customer, DELETED));
         aws.fail(&["SendMessage"]);
         assert_outcome(&handle(&receivers["plain"], &delete, signed_at()).await, 200, "applied");
         aws.fail(&[]);
@@ -104,7 +104,7 @@ async fn a_sent_message_that_stays_in_the_tombstone_is_no_failure() {
     let stack = stack().await;
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     aws.fail(&["UpdateItem"]);
-    let delete = one("plain", "c", Deleted);
+    let delete = one("plain", "c", DELETED);
     assert_eq!(handle(&receivers["plain"], &delete, signed_at()).await.status_code, 200);
     assert_eq!(drain(&stack, "cleanup").await.len(), 1);
     assert!(item(&stack, "plain#w_1#c").await.unwrap()["cleanup"].is_string());
@@ -115,11 +115,11 @@ async fn a_sent_message_that_stays_in_the_tombstone_is_no_failure() {
 async fn whatever_hangs_the_answer_comes_in_time() {
     let stack = stack().await;
     let answers = [
-        ("PutItem", one("plain", "a", Deleted), (202, r#"{"outcome":"parked"}"#)),
-        ("SendMessage", one("plain", "b", Deleted), (200, r#"{"outcome":"applied"}"#)),
-        ("UpdateItem", one("plain", "c", Deleted), (200, r#"{"outcome":"applied"}"#)),
+        ("PutItem", one("plain", "a", DELETED), (202, r#"{"outcome":"parked"}"#)),
+        ("SendMessage", one("plain", "b", DELETED), (200, r#"{"outcome":"applied"}"#)),
+        ("UpdateItem", one("plain", "c", DELETED), (200, r#"{"outcome":"applied"}"#)),
         // Every operation.
-        ("", one("plain", "d", Created), (503, r#"{"outcome":"unavailable"}"#)),
+        ("", one("plain", "d", CREATED), (503, r#"{"outcome":"unavailable"}"#)),
         ("PutItem", batch(200), (202, r#"{"outcomes":{"parked":200}}"#)),
     ];
     let answers = answers.map(|(operation, event, expected)| {
@@ -140,7 +140,7 @@ async fn whatever_hangs_the_answer_comes_in_time() {
 }
 
 fn batch(events: u32) -> Value {
-    let changes: Vec<_> = (0..events).map(|event| change(&format!("c{event}"), 0, event, Updated)).collect();
+    let changes: Vec<_> = (0..events).map(|event| change(&format!("c{event}"), 0, event, UPDATED)).collect();
     deliver("smarterpay", &changes, signed_at())
 }
 
@@ -159,7 +159,7 @@ async fn a_batch_is_written_with_bounded_concurrency() {
 #[tokio::test]
 async fn what_cannot_be_translated_is_quarantined() {
     let stack = stack().await;
-    let mut event = one("metrifox", "c", Updated);
+    let mut event = one("metrifox", "c", UPDATED);
     for (body, reason) in [
         ("{", "the body is not JSON"),
         ("[]", "the body is not of the expected type"),
@@ -171,7 +171,7 @@ async fn what_cannot_be_translated_is_quarantined() {
         assert_eq!(kept["reason"], reason);
     }
     // The item contains the id of the event twice.
-    let mut body: Value = serde_json::from_str(one("metrifox", "c", Updated)["body"].as_str().unwrap()).unwrap();
+    let mut body: Value = serde_json::from_str(one("metrifox", "c", UPDATED)["body"].as_str().unwrap()).unwrap();
     body["id"] = "i".repeat(220_000).into();
     event["body"] = body.to_string().into();
     assert_outcome(&handle(&stack.receivers["metrifox"], &event, signed_at()).await, 202, "quarantined");
@@ -205,7 +205,7 @@ async fn only_failed_events_of_a_batch_are_parked() {
     let (stack, healthy) = (stack().await, stack().await);
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     let changes = ["a", "b", "a", "c", "b"].into_iter().zip(1..);
-    let changes: Vec<_> = changes.map(|(customer, event)| change(customer, 0, event, Updated)).collect();
+    let changes: Vec<_> = changes.map(|(customer, event)| change(customer, 0, event, UPDATED)).collect();
     let event = deliver("smarterpay", &changes, signed_at());
     aws.fail_if_contains(&[("PutItem", "#b")]);
     let answer = handle(&receivers["smarterpay"], &event, signed_at()).await;
@@ -242,7 +242,7 @@ async fn an_unreadable_message_does_not_affect_others() {
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     aws.fail(&["PutItem"]);
     for (customer, poison) in poison.into_iter().enumerate() {
-        handle(&receivers["plain"], &one("plain", &format!("c{customer}"), Updated), signed_at()).await;
+        handle(&receivers["plain"], &one("plain", &format!("c{customer}"), UPDATED), signed_at()).await;
         send(poison).await;
     }
     assert_eq!(stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 3);
@@ -262,10 +262,10 @@ async fn a_parked_copy_does_not_restore_a_deleted_customer() {
     let stack = stack().await;
     let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
     aws.fail(&["PutItem"]);
-    let update = deliver("plain", &[change("c", 9_000, 7, Updated)], signed_at());
+    let update = deliver("plain", &[change("c", 9_000, 7, UPDATED)], signed_at());
     assert_outcome(&handle(&receivers["plain"], &update, signed_at()).await, 202, "parked");
     aws.fail(&[]);
-    let delete = deliver("plain", &[change("c", 0, 5, Deleted)], signed_at());
+    let delete = deliver("plain", &[change("c", 0, 5, DELETED)], signed_at());
     assert_outcome(&handle(&receivers["plain"], &delete, signed_at()).await, 200, "applied");
     let before = timeless(item(&stack, "plain#w_1#c").await.unwrap());
     assert_eq!(stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 1);

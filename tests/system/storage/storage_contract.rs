@@ -16,11 +16,10 @@ use clientele::template::Template;
 use clientele_aws::{CallTimeouts, Clients, Customers, Resources, SqsQueues};
 use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{CurrentItem, Flow, PendingCleanup, PutResult, Queue, Queues, Table, TableError};
-use clientele_model::{CustomerEvent, Item, Translated};
+use clientele_model::{ChangeKind, CustomerEvent, Item, Translated};
 use futures_util::future::join_all;
 
-use crate::support::deliveries::ChangeKind::{self, Deleted, Updated};
-use crate::support::deliveries::{change, deliver};
+use crate::support::deliveries::{DELETED, UPDATED, change, deliver};
 use crate::support::root;
 use crate::support::translation::verified;
 
@@ -55,7 +54,7 @@ fn unique(name: &str) -> String {
 
 async fn the_greater_stays(table: &impl Table) {
     let id = unique("greater");
-    let [small, middle, great] = [1, 2, 3].map(|version| item(&id, version, 9, Updated));
+    let [small, middle, great] = [1, 2, 3].map(|version| item(&id, version, 9, UPDATED));
     assert!(matches!(table.put(&middle).await.unwrap(), PutResult::Written(_)));
     for other in [&middle, &small] {
         assert_eq!(table.put(other).await.unwrap(), PutResult::ConditionFailed(current_item(&middle)));
@@ -65,14 +64,14 @@ async fn the_greater_stays(table: &impl Table) {
     assert_eq!(table.current_item(&pk).await.unwrap(), Some(current_item(&great)));
     assert_eq!(table.current_item(&format!("{pk}-not")).await.unwrap(), None);
     // Ranks that differ only in their last part.
-    let [a, b] = [7, 8].map(|number| item(&id, 4, number, Updated));
+    let [a, b] = [7, 8].map(|number| item(&id, 4, number, UPDATED));
     assert!(matches!(table.put(&b).await.unwrap(), PutResult::Written(_)));
     assert_eq!(table.put(&a).await.unwrap(), PutResult::ConditionFailed(current_item(&b)));
 }
 
 async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
     let id = unique("many");
-    let items: Vec<_> = (0..32).map(|number| item(&id, i64::from(number * 7 % 32), number, Updated)).collect();
+    let items: Vec<_> = (0..32).map(|number| item(&id, i64::from(number * 7 % 32), number, UPDATED)).collect();
     let puts = join_all(items.iter().map(|item| table.put(item))).await;
     assert!(puts.iter().all(Result::is_ok));
     let greatest = items.iter().max_by_key(|item| item.rank().to_owned()).unwrap();
@@ -82,11 +81,11 @@ async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
 async fn a_mark_stays_until_it_is_cleared(table: &impl Table) {
     let id = unique("mark");
     let pk = format!("plain#w_1#{id}");
-    let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, Deleted));
+    let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, DELETED));
     assert!(matches!(table.put(&tombstone).await.unwrap(), PutResult::Written(_)));
     assert!(current_item(&tombstone).cleanup.is_some());
     assert_eq!(
-        table.put(&item(&id, 9, 2, Updated)).await.unwrap(),
+        table.put(&item(&id, 9, 2, UPDATED)).await.unwrap(),
         PutResult::ConditionFailed(current_item(&tombstone))
     );
     assert!(due(table).await.contains(&pk));
@@ -125,7 +124,7 @@ async fn all_pages_are_found(table: &impl Table) {
     let id = unique("page");
     let mut pks = BTreeSet::new();
     for number in 0..230 {
-        table.put(&item(&format!("{id}-{number}"), 1, 1, Deleted)).await.unwrap();
+        table.put(&item(&format!("{id}-{number}"), 1, 1, DELETED)).await.unwrap();
         pks.insert(format!("plain#w_1#{id}-{number}"));
     }
     let found: BTreeSet<_> = due(table).await.into_iter().filter(|pk| pk.contains(&id)).collect();
@@ -173,7 +172,7 @@ async fn of_services(clients: &Clients) {
 
 async fn what_is_too_large_is_told(flow: &AwsFlow) {
     let id = unique("large");
-    let Item::Customer(mut customer) = item(&id, 1, 1, Updated) else { panic!("a customer") };
+    let Item::Customer(mut customer) = item(&id, 1, 1, UPDATED) else { panic!("a customer") };
     customer.extra.insert("more".to_owned(), "x".repeat(400 * 1024).into());
     let error = flow.table.put(&Item::Customer(customer)).await.unwrap_err();
     assert!(matches!(error, TableError::Unstorable(_)), "{error}");

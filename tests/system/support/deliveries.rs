@@ -2,62 +2,28 @@
 
 use clientele::events::signed_at;
 use clientele::signing::{UnsignedRequest, sign};
-use clientele_model::{Provider, SampleDelivery, SampleEvent, Scheme, SignedTime, Verb};
+use clientele_model::{ChangeKind, Provider, SampleDelivery, SampleEvent, Scheme, SignedTime, Verb};
 use clientele_providers::{find, local_secret, sample};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::cases;
 
-/// What happened to the customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChangeKind {
-    Created,
-    Updated,
-    Deleted,
-}
+pub(crate) const CREATED: ChangeKind = ChangeKind::Snapshot(Verb::Created);
+pub(crate) const UPDATED: ChangeKind = ChangeKind::Snapshot(Verb::Updated);
+pub(crate) const DELETED: ChangeKind = ChangeKind::Deletion;
 
-/// A change of a customer that a webhook reports, independent of the provider.
-#[derive(Clone, Debug)]
-pub(crate) struct CustomerChange {
-    pub(crate) customer: String,
-    /// When the record changed: milliseconds after a fixed time.
-    pub(crate) version: i64,
-    /// Unique per event, and the same on every attempt to deliver it.
-    pub(crate) event_number: u32,
-    pub(crate) kind: ChangeKind,
-}
-
-pub(crate) fn change(customer: &str, version: i64, event_number: u32, kind: ChangeKind) -> CustomerChange {
-    CustomerChange { customer: customer.to_owned(), version, event_number, kind }
-}
-
-impl CustomerChange {
-    /// The name of the customer after the change. It differs between events.
-    pub(crate) fn name(&self) -> String {
-        format!("{} v{} e{}", self.customer, self.version, self.event_number)
-    }
-
-    fn sample_event(&self) -> SampleEvent {
-        SampleEvent {
-            customer_id: self.customer.clone(),
-            name: self.name(),
-            change: match self.kind {
-                ChangeKind::Created => clientele_model::ChangeKind::Snapshot(Verb::Created),
-                ChangeKind::Updated => clientele_model::ChangeKind::Snapshot(Verb::Updated),
-                ChangeKind::Deleted => clientele_model::ChangeKind::Deletion,
-            },
-            changed_at: signed_at() - SignedDuration::from_hours(24) + SignedDuration::from_millis(self.version),
-            number: self.event_number,
-        }
-    }
+/// A change of a customer, so many milliseconds after a fixed time. The name differs between events.
+pub(crate) fn change(customer: &str, version: i64, number: u32, change: ChangeKind) -> SampleEvent {
+    let changed_at = signed_at() - SignedDuration::from_hours(24) + SignedDuration::from_millis(version);
+    let name = format!("{customer} v{version} e{number}");
+    SampleEvent { customer_id: customer.to_owned(), name, change, changed_at, number }
 }
 
 /// A signed API Gateway event that reports these changes. Only a provider that sends batches takes more than one.
-pub(crate) fn deliver(provider: &str, changes: &[CustomerChange], now: Timestamp) -> Value {
+pub(crate) fn deliver(provider: &str, changes: &[SampleEvent], now: Timestamp) -> Value {
     let provider = find(provider).unwrap();
-    let events: Vec<_> = changes.iter().map(CustomerChange::sample_event).collect();
-    let SampleDelivery { body, message_id } = sample(provider, &events);
+    let SampleDelivery { body, message_id } = sample(provider, changes);
     signed(provider, &UnsignedRequest { body: body.to_string(), message_id }, now)
 }
 

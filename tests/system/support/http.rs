@@ -15,6 +15,10 @@ use crate::support::random_deliveries::RandomDelivery;
 
 pub(crate) type Http = Client<HttpConnector, Full<Bytes>>;
 
+pub(crate) fn http_client() -> Http {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
 pub(crate) async fn send_to(
     http: &Http,
     stack: &LocalStack,
@@ -44,7 +48,7 @@ pub(crate) async fn try_send(
 }
 
 pub(crate) async fn post(stack: &LocalStack, path: &str, headers: &[(String, String)], body: &str) -> (u16, String) {
-    send_to(&Client::builder(TokioExecutor::new()).build_http(), stack, path, headers, body.to_owned()).await
+    send_to(&http_client(), stack, path, headers, body.to_owned()).await
 }
 
 pub(crate) fn headers(event: &Value) -> Vec<(String, String)> {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use clientele::events::signed_at;
 use clientele_aws::HttpEvent;
-use clientele_model::{CustomerEvent, Delivery, Secrets, Translated, verify};
+use clientele_model::{CustomerEvent, Delivery, SampleEvent, Secrets, Translated, verify};
 use clientele_providers::{find, local_secret, names};
 use proptest::strategy::{Strategy, ValueTree};
 
-use crate::support::deliveries::{ChangeKind, CustomerChange, deliver};
+use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
 
 /// A provider, and the changes that it sends in one delivery.
-pub(crate) type RandomDelivery = (&'static str, Vec<CustomerChange>);
+pub(crate) type RandomDelivery = (&'static str, Vec<SampleEvent>);
 
 /// Deliveries of each provider, the same ones in every run. Customers, versions and kinds collide often.
 pub(crate) fn random_deliveries(number: u32) -> Vec<RandomDelivery> {
@@ -24,12 +24,10 @@ pub(crate) fn random_deliveries(number: u32) -> Vec<RandomDelivery> {
         let provider = names()[provider];
         let sends_batches = find(provider).unwrap().response_rules.batch_field.is_some();
         let batch = if sends_batches { u32::try_from(batch).unwrap() } else { 1 };
-        let changes = (0..batch).map(|place| CustomerChange {
-            customer: format!("{provider}-{}", (customer + place) % 60),
-            version: version * 400,
-            event_number: event * 4 + place,
-            // One in twenty is a delete: often enough to meet everything else, and rarely enough to leave customers.
-            kind: [ChangeKind::Created, ChangeKind::Deleted].get(kind as usize).copied().unwrap_or(ChangeKind::Updated),
+        // One in twenty is a delete: often enough to meet everything else, and rarely enough to leave customers.
+        let kind = [CREATED, DELETED].get(kind as usize).copied().unwrap_or(UPDATED);
+        let changes = (0..batch).map(|place| {
+            change(&format!("{provider}-{}", (customer + place) % 60), version * 400, event * 4 + place, kind)
         });
         (provider, changes.collect())
     };

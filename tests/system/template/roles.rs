@@ -14,8 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
 use crate::support::aws::{AwsStandIn, Call};
-use crate::support::deliveries::ChangeKind::{Deleted, Updated};
-use crate::support::deliveries::{change, deliver, untranslatable};
+use crate::support::deliveries::{DELETED, UPDATED, change, deliver, untranslatable};
 use crate::support::template::{Calls, allowed, logical_id, yaml};
 use crate::support::translation::verified;
 use crate::support::{
@@ -46,7 +45,7 @@ async fn record_calls() -> BTreeMap<&'static str, Calls> {
         }
         handle(&receiver, &untranslatable(provider, signed_at()), signed_at()).await;
         aws.fail(&["PutItem"]);
-        for change in [change(name, 9, 1, Updated), change(name, 9, 2, Deleted)] {
+        for change in [change(name, 9, 1, UPDATED), change(name, 9, 2, DELETED)] {
             handle(&receiver, &deliver(name, &[change], signed_at()), signed_at()).await;
         }
         called.insert(name, calls_through(&aws, &stack));
@@ -74,7 +73,7 @@ async fn called_by_replay(stack: &LocalStack) -> Calls {
 async fn called_by_sweep(stack: &LocalStack) -> Calls {
     let (aws, receivers) = AwsStandIn::with_receivers(stack).await;
     aws.fail(&["SendMessage"]);
-    let delete = deliver("plain", &[change("swept", 9, 1, Deleted)], signed_at());
+    let delete = deliver("plain", &[change("swept", 9, 1, DELETED)], signed_at());
     handle(&receivers["plain"], &delete, signed_at()).await;
     aws.fail(&[]);
     aws.take_calls();
