@@ -122,9 +122,9 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // On an interrupt SAM removes its containers.
-        let interrupted = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        if !interrupted.is_ok_and(|status| status.success()) {
+        // When told to terminate, SAM removes its containers. It may ignore an interrupt: a shell's background jobs do.
+        let terminated = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        if !terminated.is_ok_and(|status| status.success()) {
             drop(self.0.kill());
         }
         drop(self.0.wait());
