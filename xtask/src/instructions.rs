@@ -66,8 +66,8 @@ fn samples() -> Vec<String> {
 
 /// The benchmark and count in a line of the report. The id in it has the number of the sample.
 fn parse(line: &str, samples: &[String]) -> Option<(String, u64)> {
-    let after = |mark: &str| line.split_once(mark).map(|(_, rest)| rest);
-    let text = |mark| after(mark)?.split('"').next();
+    let after = |start: &str| line.split_once(start).map(|(_, rest)| rest);
+    let text = |start| after(start)?.split('"').next();
     // After an earlier measurement, the line has the change in front of the values.
     let number = after(r#""Ir":{"#)?.split_once(r#""values":{"new":"#)?.1;
     let number = number.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()?;

@@ -72,14 +72,14 @@ async fn a_redelivery_sends_the_waiting_message_of_a_delete() {
     let delete = deliver("plain", &[change(ZELDA, 0, 2, DELETED)], signed_at());
     handle(&stack.receivers["plain"], &delete, signed_at()).await;
     let [sent] = &drain(&stack, "cleanup").await[..] else { panic!("one message") };
-    let mut mark = stack.clients.dynamodb.update_item().table_name("customers");
+    let mut update = stack.clients.dynamodb.update_item().table_name("customers");
     for (name, value) in [("pk", "plain#w_1#zelda-canary"), ("sk", "customer")] {
-        mark = mark.key(name, AttributeValue::S(value.into()));
+        update = update.key(name, AttributeValue::S(value.into()));
     }
     for (name, value) in [(":message", sent.to_string()), (":since", "2026-11-20T12:00:00Z".into())] {
-        mark = mark.expression_attribute_values(name, AttributeValue::S(value));
+        update = update.expression_attribute_values(name, AttributeValue::S(value));
     }
-    mark.update_expression("SET cleanup = :message, cleanup_due = :since").send().await.unwrap();
+    update.update_expression("SET cleanup = :message, cleanup_due = :since").send().await.unwrap();
 
     let update = deliver("plain", &[change(ZELDA, 9_000, 3, UPDATED)], signed_at());
     handle(&stack.receivers["plain"], &update, signed_at()).await;

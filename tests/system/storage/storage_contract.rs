@@ -78,8 +78,8 @@ async fn of_many_at_once_the_greatest_stays(table: &impl Table) {
     assert_eq!(table.current_item(&format!("plain#w_1#{id}")).await.unwrap(), Some(current_item(greatest)));
 }
 
-async fn a_mark_stays_until_it_is_cleared(table: &impl Table) {
-    let id = unique("mark");
+async fn a_cleanup_message_stays_until_it_is_cleared(table: &impl Table) {
+    let id = unique("cleanup");
     let pk = format!("plain#w_1#{id}");
     let [tombstone, greater] = [1, 2].map(|version| item(&id, version, 1, DELETED));
     assert!(matches!(table.put(&tombstone).await.unwrap(), PutResult::Written(_)));
@@ -134,7 +134,7 @@ async fn all_pages_are_found(table: &impl Table) {
 async fn a_table(table: &impl Table) {
     the_greater_stays(table).await;
     of_many_at_once_the_greatest_stays(table).await;
-    a_mark_stays_until_it_is_cleared(table).await;
+    a_cleanup_message_stays_until_it_is_cleared(table).await;
     all_pages_are_found(table).await;
 }
 
