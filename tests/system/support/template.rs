@@ -77,8 +77,8 @@ fn elements(value: &Yaml) -> &[Yaml] {
     value.as_sequence().map_or(std::slice::from_ref(value), Vec::as_slice)
 }
 
-/// The calls that the role of a function allows: always, and only with a KMS key of the user.
-pub(crate) fn allowed(function: &str) -> (Calls, Calls) {
+/// The calls that the role of a function allows always, and those that it allows under a condition of the template.
+pub(crate) fn allowed(function: &str) -> (Calls, BTreeMap<String, Calls>) {
     let yaml = yaml();
     let properties = &yaml["Resources"][function]["Properties"];
     assert!(properties["Policies"].is_null(), "{function}: its permissions are in its role");
@@ -86,14 +86,13 @@ pub(crate) fn allowed(function: &str) -> (Calls, Calls) {
     let role = &yaml["Resources"][role.as_str()]["Properties"];
     assert!(role["ManagedPolicyArns"].is_null(), "managed policies allow more");
     let [policy] = &role["Policies"].as_sequence().unwrap()[..] else { panic!("one policy") };
-    let (mut always, mut with_own_key) = (Calls::new(), Calls::new());
+    let (mut always, mut on_condition) = (Calls::new(), BTreeMap::<_, Calls>::new());
     for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
         let (statement, calls) = match statement {
             Yaml::Tagged(tagged) => {
-                let condition = &tagged.value;
-                assert_eq!((tagged.tag.to_string().as_str(), &condition[0]), ("!If", &Yaml::from("HasOwnKey")));
-                assert_eq!(logical_id(&condition[2]), "AWS::NoValue");
-                (&condition[1], &mut with_own_key)
+                let [condition, statement, otherwise] = &tagged.value.as_sequence().unwrap()[..] else { panic!("!If") };
+                assert_eq!((tagged.tag.to_string().as_str(), logical_id(otherwise).as_str()), ("!If", "AWS::NoValue"));
+                (statement, on_condition.entry(logical_id(condition)).or_default())
             }
             statement => (statement, &mut always),
         };
@@ -104,5 +103,5 @@ pub(crate) fn allowed(function: &str) -> (Calls, Calls) {
             calls.extend(actions.map(|action| format!("{action} {resource}")));
         }
     }
-    (always, with_own_key)
+    (always, on_condition)
 }

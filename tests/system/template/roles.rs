@@ -11,11 +11,12 @@ use clientele::template::Function;
 use clientele_model::{KeptDelivery, KeptPart};
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::support::aws::{AwsStandIn, Call};
 use crate::support::deliveries::{DELETED, UPDATED, change, deliver, untranslatable};
-use crate::support::template::{Calls, allowed, logical_id, yaml};
+use crate::support::template::{Calls, allowed, logical_id, resources, yaml};
 use crate::support::translation::verified;
 use crate::support::{
     cases, drain, handle, invocation, replayer, root, scheme, sqs_event, stack, start_receiver, sweeper,
@@ -134,14 +135,9 @@ async fn a_role_allows_exactly_what_is_called() {
         let calls = &called[provider];
         let logging = &yaml["Resources"][function.logical_id.as_str()]["Properties"]["LoggingConfig"];
         let expected: Calls = calls.union(&of_lambda(&logical_id(&logging["LogGroup"]), function)).cloned().collect();
-        let (always, with_own_key) = allowed(&function.logical_id);
+        let (always, on_condition) = allowed(&function.logical_id);
         assert_eq!(always, expected, "{provider}");
-        // `Decrypt` to read secrets and the table, `GenerateDataKey` to send messages.
-        let mut of_key = Calls::from(["kms:Decrypt KmsKeyArn".to_owned()]);
-        if calls.iter().any(|call| call.starts_with("sqs:SendMessage")) {
-            of_key.insert("kms:GenerateDataKey KmsKeyArn".to_owned());
-        }
-        assert_eq!(with_own_key, of_key, "{provider}");
+        assert_eq!(on_condition, allowed_with_keys(calls), "{provider}");
     }
     // No two functions share a role.
     let roles: BTreeSet<_> = stack
@@ -151,6 +147,40 @@ async fn a_role_allows_exactly_what_is_called() {
         .map(|function| logical_id(&yaml["Resources"][function.logical_id.as_str()]["Properties"]["Role"]))
         .collect();
     assert_eq!(roles.len(), stack.template.functions.len());
+}
+
+/// What a function that makes these calls may do with a key: `Decrypt` to read secrets, the table and messages, both to
+/// send a message.
+fn allowed_with_keys(calls: &Calls) -> BTreeMap<String, Calls> {
+    let sends_to = |queues: &[&str]| queues.iter().any(|queue| calls.contains(&format!("sqs:SendMessage {queue}")));
+    let of_key = |key: &str, sends| {
+        let actions = if sends { &["Decrypt", "GenerateDataKey"][..] } else { &["Decrypt"] };
+        actions.iter().map(|action| format!("kms:{action} {key}")).collect::<Calls>()
+    };
+    let mut allowed = BTreeMap::from([
+        ("HasOwnKey".to_owned(), of_key("KmsKeyArn", sends_to(&["CleanupQueue"]))),
+        ("HasOldKey".to_owned(), of_key("OldKmsKeyArn", false)),
+    ]);
+    if sends_to(&["InboxQueue", "QuarantineQueue"]) {
+        allowed.insert("HasFallbackKey".to_owned(), of_key("FallbackKmsKeyArn", true));
+    }
+    allowed
+}
+
+/// Inbox and quarantine do not use the key of the table, so that a delivery is kept while that key cannot be used.
+#[test]
+fn each_queue_is_encrypted_with_its_key() {
+    let queues = resources("AWS::SQS::Queue");
+    assert_eq!(queues.len(), 4);
+    for (id, queue) in queues {
+        let is_fallback = ["InboxQueue", "QuarantineQueue"].contains(&id.as_str());
+        let (condition, key) =
+            if is_fallback { ("HasFallbackKey", "FallbackKmsKeyArn") } else { ("HasOwnKey", "KmsKeyArn") };
+        // With that key, or else with SQS's own encryption.
+        assert_eq!(queue["KmsMasterKeyId"], json!([condition, key, "AWS::NoValue"]), "{id}");
+        assert_eq!(queue["KmsDataKeyReusePeriodSeconds"], json!([condition, 300, "AWS::NoValue"]), "{id}");
+        assert_eq!(queue["SqsManagedSseEnabled"], json!([condition, "AWS::NoValue", true]), "{id}");
+    }
 }
 
 /// Every call in the source was recorded.
