@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clientele_model::{CustomerKey, Provider};
+use clientele_model::{CustomerKey, Id, Provider};
 use comfy_table::Table;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -67,7 +67,9 @@ pub async fn get(get: Get) -> Result<()> {
     let provider = get.provider.name;
     let found = match get.account {
         Some(account) => {
-            let key = CustomerKey::new(provider, Some(account), Some(get.id.clone()))?.to_string();
+            let [account, id] = [account, get.id.clone()].map(Id::new);
+            let (account, id) = account.zip(id).context("an account or an id is blank")?;
+            let key = CustomerKey::new(provider, account, id)?.to_string();
             table.item(&key).await.map(|item| item.into_iter().collect())
         }
         None => table.scan(&[("provider", provider), ("customer_id", &get.id)], usize::MAX).await,

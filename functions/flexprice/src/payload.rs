@@ -1,7 +1,7 @@
 //! Lists of the fields of Flexprice's webhooks. A body is `{"event_type", "customer"}` without an envelope. Until
 //! 2026-08-10 the customer had more fields. Self-hosted installations may still send them, so they are translated.
 
-use clientele_model::{ChangeKind, CredentialFields, Fields, Verb};
+use clientele_model::{ChangeKind, CredentialFields, Fields, Id, Untranslatable, Verb};
 
 /// Every field is stored.
 pub(crate) const DROPPED: &[&str] = &[];
@@ -12,9 +12,9 @@ pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
 /// The fields that a complete record has. A create or update without them would erase the others.
 pub(crate) const REQUIRED: &[&str] = &["name"];
 
-/// The customer's account.
-pub(crate) fn account(record: &mut Fields) -> Option<String> {
-    record.id("environment_id")
+/// The customer's account. Versions of Flexprice from 2026-08-10 until before 2026-08-17 do not send it.
+pub(crate) fn account(record: &mut Fields) -> Result<Id, Untranslatable> {
+    record.key_part("environment_id", "environment_id")
 }
 
 /// How an event of that type changes its customer, or `None` if it is not about a customer. Only the type decides: a

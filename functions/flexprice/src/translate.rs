@@ -20,7 +20,7 @@ fn event(verified: &Verified) -> Translation {
     if matches!(change, ChangeKind::Snapshot(_)) {
         record.require(REQUIRED)?;
     }
-    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record), record.id("id"))?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, record.key_part("id", "customer id")?)?;
     let Message { id, created_at } = Message::of(verified, &name);
     let created_at = Time(created_at);
     // Only bodies before 2026-08-10 say when the record changed.

@@ -1,6 +1,6 @@
 //! The envelope of Metrifox's webhooks, and the lists of its fields.
 
-use clientele_model::{ChangeKind, CredentialFields, Fields, Time, Untranslatable, Verb};
+use clientele_model::{ChangeKind, CredentialFields, Fields, Id, Time, Untranslatable, Verb};
 
 /// The fields that are not stored: one-time passwords, edit tokens, the envelope's time and the previous record.
 pub(crate) const DROPPED: &[&str] = &["created_at", "data.changes", "data.customer.otp*", "data.customer.edit_token*"];
@@ -16,8 +16,8 @@ pub(crate) const REQUIRED: &[&str] = &["updated_at"];
 pub(crate) const REQUIRED_EMAIL: &[&str] = &["email_addresses", "primary_email", "email"];
 
 /// The customer's account.
-pub(crate) fn account(record: &mut Fields) -> Option<String> {
-    record.id("tenant_id")
+pub(crate) fn account(record: &mut Fields) -> Result<Id, Untranslatable> {
+    record.key_part("tenant_id", "tenant_id")
 }
 
 /// How an event of that type changes its customer, or `None` if it is not about a customer. `deleted_at` does not

@@ -24,7 +24,7 @@ fn event(body: &[u8]) -> Translation {
     let mut record = data.take_object("customer").ok_or(Untranslatable::Missing("data.customer"))?;
     let is_complete = record.require(REQUIRED);
     let has_email = REQUIRED_EMAIL.iter().any(|name| record.contains(name));
-    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record), record.id("id"))?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, record.key_part("id", "customer id")?)?;
     let updated_at = record.time("updated_at");
     let event = |version, raised| EventFacts { id: event_id, kind: name, version, sequence: Sequence::at(raised) };
     Ok(Translated::Event(Box::new(match change {

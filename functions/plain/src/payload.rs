@@ -1,7 +1,7 @@
 //! The envelope of Plain's webhooks, and the lists of its fields. Webhook targets have versions; the customer is the
 //! same in all of them.
 
-use clientele_model::{ChangeKind, CredentialFields, Fields, Time, Untranslatable, Verb};
+use clientele_model::{ChangeKind, CredentialFields, Fields, Id, Time, Untranslatable, Verb};
 
 /// The fields that are not stored: ids and times of the envelope, data about the attempt, and the previous record.
 pub(crate) const DROPPED: &[&str] =
@@ -14,8 +14,8 @@ pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
 pub(crate) const REQUIRED: &[&str] = &["email", "fullName", "updatedAt"];
 
 /// The customer's account.
-pub(crate) fn account(body: &mut Fields) -> Option<String> {
-    body.id("workspaceId")
+pub(crate) fn account(body: &mut Fields) -> Result<Id, Untranslatable> {
+    body.key_part("workspaceId", "workspaceId")
 }
 
 /// How an event of that type changes its customer, or `None` if it is not about a customer. For the

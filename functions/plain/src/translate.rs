@@ -22,7 +22,7 @@ fn event(body: &[u8]) -> Translation {
     if matches!(change, ChangeKind::Snapshot(_)) {
         record.require(REQUIRED)?;
     }
-    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut body), record.id("id"))?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut body)?, record.key_part("id", "customer id")?)?;
     let updated_at = record.time("updatedAt");
     let mut customer = customer(&mut record, key.customer_id());
     Ok(Translated::Event(Box::new(match change {

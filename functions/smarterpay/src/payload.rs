@@ -1,7 +1,7 @@
 //! The envelope of SmarterPay's V2 webhooks, and the lists of its fields. A delivery is a batch of events of many
 //! types.
 
-use clientele_model::{CredentialFields, Fields, Untranslatable, Verb};
+use clientele_model::{CredentialFields, Fields, Id, Untranslatable, Verb};
 use serde_json::Value;
 
 /// The fields that are not stored: ids and time of the envelope, and the source of an event.
@@ -14,9 +14,14 @@ pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
 pub(crate) const REQUIRED: &[&str] =
     &["email", "first_name", "last_name", "billing_address_line_1", "status", "edited_at"];
 
-/// The customer's account. An event may have one, otherwise that of the batch applies.
-pub(crate) fn account(fields: &mut Fields) -> Option<String> {
-    fields.object("client", |client| client.id("id")).flatten()
+/// The customer's account, if the batch or event names one. An account that cannot be read is not replaced by another.
+pub(crate) fn account(fields: &mut Fields) -> Result<Option<Id>, Untranslatable> {
+    let is_present = fields.has_value("client");
+    match fields.object("client", |client| client.optional_key_part("id", "client.id")) {
+        Some(id) => id,
+        None if is_present => Err(Untranslatable::WrongType("client")),
+        None => Ok(None),
+    }
 }
 
 /// The verb of an event of that type, or `None` if it is not about a customer. SmarterPay sends no deletes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clientele_model::{
     Actor, Address, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EpochMicros, EventFacts, ExtraFields,
-    Fields, Profile, Sequence, Time, Translated, Translation, Untranslatable, Verb, Verified,
+    Fields, Id, Profile, Sequence, Time, Translated, Translation, Untranslatable, Verb, Verified,
 };
 use serde_json::{Map, Value};
 
@@ -32,7 +32,8 @@ struct Envelope {
     /// When the batch was sent. We assume that it is the same on every attempt, which is not documented. If it is not,
     /// the earlier of two changes within one second wins when it is delivered again after the later one.
     sent_at: Option<Time>,
-    account: Option<String>,
+    /// The account of the events that do not name their own.
+    account: Result<Option<Id>, Untranslatable>,
     extra: Arc<Map<String, Value>>,
 }
 
@@ -52,8 +53,11 @@ fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
     let id = record.id("event_id").ok_or(Untranslatable::Missing("event_id"))?;
     let version = record.time("edited_at").ok_or(Untranslatable::Missing("edited_at"))?;
     let raised = EpochMicros::from(envelope.sent_at.ok_or(Untranslatable::Missing("sent_at"))?);
-    let account = account(&mut record).or_else(|| envelope.account.clone());
-    let key = CustomerKey::new(crate::PROVIDER.name, account, record.id("id"))?;
+    let account = match account(&mut record)? {
+        Some(account) => account,
+        None => envelope.account.clone()?.ok_or(Untranslatable::Missing("client.id"))?,
+    };
+    let key = CustomerKey::new(crate::PROVIDER.name, account, record.key_part("id", "customer id")?)?;
     let event = EventFacts { id, kind, version, sequence: Sequence { raised, place } };
     snapshot(envelope, key, event, verb, record)
 }

@@ -28,7 +28,7 @@ pub struct CleanupMessage {
     pub cleanup_id: String,
     /// The provider's name.
     pub provider: String,
-    /// The provider's account, `-` where it has none.
+    /// The provider's account.
     pub account: String,
     /// The provider's id of the customer.
     pub customer_id: String,

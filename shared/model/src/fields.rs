@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::json;
+use crate::key::Id;
 use crate::redaction::CredentialFields;
 use crate::table_limits::with_storable_numbers;
 use crate::time::Time;
@@ -39,6 +40,12 @@ impl Fields {
         self.0.contains_key(name)
     }
 
+    /// Whether the field is present and not `null`.
+    #[must_use]
+    pub fn has_value(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Checks that all `names` are present. A partial record must not replace a whole one.
     ///
     /// # Errors
@@ -70,6 +77,26 @@ impl Fields {
             Value::Number(number) if number.as_str().bytes().all(|b| b.is_ascii_digit()) => Ok(number.to_string()),
             other => Err(other),
         })
+    }
+
+    /// Takes a part of a customer's key, which is an id that is not blank. `label` names it in the error.
+    ///
+    /// # Errors
+    /// When it is absent, or is no such id.
+    pub fn key_part(&mut self, name: &str, label: &'static str) -> Result<Id, Untranslatable> {
+        self.optional_key_part(name, label)?.ok_or(Untranslatable::Missing(label))
+    }
+
+    /// Takes a part of a customer's key that may be absent or `null`.
+    ///
+    /// # Errors
+    /// When it is present, and is no id.
+    pub fn optional_key_part(&mut self, name: &str, label: &'static str) -> Result<Option<Id>, Untranslatable> {
+        let is_present = self.has_value(name);
+        match self.id(name).and_then(Id::new) {
+            None if is_present => Err(Untranslatable::Missing(label)),
+            id => Ok(id),
+        }
     }
 
     /// Takes an RFC 3339 time.
@@ -237,6 +264,30 @@ mod tests {
         let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
         assert_eq!(fields.id("f").as_deref(), id);
         assert_eq!(fields.contains("f"), id.is_none());
+    }
+
+    #[rstest]
+    #[case(r#"{"f":"a"}"#, Ok(Some("a")))]
+    #[case(r#"{"f":" a "}"#, Ok(Some(" a ")))]
+    #[case(r#"{"f":"-"}"#, Ok(Some("-")))]
+    #[case(r#"{"f":7}"#, Ok(Some("7")))]
+    #[case(r#"{"f":null}"#, Ok(None))]
+    #[case("{}", Ok(None))]
+    #[case(r#"{"f":""}"#, Err(Untranslatable::Missing("the f")))]
+    #[case(r#"{"f":" \u3000"}"#, Err(Untranslatable::Missing("the f")))]
+    #[case(r#"{"f":1.0}"#, Err(Untranslatable::Missing("the f")))]
+    #[case(r#"{"f":-1}"#, Err(Untranslatable::Missing("the f")))]
+    #[case(r#"{"f":1e3}"#, Err(Untranslatable::Missing("the f")))]
+    #[case(r#"{"f":true}"#, Err(Untranslatable::Missing("the f")))]
+    #[case(r#"{"f":{}}"#, Err(Untranslatable::Missing("the f")))]
+    #[case(r#"{"f":["a"]}"#, Err(Untranslatable::Missing("the f")))]
+    #[case(r#"{"f":{"id":"a"}}"#, Err(Untranslatable::Missing("the f")))]
+    fn parts_of_a_key_are_ids(#[case] body: &str, #[case] part: Result<Option<&str>, Untranslatable>) {
+        let optional = parse(body.as_bytes()).unwrap().optional_key_part("f", "the f");
+        let part = part.map(|id| id.map(|id| Id::new(id.into()).unwrap()));
+        assert_eq!(optional, part);
+        let required = part.and_then(|id| id.ok_or(Untranslatable::Missing("the f")));
+        assert_eq!(parse(body.as_bytes()).unwrap().key_part("f", "the f"), required);
     }
 
     #[rstest]

@@ -41,7 +41,7 @@ pub struct CustomerItem {
     pub sk: String,
     /// The provider's name.
     pub provider: String,
-    /// The provider's account, `-` where it has none.
+    /// The provider's account.
     pub account: String,
     /// The provider's id of the customer.
     pub customer_id: String,
@@ -84,7 +84,7 @@ pub struct Tombstone {
     pub sk: String,
     /// The provider's name.
     pub provider: String,
-    /// The provider's account, `-` where it has none.
+    /// The provider's account.
     pub account: String,
     /// The provider's id of the customer.
     pub customer_id: String,

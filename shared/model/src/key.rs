@@ -6,28 +6,36 @@ use std::fmt;
 use crate::table_limits::fits_key;
 use crate::untranslatable::Untranslatable;
 
+/// A provider's id of an account or a customer: text that is not blank. Two ids are the same if all their bytes are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(String);
+
 /// A customer in one account of one provider. Displayed as the item's `pk`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomerKey {
     provider: &'static str,
-    account: String,
-    customer_id: String,
+    account: Id,
+    customer_id: Id,
 }
 
-redacted_debug!(CustomerKey);
+redacted_debug!(Id, CustomerKey);
+
+impl Id {
+    /// The id, unless the text is blank.
+    #[must_use]
+    pub fn new(text: String) -> Option<Self> {
+        (!text.trim().is_empty()).then_some(Self(text))
+    }
+}
 
 impl CustomerKey {
-    /// The key of a customer. An account that the body does not name becomes `-`.
+    /// The key of a customer. There is no default for a part: with it, one customer could have two keys, and a delete
+    /// could miss the customer.
     ///
     /// # Errors
-    /// When there is no customer id, or the key is too long for the table.
-    pub fn new(
-        provider: &'static str,
-        account: Option<String>,
-        customer_id: Option<String>,
-    ) -> Result<Self, Untranslatable> {
-        let customer_id = customer_id.ok_or(Untranslatable::Missing("customer id"))?;
-        let key = Self { provider, account: account.unwrap_or_else(|| "-".to_owned()), customer_id };
+    /// When the key is too long for the table.
+    pub fn new(provider: &'static str, account: Id, customer_id: Id) -> Result<Self, Untranslatable> {
+        let key = Self { provider, account, customer_id };
         if fits_key(&key.to_string()) { Ok(key) } else { Err(Untranslatable::KeyTooLong) }
     }
 
@@ -37,22 +45,22 @@ impl CustomerKey {
         self.provider
     }
 
-    /// The provider's account, `-` where the body has none.
+    /// The provider's account.
     #[must_use]
     pub fn account(&self) -> &str {
-        &self.account
+        &self.account.0
     }
 
     /// The provider's id of the customer.
     #[must_use]
     pub fn customer_id(&self) -> &str {
-        &self.customer_id
+        &self.customer_id.0
     }
 }
 
 impl fmt::Display for CustomerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}#{}", self.provider, escaped(&self.account), escaped(&self.customer_id))
+        write!(f, "{}#{}#{}", self.provider, escaped(self.account()), escaped(self.customer_id()))
     }
 }
 
@@ -67,33 +75,39 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    #[rstest]
-    #[case(Some("w_1"), "c_1", "plain#w_1#c_1")]
-    #[case(None, "c_1", "plain#-#c_1")]
-    #[case(Some("a#b"), "50%", "plain#a%23b#50%25")]
-    #[case(Some("%23"), "#", "plain#%2523#%23")]
-    fn displayed_as_pk(#[case] account: Option<&str>, #[case] id: &str, #[case] pk: &str) {
-        let key = CustomerKey::new("plain", account.map(Into::into), Some(id.into())).unwrap();
-        assert_eq!(key.to_string(), pk);
+    fn key(account: &str, customer_id: &str) -> Result<CustomerKey, Untranslatable> {
+        CustomerKey::new("plain", Id::new(account.into()).unwrap(), Id::new(customer_id.into()).unwrap())
     }
 
     #[rstest]
-    #[case(None, Untranslatable::Missing("customer id"))]
-    #[case(Some("x".repeat(2048 - "plain#-#".len() + 1)), Untranslatable::KeyTooLong)]
-    fn invalid_keys_are_refused(#[case] id: Option<String>, #[case] error: Untranslatable) {
-        assert_eq!(CustomerKey::new("plain", None, id).unwrap_err(), error);
+    #[case("w_1", "c_1", "plain#w_1#c_1")]
+    #[case("-", " c_1 ", "plain#-# c_1 ")]
+    #[case("a#b", "50%", "plain#a%23b#50%25")]
+    #[case("%23", "#", "plain#%2523#%23")]
+    fn displayed_as_pk(#[case] account: &str, #[case] id: &str, #[case] pk: &str) {
+        assert_eq!(key(account, id).unwrap().to_string(), pk);
     }
 
-    #[test]
-    fn the_longest_key_is_accepted() {
-        let id = "x".repeat(2048 - "plain#-#".len());
-        assert_eq!(CustomerKey::new("plain", None, Some(id)).unwrap().to_string().len(), 2048);
+    #[rstest]
+    #[case("")]
+    #[case(" ")]
+    #[case("\t\r\n\u{a0}\u{3000}")]
+    fn blank_text_is_no_id(#[case] text: &str) {
+        assert!(Id::new(text.into()).is_none());
+    }
+
+    #[rstest]
+    #[case(2048, Ok(2048))]
+    #[case(2049, Err(Untranslatable::KeyTooLong))]
+    fn the_length_of_a_key_is_limited(#[case] bytes: usize, #[case] expected: Result<usize, Untranslatable>) {
+        let id = "x".repeat(bytes - "plain#w#".len());
+        assert_eq!(key("w", &id).map(|key| key.to_string().len()), expected);
     }
 
     proptest! {
         #[test]
-        fn no_two_customers_share_a_key(a in "[#%23a]{0,4}", b in "[#%23a]{1,4}", c in "[#%23a]{0,4}", d in "[#%23a]{1,4}") {
-            let [x, y] = [(a, b), (c, d)].map(|(account, id)| CustomerKey::new("p", Some(account), Some(id)).unwrap());
+        fn no_two_customers_share_a_key(a in "[#%23a]{1,4}", b in "[#%23a]{1,4}", c in "[#%23a]{1,4}", d in "[#%23a]{1,4}") {
+            let [x, y] = [(a, b), (c, d)].map(|(account, id)| key(&account, &id).unwrap());
             prop_assert_eq!(x.to_string() == y.to_string(), x == y);
         }
     }

@@ -49,7 +49,7 @@ pub use extra::ExtraFields;
 pub use fields::Fields;
 pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone};
 pub use kept::{BodyEncoding, KeptDelivery, KeptDeliveryError, KeptPart};
-pub use key::CustomerKey;
+pub use key::{CustomerKey, Id};
 pub use profile::{Actor, Address, Contact, CustomerKind, Email, Group, Phone, Profile, SpamMark, TaxId};
 pub use provider::Provider;
 pub use rank::{EpochMicros, Rank, RankError, Sequence, Verb};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clientele_model::{
     Change, Contact, CredentialFields, Customer, CustomerEvent, CustomerKey, CustomerStatus, Delivery, Email,
-    EventFacts, ExtraFields, Fields, Item, Phone, Profile, Provider, Request, ResponseRules, Scheme, Secrets, Sequence,
-    Time, TokenPlace, Translated, Untranslatable, Verb, verify,
+    EventFacts, ExtraFields, Fields, Id, Item, Phone, Profile, Provider, Request, ResponseRules, Scheme, Secrets,
+    Sequence, Time, TokenPlace, Translated, Untranslatable, Verb, verify,
 };
 use rstest::rstest;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ fn at(moment: &str) -> Time {
 }
 
 fn key() -> CustomerKey {
-    CustomerKey::new("acme", Some("w#1".into()), Some("50%".into())).unwrap()
+    CustomerKey::new("acme", Id::new("w#1".into()).unwrap(), Id::new("50%".into()).unwrap()).unwrap()
 }
 
 fn event(kind: &str) -> EventFacts {

@@ -13,12 +13,16 @@ use crate::support::{case, scheme, stack};
 async fn routes() {
     let stack = stack().await;
     let not_found = (404, r#"{"message":"Not Found"}"#.to_owned());
-    for path in ["/", "/webhooks", "/webhooks/other", "/webhooks/plain/", "/webhooks/metrifox/a/b"] {
+    for path in
+        ["/", "/webhooks", "/webhooks/other", "/webhooks/plain/", "/webhooks/metrifox/a/", "/webhooks/metrifox/a/b"]
+    {
         assert_eq!(post(&stack, path, &[], "{}").await, not_found, "{path}");
     }
     let http = http_client();
-    let get = Request::get(format!("{}/webhooks/plain", stack.url())).body(Full::default()).unwrap();
-    assert_eq!(http.request(get).await.unwrap().status(), 404);
+    for method in ["GET", "HEAD", "OPTIONS", "PUT"] {
+        let probe = Request::builder().method(method).uri(format!("{}/webhooks/plain", stack.url()));
+        assert_eq!(http.request(probe.body(Full::default()).unwrap()).await.unwrap().status(), 404, "{method}");
+    }
     let rejected = r#"{"outcome":"rejected"}"#.to_owned();
     assert_eq!(post(&stack, "/webhooks/metrifox", &[], "{}").await, (401, rejected.clone()));
     assert_eq!(post(&stack, "/webhooks/metrifox/guess", &[], "{}").await, (401, rejected.clone()));

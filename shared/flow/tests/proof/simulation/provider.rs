@@ -73,7 +73,8 @@ fn event(sequence: Sequence, fields: Value) -> Translation {
     }
     let id = fields.id("id").ok_or(Untranslatable::Missing("id"))?;
     let version = fields.time("version").ok_or(Untranslatable::Missing("version"))?;
-    let key = CustomerKey::new(ACME.name, None, fields.id("customer"))?;
+    let key =
+        CustomerKey::new(ACME.name, fields.key_part("account", "account")?, fields.key_part("customer", "customer")?)?;
     let profile = Profile {
         display_name: fields.text("name"),
         emails: fields.text("email").map(Email::only).into_iter().collect(),
@@ -129,7 +130,7 @@ impl EventSpec {
         };
         let name = if self.kind == Kind::Oversized { OVERSIZED.to_owned() } else { format!("Ada {}", self.id) };
         json!({
-            "id": self.id, "kind": kind, "customer": self.customer, "version": time(self.version), "name": name,
+            "id": self.id, "kind": kind, "account": "w_1", "customer": self.customer, "version": time(self.version), "name": name,
             "email": format!("{}@example.com", self.id), "city": "Turin", "otp": CANARY,
         })
     }
