@@ -14,7 +14,7 @@ pub(crate) const REQUIRED: &[&str] = &["name"];
 
 /// The customer's account. Versions of Flexprice from 2026-08-10 until before 2026-08-17 do not send it.
 pub(crate) fn account(record: &mut Fields) -> Result<Id, Untranslatable> {
-    record.key_part("environment_id", "environment_id")
+    record.required("environment_id", Fields::key_part)
 }
 
 /// How an event of that type changes its customer, or `None` if it is not about a customer. Only the type decides: a

@@ -2,7 +2,7 @@
 
 use clientele_model::{
     Actor, Address, ChangeKind, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, ExtraFields,
-    Fields, Profile, Sequence, Time, Translated, Translation, Untranslatable, Verified,
+    Fields, Profile, Sequence, Time, Translated, Translation, Verified,
 };
 
 use crate::message::Message;
@@ -14,13 +14,14 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 
 fn event(verified: &Verified) -> Translation {
     let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
-    let name = body.text("event_type").ok_or(Untranslatable::Missing("event_type"))?;
+    let name = body.required("event_type", Fields::text)?;
     let Some(change) = change_kind(&name) else { return Ok(Translated::Ignored(name)) };
-    let mut record = body.take_object("customer").ok_or(Untranslatable::Missing("customer"))?;
+    let mut record = body.required("customer", Fields::take_object)?;
     if matches!(change, ChangeKind::Snapshot(_)) {
         record.require(REQUIRED)?;
     }
-    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, record.key_part("id", "customer id")?)?;
+    let customer_id = record.required("customer.id", Fields::key_part)?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, customer_id)?;
     let Message { id, created_at } = Message::of(verified, &name);
     let created_at = Time(created_at);
     // Only bodies before 2026-08-10 say when the record changed.

@@ -17,7 +17,7 @@ pub(crate) const REQUIRED_EMAIL: &[&str] = &["email_addresses", "primary_email",
 
 /// The customer's account.
 pub(crate) fn account(record: &mut Fields) -> Result<Id, Untranslatable> {
-    record.key_part("tenant_id", "tenant_id")
+    record.required("tenant_id", Fields::key_part)
 }
 
 /// How an event of that type changes its customer, or `None` if it is not about a customer. `deleted_at` does not
@@ -35,11 +35,11 @@ pub(crate) fn change_kind(kind: &str) -> Option<ChangeKind> {
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
     /// When the event was raised.
-    pub(crate) raised: Option<Time>,
+    pub(crate) raised: Result<Time, Untranslatable>,
 }
 
 impl Envelope {
     pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
-        Ok(Self { event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?, raised: body.time_ms("created_at") })
+        Ok(Self { event_id: body.required("id", Fields::id)?, raised: body.required("created_at", Fields::time_ms) })
     }
 }

@@ -17,27 +17,28 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 
 fn event(body: &[u8]) -> Translation {
     let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
-    let name = body.text("type").ok_or(Untranslatable::Missing("type"))?;
+    let name = body.required("type", Fields::text)?;
     let Some(change) = change_kind(&name) else { return Ok(Translated::Ignored(name)) };
     let Envelope { event_id, raised } = Envelope::take(&mut body)?;
-    let mut data = body.take_object("data").ok_or(Untranslatable::Missing("data"))?;
-    let mut record = data.take_object("customer").ok_or(Untranslatable::Missing("data.customer"))?;
+    let mut data = body.required("data", Fields::take_object)?;
+    let mut record = data.required("data.customer", Fields::take_object)?;
     let is_complete = record.require(REQUIRED);
     let has_email = REQUIRED_EMAIL.iter().any(|name| record.contains(name));
-    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, record.key_part("id", "customer id")?)?;
-    let updated_at = record.time("updated_at");
+    let customer_id = record.required("customer.id", Fields::key_part)?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, customer_id)?;
+    let updated_at = record.required("updated_at", Fields::time);
     let event = |version, raised| EventFacts { id: event_id, kind: name, version, sequence: Sequence::at(raised) };
     Ok(Translated::Event(Box::new(match change {
         ChangeKind::Deletion => {
             let deleted_at = record.time("deleted_at");
-            let raised = raised.or(deleted_at).or(updated_at).ok_or(Untranslatable::Missing("created_at"))?;
+            let raised = raised.or_else(|error| deleted_at.or(updated_at.ok()).ok_or(error))?;
             let event = event(updated_at.unwrap_or(raised), raised);
             CustomerEvent::deletion(key, event, deleted_at.unwrap_or(raised), &customer(&mut record))
         }
         ChangeKind::Snapshot(verb) => {
             is_complete?;
-            let version = updated_at.ok_or(Untranslatable::PartialSnapshot("updated_at"))?;
-            let raised = raised.ok_or(Untranslatable::Missing("created_at"))?;
+            let version = updated_at?;
+            let raised = raised?;
             if !has_email {
                 return Err(Untranslatable::PartialSnapshot(REQUIRED_EMAIL[0]));
             }

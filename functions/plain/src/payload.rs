@@ -15,12 +15,15 @@ pub(crate) const REQUIRED: &[&str] = &["email", "fullName", "updatedAt"];
 
 /// The customer's account.
 pub(crate) fn account(body: &mut Fields) -> Result<Id, Untranslatable> {
-    body.key_part("workspaceId", "workspaceId")
+    body.required("workspaceId", Fields::key_part)
 }
 
 /// How an event of that type changes its customer, or `None` if it is not about a customer. For the
 /// type `customer_changed`, `changeType` in the payload decides.
-pub(crate) fn change_kind(kind: &str, payload: Option<&mut Fields>) -> Result<Option<ChangeKind>, Untranslatable> {
+pub(crate) fn change_kind(
+    kind: &str,
+    payload: &mut Result<Fields, Untranslatable>,
+) -> Result<Option<ChangeKind>, Untranslatable> {
     Ok(match kind {
         "customer.customer_created" => Some(ChangeKind::Snapshot(Verb::Created)),
         "customer.customer_updated" | "customer.customer_group_memberships_changed" => {
@@ -28,19 +31,20 @@ pub(crate) fn change_kind(kind: &str, payload: Option<&mut Fields>) -> Result<Op
         }
         "customer.customer_changed" => {
             let verbs = [("ADDED", Verb::Created), ("UPDATED", Verb::Updated)];
-            let verb = payload.and_then(|payload| payload.known_word("changeType", &verbs));
-            Some(ChangeKind::Snapshot(verb.ok_or(Untranslatable::Missing("payload.changeType"))?))
+            let payload = payload.as_mut().map_err(|error| *error)?;
+            let verb = payload.required("payload.changeType", |payload, name| payload.known_word(name, &verbs))?;
+            Some(ChangeKind::Snapshot(verb))
         }
         "customer.customer_deleted" => Some(ChangeKind::Deletion),
         _ => None,
     })
 }
 
-/// The field that contains the customer's record. A delete has only the previous record.
-pub(crate) fn record_name(change: ChangeKind) -> &'static str {
+/// Where the body has the customer's record. A delete has only the previous record.
+pub(crate) fn record_path(change: ChangeKind) -> &'static str {
     match change {
-        ChangeKind::Snapshot(_) => "customer",
-        ChangeKind::Deletion => "previousCustomer",
+        ChangeKind::Snapshot(_) => "payload.customer",
+        ChangeKind::Deletion => "payload.previousCustomer",
     }
 }
 
@@ -48,11 +52,11 @@ pub(crate) fn record_name(change: ChangeKind) -> &'static str {
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
     /// When the event was raised: its sequence, and the time of a delete.
-    pub(crate) raised: Option<Time>,
+    pub(crate) raised: Result<Time, Untranslatable>,
 }
 
 impl Envelope {
     pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
-        Ok(Self { event_id: body.id("id").ok_or(Untranslatable::Missing("id"))?, raised: body.time("timestamp") })
+        Ok(Self { event_id: body.required("id", Fields::id)?, raised: body.required("timestamp", Fields::time) })
     }
 }

@@ -2,10 +2,10 @@
 
 use clientele_model::{
     Actor, ChangeKind, Customer, CustomerEvent, CustomerKey, Email, EventFacts, ExtraFields, Fields, Group, Profile,
-    Sequence, SpamMark, Translated, Translation, Untranslatable, Verified,
+    Sequence, SpamMark, Translated, Translation, Verified,
 };
 
-use crate::payload::{DROPPED, Envelope, REQUIRED, account, change_kind, record_name};
+use crate::payload::{DROPPED, Envelope, REQUIRED, account, change_kind, record_path};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified.body())]
@@ -13,27 +13,28 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 
 fn event(body: &[u8]) -> Translation {
     let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
-    let kind = body.text("type").ok_or(Untranslatable::Missing("type"))?;
-    let mut payload = body.take_object("payload");
-    let Some(change) = change_kind(&kind, payload.as_mut())? else { return Ok(Translated::Ignored(kind)) };
+    let kind = body.required("type", Fields::text)?;
+    let mut payload = body.required("payload", Fields::take_object);
+    let Some(change) = change_kind(&kind, &mut payload)? else { return Ok(Translated::Ignored(kind)) };
     let Envelope { event_id: id, raised } = Envelope::take(&mut body)?;
-    let mut payload = payload.ok_or(Untranslatable::Missing("payload"))?;
-    let mut record = payload.take_object(record_name(change)).ok_or(Untranslatable::Missing("the customer"))?;
+    let mut payload = payload?;
+    let mut record = payload.required(record_path(change), Fields::take_object)?;
     if matches!(change, ChangeKind::Snapshot(_)) {
         record.require(REQUIRED)?;
     }
-    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut body)?, record.key_part("id", "customer id")?)?;
-    let updated_at = record.time("updatedAt");
+    let customer_id = record.required("customer.id", Fields::key_part)?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut body)?, customer_id)?;
+    let updated_at = record.required("updatedAt", Fields::time);
     let mut customer = customer(&mut record, key.customer_id());
     Ok(Translated::Event(Box::new(match change {
         ChangeKind::Deletion => {
-            let raised = raised.or(updated_at).ok_or(Untranslatable::Missing("timestamp"))?;
+            let raised = raised.or(updated_at)?;
             let event = EventFacts { id, kind, version: updated_at.unwrap_or(raised), sequence: Sequence::at(raised) };
             CustomerEvent::deletion(key, event, raised, &customer)
         }
         ChangeKind::Snapshot(verb) => {
-            let version = updated_at.ok_or(Untranslatable::Missing("updatedAt"))?;
-            let sequence = Sequence::at(raised.ok_or(Untranslatable::Missing("timestamp"))?);
+            let version = updated_at?;
+            let sequence = Sequence::at(raised?);
             let extra = ExtraFields::new(DROPPED).keep("payload.customer", record.rest());
             customer.extra = extra.keep("payload", payload.rest()).keep("", body.rest()).into_map();
             CustomerEvent::snapshot(key, EventFacts { id, kind, version, sequence }, verb, customer)?

@@ -17,9 +17,13 @@ pub(crate) const REQUIRED: &[&str] =
 /// The customer's account, if the batch or event names one. An account that cannot be read is not replaced by another.
 pub(crate) fn account(fields: &mut Fields) -> Result<Option<Id>, Untranslatable> {
     let is_present = fields.has_value("client");
-    match fields.object("client", |client| client.optional_key_part("id", "client.id")) {
+    let id = |client: &mut Fields| {
+        let id = client.has_value("id").then(|| client.required("client.id", Fields::key_part));
+        id.transpose()
+    };
+    match fields.object("client", id) {
         Some(id) => id,
-        None if is_present => Err(Untranslatable::WrongType("client")),
+        None if is_present => Err(Untranslatable::Unreadable("client")),
         None => Ok(None),
     }
 }
@@ -39,7 +43,7 @@ pub(crate) fn events(body: &mut Fields) -> Result<Vec<Value>, Untranslatable> {
     let was_there = body.contains("events");
     match body.take_list("events") {
         Some(events) => Ok(events),
-        None if body.contains("events") => Err(Untranslatable::WrongType("events")),
+        None if body.contains("events") => Err(Untranslatable::Unreadable("events")),
         // `take_list` also takes `null`, which means an empty list.
         None if was_there || is_v1 => Ok(vec![]),
         None => Err(Untranslatable::Missing("events")),

@@ -19,7 +19,7 @@ fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
     let events = events(&mut body)?;
     let envelope = Envelope {
         is_v2: body.contains("idempotency_key"),
-        sent_at: body.time("sent_at"),
+        sent_at: body.required("sent_at", Fields::time),
         account: account(&mut body),
         extra: Arc::new(ExtraFields::new(DROPPED).keep("", body.rest()).into_map()),
     };
@@ -31,7 +31,7 @@ struct Envelope {
     is_v2: bool,
     /// When the batch was sent. We assume that it is the same on every attempt, which is not documented. If it is not,
     /// the earlier of two changes within one second wins when it is delivered again after the later one.
-    sent_at: Option<Time>,
+    sent_at: Result<Time, Untranslatable>,
     /// The account of the events that do not name their own.
     account: Result<Option<Id>, Untranslatable>,
     extra: Arc<Map<String, Value>>,
@@ -43,21 +43,22 @@ fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
         return Ok(Translated::AlreadySettled);
     }
     let mut record = Fields::try_from(fields)?;
-    let Some(kind) = record.text("event_type") else {
+    let kind = match record.required("event_type", Fields::text) {
+        Ok(kind) => kind,
+        Err(error) if envelope.is_v2 => return Err(error),
         // V1 events have a `resource_type` instead.
-        let v1 = Translated::Ignored("V1".to_owned());
-        return if envelope.is_v2 { Err(Untranslatable::Missing("event_type")) } else { Ok(v1) };
+        Err(_) => return Ok(Translated::Ignored("V1".to_owned())),
     };
     let Some(verb) = verb(&kind) else { return Ok(Translated::Ignored(kind)) };
     record.require(REQUIRED)?;
-    let id = record.id("event_id").ok_or(Untranslatable::Missing("event_id"))?;
-    let version = record.time("edited_at").ok_or(Untranslatable::Missing("edited_at"))?;
-    let raised = EpochMicros::from(envelope.sent_at.ok_or(Untranslatable::Missing("sent_at"))?);
+    let id = record.required("event_id", Fields::id)?;
+    let version = record.required("edited_at", Fields::time)?;
+    let raised = EpochMicros::from(envelope.sent_at?);
     let account = match account(&mut record)? {
         Some(account) => account,
         None => envelope.account.clone()?.ok_or(Untranslatable::Missing("client.id"))?,
     };
-    let key = CustomerKey::new(crate::PROVIDER.name, account, record.key_part("id", "customer id")?)?;
+    let key = CustomerKey::new(crate::PROVIDER.name, account, record.required("customer.id", Fields::key_part)?)?;
     let event = EventFacts { id, kind, version, sequence: Sequence { raised, place } };
     snapshot(envelope, key, event, verb, record)
 }

@@ -1,7 +1,7 @@
 //! Takes a payload apart without losing anything: each field that is understood is removed, and the rest remains.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::json;
 use crate::key::Id;
@@ -30,7 +30,7 @@ impl Fields {
         credentials.remove_from(&mut body);
         match body {
             Value::Object(fields) => Ok(Self(fields)),
-            _ => Err(Untranslatable::WrongType("the body")),
+            _ => Err(Untranslatable::Unreadable("the body")),
         }
     }
 
@@ -54,6 +54,24 @@ impl Fields {
         names.iter().find(|name| !self.contains(name)).map_or(Ok(()), |name| Err(Untranslatable::PartialSnapshot(name)))
     }
 
+    /// Takes a field that every event has, with one of the methods below. `path` is where the body has the field; its
+    /// last part is the name.
+    ///
+    /// # Errors
+    /// [`Untranslatable::Missing`] or [`Untranslatable::Unreadable`].
+    pub fn required<T>(
+        &mut self,
+        path: &'static str,
+        take: impl FnOnce(&mut Self, &str) -> Option<T>,
+    ) -> Result<T, Untranslatable> {
+        let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
+        // A value that cannot be read remains.
+        let error = |fields: &Self| {
+            if fields.contains(name) { Untranslatable::Unreadable(path) } else { Untranslatable::Missing(path) }
+        };
+        take(self, name).ok_or_else(|| error(self))
+    }
+
     /// Takes text.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.take(name, |value| match value {
@@ -74,29 +92,21 @@ impl Fields {
     pub fn id(&mut self, name: &str) -> Option<String> {
         self.take(name, |value| match value {
             Value::String(text) => Ok(text),
-            Value::Number(number) if number.as_str().bytes().all(|b| b.is_ascii_digit()) => Ok(number.to_string()),
+            Value::Number(number) if is_whole(&number) => Ok(number.to_string()),
             other => Err(other),
         })
     }
 
-    /// Takes a part of a customer's key, which is an id that is not blank. `label` names it in the error.
-    ///
-    /// # Errors
-    /// When it is absent, or is no such id.
-    pub fn key_part(&mut self, name: &str, label: &'static str) -> Result<Id, Untranslatable> {
-        self.optional_key_part(name, label)?.ok_or(Untranslatable::Missing(label))
-    }
-
-    /// Takes a part of a customer's key that may be absent or `null`.
-    ///
-    /// # Errors
-    /// When it is present, and is no id.
-    pub fn optional_key_part(&mut self, name: &str, label: &'static str) -> Result<Option<Id>, Untranslatable> {
-        let is_present = self.has_value(name);
-        match self.id(name).and_then(Id::new) {
-            None if is_present => Err(Untranslatable::Missing(label)),
-            id => Ok(id),
-        }
+    /// Takes a part of a customer's key: an id that is not blank.
+    pub fn key_part(&mut self, name: &str) -> Option<Id> {
+        self.take(name, |value| {
+            let id = match &value {
+                Value::String(text) => Id::new(text.clone()),
+                Value::Number(number) if is_whole(number) => Id::new(number.to_string()),
+                _ => None,
+            };
+            id.ok_or(value)
+        })
     }
 
     /// Takes an RFC 3339 time.
@@ -208,9 +218,13 @@ impl TryFrom<Value> for Fields {
     fn try_from(value: Value) -> Result<Self, Untranslatable> {
         match value {
             Value::Object(fields) => Ok(Self(fields)),
-            _ => Err(Untranslatable::WrongType("an event")),
+            _ => Err(Untranslatable::Unreadable("an event")),
         }
     }
+}
+
+fn is_whole(number: &Number) -> bool {
+    number.as_str().bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -267,27 +281,21 @@ mod tests {
     }
 
     #[rstest]
-    #[case(r#"{"f":"a"}"#, Ok(Some("a")))]
-    #[case(r#"{"f":" a "}"#, Ok(Some(" a ")))]
-    #[case(r#"{"f":"-"}"#, Ok(Some("-")))]
-    #[case(r#"{"f":7}"#, Ok(Some("7")))]
-    #[case(r#"{"f":null}"#, Ok(None))]
-    #[case("{}", Ok(None))]
-    #[case(r#"{"f":""}"#, Err(Untranslatable::Missing("the f")))]
-    #[case(r#"{"f":" \u3000"}"#, Err(Untranslatable::Missing("the f")))]
-    #[case(r#"{"f":1.0}"#, Err(Untranslatable::Missing("the f")))]
-    #[case(r#"{"f":-1}"#, Err(Untranslatable::Missing("the f")))]
-    #[case(r#"{"f":1e3}"#, Err(Untranslatable::Missing("the f")))]
-    #[case(r#"{"f":true}"#, Err(Untranslatable::Missing("the f")))]
-    #[case(r#"{"f":{}}"#, Err(Untranslatable::Missing("the f")))]
-    #[case(r#"{"f":["a"]}"#, Err(Untranslatable::Missing("the f")))]
-    #[case(r#"{"f":{"id":"a"}}"#, Err(Untranslatable::Missing("the f")))]
-    fn parts_of_a_key_are_ids(#[case] body: &str, #[case] part: Result<Option<&str>, Untranslatable>) {
-        let optional = parse(body.as_bytes()).unwrap().optional_key_part("f", "the f");
-        let part = part.map(|id| id.map(|id| Id::new(id.into()).unwrap()));
-        assert_eq!(optional, part);
-        let required = part.and_then(|id| id.ok_or(Untranslatable::Missing("the f")));
-        assert_eq!(parse(body.as_bytes()).unwrap().key_part("f", "the f"), required);
+    #[case("\"a\"", Some("a"))]
+    #[case("\" a \"", Some(" a "))]
+    #[case("\"-\"", Some("-"))]
+    #[case("7", Some("7"))]
+    #[case("\" \\u3000\"", None)]
+    #[case("1.0", None)]
+    #[case("-1", None)]
+    #[case("1e3", None)]
+    #[case("true", None)]
+    #[case("[\"a\"]", None)]
+    #[case("{\"id\":\"a\"}", None)]
+    fn parts_of_a_key_are_ids(#[case] value: &str, #[case] part: Option<&str>) {
+        let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
+        assert_eq!(fields.key_part("f"), part.map(|id| Id::new(id.into()).unwrap()));
+        assert_eq!(fields.contains("f"), part.is_none());
     }
 
     #[rstest]
@@ -378,8 +386,8 @@ mod tests {
 
     #[rstest]
     #[case(json!({"a": 1}), Ok(json!({"a": 1})))]
-    #[case(json!([{"a": 1}]), Err(Untranslatable::WrongType("an event")))]
-    #[case(json!(null), Err(Untranslatable::WrongType("an event")))]
+    #[case(json!([{"a": 1}]), Err(Untranslatable::Unreadable("an event")))]
+    #[case(json!(null), Err(Untranslatable::Unreadable("an event")))]
     fn an_event_is_an_object(#[case] event: Value, #[case] fields: Result<Value, Untranslatable>) {
         assert_eq!(Fields::try_from(event).map(|fields| Value::Object(fields.rest())), fields);
     }
@@ -413,11 +421,21 @@ mod tests {
     }
 
     #[rstest]
+    #[case("{}", Err(Untranslatable::Missing("customer.id")))]
+    #[case(r#"{"id":null}"#, Err(Untranslatable::Missing("customer.id")))]
+    #[case(r#"{"id":""}"#, Err(Untranslatable::Missing("customer.id")))]
+    #[case(r#"{"id":7}"#, Err(Untranslatable::Unreadable("customer.id")))]
+    #[case(r#"{"id":"7"}"#, Ok("7".to_owned()))]
+    fn a_required_field_is_missing_or_unreadable(#[case] body: &str, #[case] expected: Result<String, Untranslatable>) {
+        assert_eq!(parse(body.as_bytes()).unwrap().required("customer.id", Fields::text), expected);
+    }
+
+    #[rstest]
     #[case(b"{", Untranslatable::NotJson)]
     #[case(b"", Untranslatable::NotJson)]
     #[case(b"\xff", Untranslatable::NotJson)]
-    #[case(b"[]", Untranslatable::WrongType("the body"))]
-    #[case(b"1", Untranslatable::WrongType("the body"))]
+    #[case(b"[]", Untranslatable::Unreadable("the body"))]
+    #[case(b"1", Untranslatable::Unreadable("the body"))]
     fn the_body_is_an_object(#[case] body: &[u8], #[case] error: Untranslatable) {
         assert_eq!(parse(body).unwrap_err(), error);
     }

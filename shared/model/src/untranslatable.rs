@@ -7,12 +7,12 @@ pub enum Untranslatable {
     /// The body is not JSON.
     #[error("the body is not JSON")]
     NotJson,
-    /// A value has another type than expected.
-    #[error("{0} is not of the expected type")]
-    WrongType(&'static str),
-    /// A value that every event has is absent or cannot be read.
-    #[error("{0} is missing or unreadable")]
+    /// A value that every event has is absent, `null` or empty.
+    #[error("{0} is missing")]
     Missing(&'static str),
+    /// A value that every event has is present, but not of the documented type or format.
+    #[error("{0} has an unexpected type or value")]
+    Unreadable(&'static str),
     /// The record lacks this field, so it must not replace the whole record.
     #[error("a partial snapshot: {0} is absent")]
     PartialSnapshot(&'static str),

@@ -162,8 +162,8 @@ async fn what_cannot_be_translated_is_quarantined() {
     let mut event = one("metrifox", "c", UPDATED);
     for (body, reason) in [
         ("{", "the body is not JSON"),
-        ("[]", "the body is not of the expected type"),
-        (r#"{"type":"customer.updated"}"#, "id is missing or unreadable"),
+        ("[]", "the body has an unexpected type or value"),
+        (r#"{"type":"customer.updated"}"#, "id is missing"),
     ] {
         event["body"] = body.into();
         assert_outcome(&handle(&stack.receivers["metrifox"], &event, signed_at()).await, 202, "quarantined");

@@ -184,7 +184,7 @@ fn a_kept_message_has_its_reasons() {
         };
         let down = simulation.faulty(Fault::FailsBefore, |operation| operation == Operation::Put);
         simulation.deliver(&down, 0).await;
-        let unreadable = "a known type is missing or unreadable";
+        let unreadable = "kind has an unexpected type or value";
         assert_eq!(reason(Queue::Quarantine), unreadable);
         assert_eq!(reason(Queue::Inbox), "the table cannot be used: down");
         simulation.deliver(&simulation.atomic(), 0).await;

@@ -57,7 +57,7 @@ fn translate(verified: &Verified) -> Vec<Translation> {
 
 fn events(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
     let mut body = Fields::parse(body, &CREDENTIALS)?;
-    let raised = EpochMicros::from(body.time("sent_at").ok_or(Untranslatable::Missing("sent_at"))?);
+    let raised = EpochMicros::from(body.required("sent_at", Fields::time)?);
     let events = body.take_list("events").unwrap_or_default();
     Ok((0..).zip(events).map(|(place, fields)| event(Sequence { raised, place }, fields)).collect())
 }
@@ -67,14 +67,14 @@ fn event(sequence: Sequence, fields: Value) -> Translation {
         return Ok(Translated::AlreadySettled);
     }
     let mut fields = Fields::try_from(fields)?;
-    let kind = fields.text("kind").ok_or(Untranslatable::Missing("kind"))?;
+    let kind = fields.required("kind", Fields::text)?;
     if kind == "invoiced" {
         return Ok(Translated::Ignored(kind));
     }
-    let id = fields.id("id").ok_or(Untranslatable::Missing("id"))?;
-    let version = fields.time("version").ok_or(Untranslatable::Missing("version"))?;
-    let key =
-        CustomerKey::new(ACME.name, fields.key_part("account", "account")?, fields.key_part("customer", "customer")?)?;
+    let id = fields.required("id", Fields::id)?;
+    let version = fields.required("version", Fields::time)?;
+    let account = fields.required("account", Fields::key_part)?;
+    let key = CustomerKey::new(ACME.name, account, fields.required("customer", Fields::key_part)?)?;
     let profile = Profile {
         display_name: fields.text("name"),
         emails: fields.text("email").map(Email::only).into_iter().collect(),
@@ -86,7 +86,7 @@ fn event(sequence: Sequence, fields: Value) -> Translation {
         "created" => CustomerEvent::snapshot(key, event, Verb::Created, customer)?,
         "updated" => CustomerEvent::snapshot(key, event, Verb::Updated, customer)?,
         "deleted" => CustomerEvent::deletion(key, event, version, &customer),
-        _ => return Err(Untranslatable::Missing("a known type")),
+        _ => return Err(Untranslatable::Unreadable("kind")),
     };
     Ok(Translated::Event(Box::new(event)))
 }
