@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::sensitive_names::redact;
 use crate::table_limits::with_storable_numbers;
 
 /// Collects the fields that have no place in the common model, except those that the provider's crate lists as dropped.
@@ -25,12 +26,14 @@ impl ExtraFields {
     }
 
     /// Keeps the remaining fields of the object at `path` in the body (empty for the body itself). If a name is already
-    /// taken, the new field is named with `path` as a prefix.
+    /// taken, the new field is named with `path` as a prefix. Nothing is known about these fields, so the values of those
+    /// with [sensitive names](crate::is_sensitive) are replaced.
     #[must_use]
     pub fn keep(mut self, path: &str, rest: Map<String, Value>) -> Self {
-        for (name, value) in rest {
+        for (name, mut value) in rest {
             let full_path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             if !self.dropped_paths.iter().any(|pattern| matches(pattern, &full_path)) {
+                redact(&name, &mut value);
                 let mut name = name;
                 while self.kept.contains_key(&name) {
                     name = format!("{}.{name}", if path.is_empty() { "body" } else { path });
@@ -59,6 +62,18 @@ mod tests {
 
     fn map(value: Value) -> Map<String, Value> {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn values_with_sensitive_names_are_not_kept() {
+        let extra = ExtraFields::new(&[])
+            .keep("data", map(json!({"card": "1", "tier": 2, "billing": [{"iban": 3, "since": 4}]})))
+            .keep("", map(json!({"card": "5", "apiToken": 6})));
+        let kept = json!({
+            "card": "[redacted]", "tier": 2, "billing": [{"iban": "[redacted]", "since": 4}],
+            "body.card": "[redacted]", "apiToken": "[redacted]",
+        });
+        assert_eq!(Value::Object(extra.into_map()), kept);
     }
 
     #[test]

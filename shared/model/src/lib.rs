@@ -37,6 +37,7 @@ mod schema_version;
 mod scheme;
 mod secret;
 mod table_limits;
+mod sensitive_names;
 mod time;
 mod untranslatable;
 mod verification;
@@ -61,4 +62,5 @@ pub use scheme::{Scheme, SchemeError, SignatureEncoding, SignedTime, TokenPlace}
 pub use secret::{SecretError, Secrets};
 pub use time::Time;
 pub use untranslatable::Untranslatable;
+pub use sensitive_names::is_sensitive;
 pub use verification::{RejectedDelivery, verify};

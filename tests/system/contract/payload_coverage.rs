@@ -4,14 +4,14 @@
 //! The test gives each leaf in turn a unique value, and looks for that value in the item.
 
 use clientele::events::{Case, signed_at};
-use clientele_model::{KeptDelivery, KeptPart, Time, Translated};
+use clientele_model::{KeptDelivery, KeptPart, Time, Translated, is_sensitive};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::cases;
 use crate::support::translation::{leaves, translate, verified};
 
-/// Whether it is on the list, or a credential in a place that is not documented.
+/// Whether it is on the list, has a sensitive name, or is a credential in a place that is not documented.
 fn is_dropped(case: &Case, pointer: &str) -> bool {
     let names: Vec<_> = pointer.split('/').skip(1).filter(|name| name.parse::<usize>().is_err()).collect();
     let path = names.join(".");
@@ -20,7 +20,8 @@ fn is_dropped(case: &Case, pointer: &str) -> bool {
         None => path == *pattern || path.starts_with(&format!("{pattern}.")),
     });
     let credentials = case.provider.credential_fields.name_prefixes;
-    listed || names.iter().any(|name| credentials.iter().any(|prefix| name.starts_with(prefix)))
+    let sensitive = names.iter().any(|name| is_sensitive(name));
+    listed || sensitive || names.iter().any(|name| credentials.iter().any(|prefix| name.starts_with(prefix)))
 }
 
 /// For each event of a body, whether it is ignored.
