@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clientele_model::{CustomerKey, Id, Provider};
+use clientele_model::{CustomerKey, Id, Provider, email_key};
 use comfy_table::Table;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub struct List {
     /// Only customers of this provider
     #[arg(long, value_parser = clientele_providers::parse)]
     provider: Option<&'static Provider>,
-    /// Only customers with this e-mail address, in any letter case; reads an index instead of the whole table
+    /// Only customers with this e-mail address, in any letter case and Unicode form; reads an index instead of the whole table
     #[arg(long, conflicts_with = "external_id")]
     email: Option<String>,
     /// Only customers with this external id; reads an index instead of the whole table
@@ -97,7 +97,10 @@ pub async fn list(list: List) -> Result<()> {
     let table = list.target.customers_table(list.table.as_deref()).await?;
     let provider = list.provider.map(|provider| provider.name);
     let found = match (&list.email, &list.external_id) {
-        (Some(email), _) => table.query("by-email", "email", &email.to_lowercase()).await,
+        (Some(email), _) => {
+            let key = email_key(email).context("the e-mail address is blank")?;
+            table.query("by-email", "email", &key).await
+        }
         (_, Some(id)) => table.query("by-external-id", "external_id", id).await,
         _ => {
             let wanted = provider.map(|provider| ("provider", provider));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::email_key::email_key;
 use crate::profile::Profile;
 use crate::time::Time;
 
@@ -35,14 +36,13 @@ pub struct Customer {
 redacted_debug!(Customer);
 
 impl Customer {
-    /// The e-mail to index by, in lower case: the provider's primary e-mail, else the entry marked as primary, else the
-    /// first.
+    /// The key of the e-mail to index by: of the provider's primary e-mail, else the first in the list that is marked as
+    /// primary, else the first that is not marked, else the first. Blank addresses do not count.
     #[must_use]
     pub fn email(&self) -> Option<String> {
-        let emails = &self.profile.emails;
-        let listed = || emails.iter().find(|email| email.primary == Some(true)).or(emails.first());
-        let email = self.primary_email.as_deref().or_else(|| listed().map(|email| email.email.as_str()));
-        email.map(str::to_lowercase)
+        let marked = |mark| self.profile.emails.iter().filter(move |email| email.primary == mark);
+        let listed = [Some(true), None, Some(false)].into_iter().flat_map(marked).map(|email| &email.email);
+        self.primary_email.iter().chain(listed).find_map(|address| email_key(address))
     }
 
     /// A name for the customer: the first of display name, first and last name, company name, legal name and e-mail.
@@ -85,7 +85,14 @@ mod tests {
     #[rstest]
     #[case(Some("P@x.y"), vec![email("a@x.y", Some(true))], Some("p@x.y"))]
     #[case(None, vec![email("a@x.y", Some(false)), email("B@x.y", Some(true))], Some("b@x.y"))]
-    #[case(None, vec![email("A@x.y", Some(false)), email("b@x.y", None)], Some("a@x.y"))]
+    #[case(None, vec![email("A@x.y", Some(false)), email("B@x.y", None)], Some("b@x.y"))]
+    #[case(None, vec![email("A@x.y", Some(false)), email("b@x.y", Some(false))], Some("a@x.y"))]
+    #[case(None, vec![email("a@x.y", None), email("b@x.y", None)], Some("a@x.y"))]
+    #[case(None, vec![email("a@x.y", Some(true)), email("b@x.y", Some(true))], Some("a@x.y"))]
+    #[case(Some(" P@x.y "), vec![], Some("p@x.y"))]
+    #[case(Some(" "), vec![email("a@x.y", None), email("b@x.y", Some(true))], Some("b@x.y"))]
+    #[case(Some(" "), vec![email("\t", Some(true)), email("b@x.y", Some(false))], Some("b@x.y"))]
+    #[case(Some("\u{a0}"), vec![email(" ", None)], None)]
     #[case(None, vec![], None)]
     fn primary_email_is_chosen(
         #[case] primary: Option<&str>,

@@ -121,9 +121,14 @@ impl Fields {
         })
     }
 
-    /// Takes a boolean.
+    /// Takes a boolean: `true` or `false`, also as text in any letter case, or 1 or 0. Any other value remains.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
-        self.take(name, |value| value.as_bool().ok_or(value))
+        self.take(name, |value| match &value {
+            Value::Bool(flag) => Ok(*flag),
+            Value::String(text) => flag(text).ok_or(value),
+            Value::Number(number) => flag(number.as_str()).ok_or(value),
+            _ => Err(value),
+        })
     }
 
     /// Takes a value of any type, as it was sent.
@@ -225,6 +230,11 @@ impl TryFrom<Value> for Fields {
 
 fn is_whole(number: &Number) -> bool {
     number.as_str().bytes().all(|b| b.is_ascii_digit())
+}
+
+fn flag(text: &str) -> Option<bool> {
+    let is = |words: [&str; 2]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(["true", "1"]) { Some(true) } else { is(["false", "0"]).then_some(false) }
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -340,9 +350,25 @@ mod tests {
     #[case(json!(true), Some(true), None)]
     #[case(json!(false), Some(false), None)]
     #[case(json!(null), None, None)]
-    #[case(json!("true"), None, Some(json!("true")))]
-    #[case(json!(1), None, Some(json!(1)))]
-    fn flags_are_booleans(#[case] value: Value, #[case] taken: Option<bool>, #[case] left: Option<Value>) {
+    #[case(json!("true"), Some(true), None)]
+    #[case(json!("False"), Some(false), None)]
+    #[case(json!("TRUE"), Some(true), None)]
+    #[case(json!("1"), Some(true), None)]
+    #[case(json!("0"), Some(false), None)]
+    #[case(json!(1), Some(true), None)]
+    #[case(json!(0), Some(false), None)]
+    #[case(json!(""), None, None)]
+    #[case(json!("yes"), None, Some(json!("yes")))]
+    #[case(json!(2), None, Some(json!(2)))]
+    #[case(json!(-1), None, Some(json!(-1)))]
+    #[case(json!(1.0), None, Some(json!(1.0)))]
+    #[case(json!({"a": true}), None, Some(json!({"a": true})))]
+    #[case(json!([true]), None, Some(json!([true])))]
+    fn flags_are_booleans_also_as_text_or_number(
+        #[case] value: Value,
+        #[case] taken: Option<bool>,
+        #[case] left: Option<Value>,
+    ) {
         let mut fields = fields(&json!({ "f": value }));
         assert_eq!(fields.flag("f"), taken);
         assert_eq!(fields.rest().get("f"), left.as_ref());

@@ -53,7 +53,7 @@ pub struct CustomerItem {
     /// A name for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The primary e-mail in lower case; indexed by `by-email`.
+    /// The primary e-mail without blanks at its ends, in Unicode's form NFC, in lower case; indexed by `by-email`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The common model.

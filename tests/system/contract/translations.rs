@@ -288,6 +288,33 @@ fn cleanup_messages_can_be_sent() {
     assert_eq!((&message["customer_id"], &message["external_id"]), (&json!("a\u{ffff}"), &json!("\0\u{fffe}")));
 }
 
+/// A flag may change its type. Without a flag that can be read, the first address that does not say otherwise counts.
+#[rstest]
+#[case(json!("false"), json!("true"), "main@x.y")]
+#[case(json!("False"), json!("TRUE"), "main@x.y")]
+#[case(json!(0), json!(1), "main@x.y")]
+#[case(json!("0"), json!("1"), "main@x.y")]
+#[case(json!(0), json!("yes"), "main@x.y")]
+#[case(json!("no"), json!(true), "main@x.y")]
+#[case(json!("no"), json!("yes"), "other@x.y")]
+#[case(json!(false), json!({}), "main@x.y")]
+#[case(json!(0), json!(false), "other@x.y")]
+fn the_primary_address_says_so(#[case] other: Value, #[case] main: Value, #[case] indexed: &str) {
+    let addresses = json!([
+        { "email": "Other@x.y", "is_primary": other },
+        { "email": " Main@x.y ", "is_primary": main },
+    ]);
+    let mut body: Value = serde_json::from_str(&case("metrifox/customer-created").body().unwrap()).unwrap();
+    body["data"]["customer"]["email_addresses"] = addresses;
+    body["data"]["customer"].as_object_mut().unwrap().remove("primary_email");
+    let Ok(Translated::Event(event)) = translate("metrifox", body.to_string().as_bytes()).remove(0) else {
+        panic!("an event")
+    };
+    let item = serde_json::to_value(event.item("2026-11-20T12:00:00Z".parse().unwrap())).unwrap();
+    assert_eq!(item["email"], indexed);
+    assert_eq!(item["profile"]["emails"][1]["email"], " Main@x.y ");
+}
+
 /// A delete has every e-mail address and phone number of the customer, wherever the record has them.
 #[test]
 fn identifiers_are_complete() {
