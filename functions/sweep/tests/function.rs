@@ -14,6 +14,19 @@ fn refuses_to_start_without_settings() {
 /// A sweep that cannot reach the table is not an error of the function, because the next sweep tries again.
 #[test]
 fn answers_events() {
-    let event = json!({ "version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} });
-    assert_eq!(response_to(BINARY, &event), Value::Null);
+    assert_eq!(response_to(BINARY, &scheduled()), Value::Null);
+}
+
+fn scheduled() -> Value {
+    json!({ "version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} })
+}
+
+#[test]
+fn a_role_allows_exactly_what_is_called() {
+    clientele_function::calls::a_role_allows_exactly_what_is_called(BINARY, "sweep", "", &[scheduled()]);
+}
+
+#[test]
+fn ends_quietly_only_while_waiting() {
+    clientele_function::runtime_interface::ends_quietly_only_while_waiting(BINARY, "");
 }

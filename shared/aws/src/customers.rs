@@ -36,10 +36,18 @@ impl Customers {
         Self { client, table }
     }
 
-    /// Opens the connection before the first delivery needs it. For this it makes a call that the role allows and that
-    /// changes nothing, because no customer has this key. It costs one write unit per start, and its result is ignored.
-    pub(crate) async fn connect(&self) {
-        drop(timeout(CONNECT_AT_START_WITHIN, self.clear_cleanup("-", "-")).await);
+    /// Opens the connection before the first delivery needs it. For this it makes a call that every receiver's role
+    /// allows and that writes nothing, because no customer has this key. DynamoDB charges one write unit for the failed
+    /// condition. The result is ignored.
+    pub async fn connect(&self, provider: &str) {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("pk", AttributeValue::S(format!("{provider}#")))
+            .item("sk", AttributeValue::S(SORT_KEY.to_owned()))
+            .condition_expression("attribute_exists(pk)");
+        drop(timeout(CONNECT_AT_START_WITHIN, request.send()).await);
     }
 }
 

@@ -38,11 +38,15 @@ pub use telemetry::{LogLevel, LogWriter, TelemetrySettings};
 
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clientele_model::Provider;
 use futures_util::future::join;
+use hyper_util::client::legacy::Error as HttpClientError;
 use jiff::Timestamp;
-use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
+use lambda_runtime::tower::util::MapResultLayer;
+use lambda_runtime::{Context, Error, LambdaEvent, Runtime, service_fn};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -54,7 +58,7 @@ pub async fn run_receiver(provider: &'static Provider) -> ExitCode {
         let clients = Clients::of_function(&config.lambda);
         let table = Customers::new(clients.dynamodb.clone(), config.resources.customers_table.clone());
         let start = Receiver::start(provider, config, &clients, stdout(), Timestamp::now());
-        let (receiver, ()) = Box::pin(join(start, table.connect())).await;
+        let (receiver, ()) = Box::pin(join(start, table.connect(provider.name))).await;
         receiver
     };
     let handle =
@@ -117,18 +121,29 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let serving = lambda_runtime::run(service_fn(move |event: LambdaEvent<E>| {
+    let handler = service_fn(move |event: LambdaEvent<E>| {
         let Context { request_id, xray_trace_id, .. } = event.context;
         let invocation = Invocation { request_id, trace_id: xray_trace_id, received_at: Timestamp::now() };
         // Boxed, because the compiler limits the depth of types.
         let response = Box::pin(handle(function, event.payload, invocation));
         async { Ok::<_, Error>(response.await) }
-    }));
+    });
+    let has_answered = Arc::new(AtomicBool::new(false));
+    let answers = has_answered.clone();
+    let note_answer = MapResultLayer::new(move |answer: Result<(), Error>| {
+        answers.store(answer.is_ok(), Ordering::Relaxed);
+        answer
+    });
     // As a task of its own: waking a task queues it on its thread, whereas waking the thread's main future takes a system
     // call each time.
-    if !matches!(tokio::spawn(serving).await, Ok(Ok(()))) {
-        telemetry::log_error(&service, "ended", "the runtime interface of Lambda cannot be used");
-        return ExitCode::FAILURE;
+    let serving = tokio::spawn(Runtime::new(handler).layer(note_answer).run());
+    match serving.await {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        // After an answer the function only waits for the next event. That is when `sam local invoke` stops.
+        Ok(Err(error)) if has_answered.load(Ordering::Relaxed) && error.is::<HttpClientError>() => ExitCode::SUCCESS,
+        _ => {
+            telemetry::log_error(&service, "ended", "the runtime interface of Lambda cannot be used");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
 }

@@ -26,8 +26,8 @@ pub struct Response {
     pub body: String,
 }
 
-/// Serves on a free port of 127.0.0.1, until the process ends.
-pub(crate) fn serve(respond: impl Fn(&Request) -> Response + Send + Sync + 'static) -> SocketAddr {
+/// Serves on a free port of 127.0.0.1, until the process ends. Without a response the connection is closed.
+pub(crate) fn serve(respond: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let respond = Arc::new(respond);
@@ -41,11 +41,11 @@ pub(crate) fn serve(respond: impl Fn(&Request) -> Response + Send + Sync + 'stat
     address
 }
 
-fn serve_connection(stream: TcpStream, respond: &dyn Fn(&Request) -> Response) -> Result<()> {
+fn serve_connection(stream: TcpStream, respond: &dyn Fn(&Request) -> Option<Response>) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream)? {
-        let Response { status, headers, body } = respond(&request);
+        let Some(Response { status, headers, body }) = respond(&request) else { break };
         let head = format!("HTTP/1.1 {status} \r\n{headers}content-length: {}\r\n\r\n", body.len());
         stream.get_mut().write_all((head + &body).as_bytes())?;
     }

@@ -1,11 +1,16 @@
 //! Runs the binary of a function as Lambda does, with a stand-in for the Lambda Runtime API
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>), which also stands in for AWS.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "tests")]
 
+pub mod calls;
 mod http;
+pub mod role;
+pub mod runtime_interface;
 pub mod tests;
 
+use std::ffi::OsStr;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -58,6 +63,38 @@ pub fn command(binary: &Path) -> Command {
     command
 }
 
+/// Lets the function use the Runtime API at that address, which also answers for AWS. Variables that the command sets
+/// already stay. The secret may be empty.
+pub(crate) fn connect(command: &mut Command, address: SocketAddr, secret: &str) {
+    let url = format!("http://{address}");
+    let variables = [
+        ("AWS_LAMBDA_RUNTIME_API", address.to_string()),
+        ("AWS_ENDPOINT_URL", url.clone()),
+        ("CUSTOMERS_TABLE", "customers".to_owned()),
+        ("CLEANUP_QUEUE_URL", url.clone()),
+        ("INBOX_QUEUE_URL", url.clone()),
+        ("QUARANTINE_QUEUE_URL", url),
+        ("WEBHOOK_SECRETS", secret.to_owned()),
+        // The signatures of the event files are old.
+        ("SIGNATURE_TOLERANCE_SECONDS", "4000000000".to_owned()),
+    ];
+    for (name, value) in variables {
+        if command.get_envs().all(|(set, _)| set != OsStr::new(name)) {
+            command.env(name, value);
+        }
+    }
+}
+
+/// The response of the Runtime API to a function that asks for an event.
+pub(crate) fn next_event(body: String) -> Response {
+    let headers = "lambda-runtime-aws-request-id: request-1\r\n\
+                   lambda-runtime-deadline-ms: 4000000000000\r\n\
+                   lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-west-1:123456789012:function:test\r\n\
+                   lambda-runtime-trace-id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700\r\n\
+                   content-type: application/json\r\n";
+    Response { status: 200, headers, body }
+}
+
 impl Function {
     /// Starts a function with a table and queues; `aws` answers its calls. The secret may be empty for a function that
     /// needs none.
@@ -67,38 +104,28 @@ impl Function {
         secret: &str,
         aws: impl Fn(&Request) -> Response + Send + Sync + 'static,
     ) -> Self {
-        let ((events, next_event), (request, requests), (answer, answers)) = (channel(), channel(), channel());
-        let next_event = Mutex::new(next_event);
+        let ((events, next), (request, requests), (answer, answers)) = (channel(), channel(), channel());
+        let next = Mutex::new(next);
         // Sending and receiving fail only while the function is being stopped.
-        let address = http::serve(move |received| match received.line.as_str() {
-            "GET /2018-06-01/runtime/invocation/next HTTP/1.1" => {
-                request.send(Instant::now()).ok();
-                let body = next_event.lock().unwrap().recv().unwrap_or_default();
-                let headers = "lambda-runtime-aws-request-id: request-1\r\n\
-                               lambda-runtime-deadline-ms: 4000000000000\r\n\
-                               lambda-runtime-invoked-function-arn: \
-                               arn:aws:lambda:eu-west-1:123456789012:function:test\r\n\
-                               lambda-runtime-trace-id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700\r\n\
-                               content-type: application/json\r\n";
-                Response { status: 200, headers, body }
-            }
-            "POST /2018-06-01/runtime/invocation/request-1/response HTTP/1.1" => {
-                answer.send((Instant::now(), Ok(received.body.clone()))).ok();
-                Response { status: 202, headers: "", body: String::new() }
-            }
-            "POST /2018-06-01/runtime/invocation/request-1/error HTTP/1.1" => {
-                answer.send((Instant::now(), Err(received.body.clone()))).ok();
-                Response { status: 202, headers: "", body: String::new() }
-            }
-            _ => aws(received),
+        let accepted = || Response { status: 202, headers: "", body: String::new() };
+        let address = http::serve(move |received| {
+            Some(match received.line.as_str() {
+                "GET /2018-06-01/runtime/invocation/next HTTP/1.1" => {
+                    request.send(Instant::now()).ok();
+                    next_event(next.lock().unwrap().recv().unwrap_or_default())
+                }
+                "POST /2018-06-01/runtime/invocation/request-1/response HTTP/1.1" => {
+                    answer.send((Instant::now(), Ok(received.body.clone()))).ok();
+                    accepted()
+                }
+                "POST /2018-06-01/runtime/invocation/request-1/error HTTP/1.1" => {
+                    answer.send((Instant::now(), Err(received.body.clone()))).ok();
+                    accepted()
+                }
+                _ => aws(received),
+            })
         });
-        let url = format!("http://{address}");
-        command.env("AWS_LAMBDA_RUNTIME_API", address.to_string()).env("CUSTOMERS_TABLE", "customers");
-        for name in ["AWS_ENDPOINT_URL", "CLEANUP_QUEUE_URL", "INBOX_QUEUE_URL", "QUARANTINE_QUEUE_URL"] {
-            command.env(name, &url);
-        }
-        // The signatures of the event files are old.
-        command.env("WEBHOOK_SECRETS", secret).env("SIGNATURE_TOLERANCE_SECONDS", "4000000000");
+        connect(&mut command, address, secret);
         let started = Instant::now();
         Self { process: command.spawn().unwrap(), started, events, requests, answers }
     }

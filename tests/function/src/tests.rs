@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::mpsc::channel;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{FAILURE, Function, Response, command};
 
@@ -26,12 +26,23 @@ macro_rules! function_tests {
 
         #[test]
         fn connects_while_it_starts() {
-            $crate::tests::connects_while_it_starts(BINARY, $secret);
+            $crate::tests::connects_while_it_starts(BINARY, $provider, $secret);
         }
 
         #[test]
         fn answers_events() {
             $crate::tests::answers_events(BINARY, $provider, $secret, &$cases);
+        }
+
+        #[test]
+        fn a_role_allows_exactly_what_is_called() {
+            let events = $crate::tests::event_files($provider);
+            $crate::calls::a_role_allows_exactly_what_is_called(BINARY, $provider, $secret, &events);
+        }
+
+        #[test]
+        fn ends_quietly_only_while_waiting() {
+            $crate::runtime_interface::ends_quietly_only_while_waiting(BINARY, $secret);
         }
     };
 }
@@ -48,8 +59,8 @@ pub fn refuses_to_start_without_settings(binary: &str, own_settings: &[&str]) {
     }
 }
 
-/// While it starts, a function opens its connection to the table by a write that changes nothing.
-pub fn connects_while_it_starts(binary: &str, secret: &str) {
+/// While it starts, a function opens its connection to the table by a write whose condition never holds.
+pub fn connects_while_it_starts(binary: &str, provider: &str, secret: &str) {
     let (call, calls) = channel();
     let mut function = Function::start(command(Path::new(binary)), secret, move |request| {
         call.send((request.line.clone(), request.body.clone())).unwrap();
@@ -59,9 +70,9 @@ pub fn connects_while_it_starts(binary: &str, secret: &str) {
     function.wait_until_ready();
     let (line, body) = calls.try_recv().unwrap();
     assert_eq!(line, "POST / HTTP/1.1");
-    let body: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(body["Key"]["pk"]["S"], "-", "no customer has this key");
-    assert_eq!(body["ConditionExpression"], "#rank = :rank");
+    let no_customer = json!({ "pk": { "S": format!("{provider}#") }, "sk": { "S": "customer" } });
+    let write = json!({ "TableName": "customers", "Item": no_customer, "ConditionExpression": "attribute_exists(pk)" });
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), write);
     assert!(calls.try_recv().is_err(), "one call");
 }
 
@@ -83,6 +94,15 @@ pub fn nothing_of_a_broken_event_is_printed(binary: &str, secret: &str) {
     // When the function asks for the next event, it has printed everything.
     function.wait_until_ready();
     assert_eq!(function.kill(), "");
+}
+
+/// The event files of a provider.
+#[must_use]
+pub fn event_files(provider: &str) -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(provider);
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let events = files.filter(|path| !path.to_string_lossy().ends_with(".expected.json"));
+    events.map(|path| serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()).collect()
 }
 
 /// Answers event files that need no table as the `.expected.json` next to them says.

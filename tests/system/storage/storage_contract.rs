@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::events::signed_at;
 use clientele::stack;
 use clientele::template::Template;
@@ -164,10 +165,19 @@ async fn of_services(clients: &Clients) {
         quarantine_queue_url: urls["quarantine"].clone(),
     });
     a_table(&flow.table).await;
+    the_write_at_the_start_leaves_nothing(&flow.table, clients).await;
     what_is_too_large_is_told(&flow).await;
     for queue in [Queue::Cleanup, Queue::Inbox, Queue::Quarantine] {
         messages_are_as_sent(&flow, clients, queue, &urls[queue.name()]).await;
     }
+}
+
+/// The call with which a function opens its connection.
+async fn the_write_at_the_start_leaves_nothing(table: &Customers, clients: &Clients) {
+    table.connect("plain").await;
+    let request = clients.dynamodb.query().table_name("customers").key_condition_expression("pk = :pk");
+    let request = request.expression_attribute_values(":pk", AttributeValue::S("plain#".to_owned()));
+    assert_eq!(request.send().await.unwrap().count, 0);
 }
 
 async fn what_is_too_large_is_told(flow: &AwsFlow) {

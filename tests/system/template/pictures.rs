@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use clientele_function::role::Role;
 use serde_json::Value;
 
 use crate::support::root;
-use crate::support::template::{allowed, dashboard, resources};
+use crate::support::template::{dashboard, resources};
 
 const STYLE: &str = "<style>text{font:13px system-ui,sans-serif;fill:#1c2733}.small{font-size:11px;fill:#52606d}\
                      .title{font-weight:600}rect{fill:#f7f9fb;stroke:#9fb3c8;rx:6}.compute{fill:#fff4e5;stroke:#e0a458}\
@@ -84,7 +85,7 @@ fn architecture() -> String {
         let description = properties["Description"].as_str().unwrap().to_owned();
         boxes += &text_box("compute", [370, y, 310, 60], &[id.clone(), description]);
         svg += &connector((310, y + 30), (370, y + 30));
-        for call in allowed(id).0 {
+        for call in Role::of(id).calls {
             let (action, on) = call.split_once(' ').unwrap();
             if let Some(place) = places.get(on).filter(|_| !OMITTED_CALLS.contains(&action)) {
                 svg += &connector((680, y + 30), *place);

@@ -1,0 +1,139 @@
+//! The calls that a function makes, from its start to its answers, and whether its role allows exactly these.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::role::{Calls, KeyUse, Role, function_id, logical_id, resources_in_environment, yaml};
+use crate::{Function, Request, Response, command};
+
+/// How the table answers a write.
+#[derive(Clone, Copy)]
+enum TableState {
+    Works,
+    /// What cannot be written now is parked.
+    Fails,
+    /// What can never be written is quarantined.
+    Rejects,
+}
+
+/// What the function has called so far.
+#[derive(Default)]
+struct Recorded {
+    calls: Calls,
+    /// The keys of the items that it has read or written.
+    keys: BTreeSet<String>,
+}
+
+/// The role of a function allows exactly what its binary calls: from the start until all events are answered, while the
+/// table works, fails, and rejects what is written. Its conditions allow the keys that occur, and the services through
+/// which it uses a KMS key.
+pub fn a_role_allows_exactly_what_is_called(binary: &str, name: &str, secret: &str, events: &[Value]) {
+    let id = function_id(name);
+    let Recorded { calls, keys } = record(binary, id, secret, events);
+    let role = Role::of(id);
+    assert_eq!(role.calls, calls.union(&called_by_lambda(id)).cloned().collect(), "{id}");
+    let matches = |key: &str, pattern: &String| key.starts_with(pattern.strip_suffix('*').unwrap());
+    let allows = |key: &&String| {
+        let of_statement = |patterns: &Vec<String>| patterns.is_empty() || patterns.iter().any(|it| matches(key, it));
+        role.leading_keys.iter().all(of_statement)
+    };
+    assert_eq!(keys.iter().find(|key| !allows(key)), None, "{id}");
+    assert_eq!(role.on_condition, allowed_with_keys(&calls), "{id}");
+}
+
+/// What a function that makes these calls may do with a key: `Decrypt` to read secrets, the table and messages, both to
+/// send a message. A former key of either kind is only read with.
+fn allowed_with_keys(calls: &Calls) -> BTreeMap<String, KeyUse> {
+    let services = |without: &[&str]| {
+        let relevant = calls.iter().filter(|call| !without.iter().any(|queue| call.ends_with(queue)));
+        relevant.map(|call| call.split(':').next().unwrap().to_owned()).collect()
+    };
+    let of_key = |key: &str, sends: bool, services: BTreeSet<String>| {
+        let actions = if sends { &["Decrypt", "GenerateDataKey"][..] } else { &["Decrypt"] };
+        KeyUse { calls: actions.iter().map(|action| format!("kms:{action} {key}")).collect(), services }
+    };
+    let fallback = ["InboxQueue", "QuarantineQueue"];
+    let sends_to = |queue: &str| calls.contains(&format!("sqs:SendMessage {queue}"));
+    let mut allowed = BTreeMap::from([
+        ("HasOwnKey".to_owned(), of_key("KmsKeyArn", sends_to("CleanupQueue"), services(&fallback))),
+        ("HasOldKey".to_owned(), of_key("OldKmsKeyArn", false, services(&[]))),
+    ]);
+    if fallback.iter().any(|queue| sends_to(queue)) {
+        let sqs = BTreeSet::from(["sqs".to_owned()]);
+        allowed.insert("HasFallbackKey".to_owned(), of_key("FallbackKmsKeyArn", true, sqs));
+    }
+    allowed
+}
+
+/// The calls that Lambda itself makes with a function's role.
+fn called_by_lambda(function: &str) -> Calls {
+    let properties = &yaml()["Resources"][function]["Properties"];
+    let log_group = logical_id(&properties["LoggingConfig"]["LogGroup"]);
+    let logs = ["logs:CreateLogStream", "logs:PutLogEvents"].map(|action| format!("{action} {log_group}"));
+    let traces = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"].map(|action| format!("{action} *"));
+    let triggers = properties["Events"].as_mapping().unwrap().values();
+    let queues = triggers.filter(|trigger| trigger["Type"] == "SQS").map(|trigger| &trigger["Properties"]["Queue"]);
+    let polled = queues.flat_map(|queue| {
+        ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"]
+            .map(|action| format!("sqs:{action} {}", logical_id(queue)))
+    });
+    logs.into_iter().chain(traces).chain(polled).collect()
+}
+
+/// Runs the function with the resources of the template, and lets it answer the events.
+fn record(binary: &str, id: &str, secret: &str, events: &[Value]) -> Recorded {
+    let state = Arc::new(Mutex::new((TableState::Works, Recorded::default())));
+    let mut command = command(Path::new(binary));
+    // The logical id of a resource serves as its name, URL or ARN.
+    command.envs(resources_in_environment(id));
+    let (shared, secret) = (state.clone(), secret.to_owned());
+    let mut function = Function::start(command, "", move |request| {
+        let (table, recorded) = &mut *shared.lock().unwrap();
+        answer(request, *table, recorded, &secret)
+    });
+    for table in [TableState::Works, TableState::Fails, TableState::Rejects] {
+        state.lock().unwrap().0 = table;
+        for event in events {
+            assert!(function.invoke(&event.to_string()).result.is_ok());
+        }
+    }
+    drop(function);
+    std::mem::take(&mut state.lock().unwrap().1)
+}
+
+fn answer(request: &Request, table: TableState, recorded: &mut Recorded, secret: &str) -> Response {
+    let target = request.headers.get("x-amz-target").expect("a call of AWS");
+    let (service, operation) = target.split_once('.').unwrap();
+    let service = match service {
+        "DynamoDB_20120810" => "dynamodb",
+        "AmazonSQS" => "sqs",
+        other => other,
+    };
+    let body: Value = serde_json::from_str(&request.body).unwrap();
+    let resource = ["TableName", "QueueUrl", "SecretId"].iter().find_map(|name| body[*name].as_str()).unwrap();
+    let resource = match body["IndexName"].as_str() {
+        Some(index) => format!("${{{resource}.Arn}}/index/{index}"),
+        None => resource.to_owned(),
+    };
+    recorded.calls.insert(format!("{service}:{operation} {resource}"));
+    let key = [&body["Item"], &body["Key"]].into_iter().find_map(|item| item["pk"]["S"].as_str());
+    recorded.keys.extend(key.map(str::to_owned));
+    let (status, body) = match (operation, table) {
+        ("PutItem", TableState::Fails) => (500, json!({})),
+        ("PutItem", TableState::Rejects) => (400, json!({ "__type": "com.amazon.coral.validate#ValidationException" })),
+        // For the sweep: a tombstone whose message was not sent.
+        ("Scan", _) => {
+            let key = json!({ "pk": { "S": "plain#w_1#c_1" }, "sk": { "S": "customer" },
+                "cleanup_due": { "S": "2026-11-20T12:00:00Z" } });
+            (200, json!({ "Items": [key] }))
+        }
+        ("GetItem", _) => (200, json!({ "Item": { "rank": { "S": "1" }, "cleanup": { "S": "{}" } } })),
+        ("SendMessage", _) => (200, json!({ "MessageId": "m" })),
+        ("GetSecretValue", _) => (200, json!({ "SecretString": secret })),
+        _ => (200, json!({})),
+    };
+    Response { status, headers: "", body: body.to_string() }
+}
