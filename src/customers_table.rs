@@ -7,6 +7,8 @@ use clientele_aws::from_attributes;
 use clientele_model::SORT_KEY;
 use serde_json::Value;
 
+use crate::synthetic::SyntheticCustomer;
+
 /// The customers' table of a local or deployed stack.
 #[derive(Clone, Debug)]
 pub struct CustomersTable {
@@ -72,9 +74,10 @@ impl CustomersTable {
         Ok(usize::try_from(counts.iter().map(|page| page.count).sum::<i32>())?)
     }
 
-    /// Deletes an item. Only the smoke test does this, to its own synthetic customer.
-    pub async fn delete(&self, pk: String) -> Result<()> {
-        let request = self.client.delete_item().table_name(&self.name).key("pk", AttributeValue::S(pk));
+    /// Deletes the item of a synthetic customer. Nothing deletes other items.
+    pub async fn delete(&self, customer: &SyntheticCustomer) -> Result<()> {
+        let pk = AttributeValue::S(customer.pk().to_owned());
+        let request = self.client.delete_item().table_name(&self.name).key("pk", pk);
         request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await?;
         Ok(())
     }

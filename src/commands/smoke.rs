@@ -85,8 +85,8 @@ struct SmokeTest<'a> {
     wait: Duration,
     started: Instant,
     steps: Vec<(String, Duration)>,
-    /// The key of the item that was written.
-    pk: Option<String>,
+    /// The customer whose item was written.
+    customer: Option<SyntheticCustomer>,
     /// Whether there may be a cleanup message.
     has_deleted: bool,
 }
@@ -105,7 +105,7 @@ impl<'a> SmokeTest<'a> {
             wait: Duration::from_secs(smoke.wait),
             started: Instant::now(),
             steps: vec![],
-            pk: None,
+            customer: None,
             has_deleted: false,
         })
     }
@@ -117,7 +117,7 @@ impl<'a> SmokeTest<'a> {
         // Not every provider reports deletions.
         let deleted = events::load_one(self.events, self.provider, "customer-deleted").ok();
         let customer = SyntheticCustomer::new(&[&created].into_iter().chain(&deleted).collect::<Vec<_>>())?;
-        self.pk = Some(customer.pk.clone());
+        self.customer = Some(customer.clone());
 
         let forged = Expected { forged: true, ..created.expected.clone() };
         let forged = customer.substitute(&Case { expected: forged, ..created.clone() })?;
@@ -138,8 +138,8 @@ impl<'a> SmokeTest<'a> {
             tokio::time::sleep(RETRY).await;
         }
         let started = Instant::now();
-        let item = self.item(&customer.pk).await?.context("the customer is not in the table")?;
-        if item["status"] != "active" || item["customer_id"] != customer.id.as_str() {
+        let item = self.item(customer.pk()).await?.context("the customer is not in the table")?;
+        if item["status"] != "active" || item["customer_id"] != customer.id() {
             bail!("the item in the table is not that of the customer");
         }
         self.passed("the item is in the table", started);
@@ -150,7 +150,7 @@ impl<'a> SmokeTest<'a> {
         self.has_deleted = true;
         self.deliver("the delete is accepted", &deleted, &scheme, secret, 200).await?;
         let started = Instant::now();
-        let item = self.item(&customer.pk).await?.context("the tombstone is not in the table")?;
+        let item = self.item(customer.pk()).await?.context("the tombstone is not in the table")?;
         if item["status"] != "deleted" {
             bail!("the item in the table is not a tombstone");
         }
@@ -159,7 +159,7 @@ impl<'a> SmokeTest<'a> {
             bail!("the tombstone still has the attribute {name}");
         }
         self.passed("only a tombstone is left", started);
-        self.take_cleanup_message(&customer.pk).await
+        self.take_cleanup_message(customer.pk()).await
     }
 
     fn passed(&mut self, step: &str, started: Instant) {
@@ -221,11 +221,11 @@ impl<'a> SmokeTest<'a> {
 
     /// Removes the item and the cleanup message, as far as they exist.
     async fn clean_up(&mut self, has_failed: bool) -> Result<()> {
-        let Some(pk) = self.pk.take() else { return Ok(()) };
+        let Some(customer) = self.customer.take() else { return Ok(()) };
         if has_failed && self.has_deleted {
             // The test has already failed, so a failure here adds nothing.
-            drop(self.take_cleanup_message(&pk).await);
+            drop(self.take_cleanup_message(customer.pk()).await);
         }
-        self.table.delete(pk).await.context("the synthetic customer cannot be removed from the table")
+        self.table.delete(&customer).await.context("the synthetic customer cannot be removed from the table")
     }
 }

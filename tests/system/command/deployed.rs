@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::aws::AwsStandIn;
 use crate::support::cli::{clientele, run_with_input};
 use crate::support::deliveries::deletes;
-use crate::support::{all_items, case, cases, drain, options};
+use crate::support::{all_items, case, cases, drain, options, root};
 
 /// A deployed stack named `test`, and the stand-in for AWS that the commands call.
 struct Deployed {
@@ -184,7 +184,7 @@ fn a_synthetic_customer_has_no_real_identifier() {
         for case in cases().iter().filter(|case| case.name == name) {
             let synthetic = SyntheticCustomer::new(&[case]).unwrap();
             let body = events::body(&synthetic.substitute(case).unwrap().event).unwrap();
-            assert!(body.contains(&synthetic.id), "{}", case.title());
+            assert!(body.contains(synthetic.id()), "{}", case.title());
             let Case { expected, .. } = case;
             for message in &expected.cleanup {
                 let identifiers = &message["identifiers"];
@@ -198,4 +198,49 @@ fn a_synthetic_customer_has_no_real_identifier() {
         }
     }
     assert!(SyntheticCustomer::new(&[case("plain/unrelated-thread")]).is_err());
+}
+
+/// The key of a synthetic customer differs from that of the event's customer in the id alone, even where the key escapes
+/// the original id. An event in which the id cannot be replaced is not sent.
+#[test]
+fn a_synthetic_customer_has_its_own_key() {
+    let mut case = case("plain/customer-created").clone();
+    let (_, item) = case.expected.items.pop_first().unwrap();
+    case.expected.items.insert("plain#w_1#50%25".to_owned(), json!({ "customer_id": "50%" }));
+    let synthetic = SyntheticCustomer::new(&[&case]).unwrap();
+    assert_eq!(synthetic.pk(), format!("plain#w_1#{}", synthetic.id()));
+    let error = synthetic.substitute(&case).unwrap_err().to_string();
+    assert_eq!(error, "the event would change the customer that it was recorded for");
+    assert_ne!(item["customer_id"], "50%");
+}
+
+/// The policy in docs/deploy.md allows the smoke test to delete synthetic customers, and no others.
+#[test]
+fn the_smoke_test_may_delete_only_synthetic_customers() {
+    let page = std::fs::read_to_string(root("docs/deploy.md")).unwrap();
+    let policy = page.split("```json").map(|block| block.split("```").next().unwrap());
+    let policy = policy.map(serde_json::from_str::<Value>).find_map(Result::ok).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let [statement] =
+        &statements.iter().filter(|it| it["Action"].to_string().contains("DeleteItem")).collect::<Vec<_>>()[..]
+    else {
+        panic!("one statement about items")
+    };
+    assert_eq!(statement["Condition"]["Null"], json!({ "dynamodb:LeadingKeys": "false" }));
+    let pattern = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"].as_str().unwrap();
+    for case in cases().iter().filter(|case| !case.expected.items.is_empty()) {
+        let synthetic = SyntheticCustomer::new(&[case]).unwrap();
+        assert!(is_like(synthetic.pk(), pattern), "{}", synthetic.pk());
+        assert!(!case.expected.items.keys().any(|pk| is_like(pk, pattern)), "{}", case.title());
+    }
+    for real in ["plain#clientele-smoke-1#c_1", "plain#w_1#c_clientele-smoke-1", "clientele-smoke-1#w_1#c_1"] {
+        assert!(!is_like(real, pattern), "{real}");
+    }
+}
+
+/// Whether a text matches a pattern, in which `*` stands for any characters.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return text == pattern };
+    let Some(text) = text.strip_prefix(start) else { return false };
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| is_like(&text[at..], rest))
 }
