@@ -86,6 +86,14 @@ impl DeployedStack {
         Ok((provider.scheme)(setting.map(|(_, value)| value.as_str()))?)
     }
 
+    /// Whether the provider's function refuses requests that arrive by another domain name than its own, where a client
+    /// certificate is required: the parameter `RequirePlainDomainName`.
+    #[must_use]
+    pub fn requires_domain_name(&self, provider: &Provider) -> bool {
+        let name = format!("Require{}DomainName", provider.name);
+        self.parameters.iter().any(|(key, value)| key.eq_ignore_ascii_case(&name) && value == "true")
+    }
+
     fn secret_arn(&self, provider: &Provider) -> Result<&str> {
         self.output(&format!("{}SecretArn", provider.name))
     }

@@ -20,6 +20,8 @@ pub struct Template {
     pub functions: Vec<Function>,
     /// The defaults of the parameters, by name.
     pub parameters: BTreeMap<String, String>,
+    /// The conditions, by name.
+    pub conditions: BTreeMap<String, Value>,
     /// The memory of a function in MB.
     pub memory_mb: u32,
     /// The number of resources of each type, without those that have a condition.
@@ -183,6 +185,7 @@ impl Template {
             queues: vec![],
             functions: vec![],
             parameters,
+            conditions: mapping(&root["Conditions"]).map(|(name, it)| (name.to_owned(), it.clone())).collect(),
             memory_mb,
             resources: BTreeMap::new(),
             alarm_metrics: 0,
@@ -265,18 +268,33 @@ impl Template {
         function: &Function,
         resolve: impl Fn(&str) -> Option<String>,
     ) -> Result<BTreeMap<String, String>> {
-        let text = |value: &Value| match value {
+        let variables = function.environment.iter().map(|(name, value)| {
+            let value = self
+                .text(value, &resolve)
+                .with_context(|| format!("{}: {name} has no local value", function.logical_id))?;
+            Ok((name.clone(), value))
+        });
+        variables.collect()
+    }
+
+    /// A value as text, with the defaults of the parameters.
+    fn text(&self, value: &Value, resolve: &impl Fn(&str) -> Option<String>) -> Option<String> {
+        match value {
             Value::Tagged(tagged) if tagged.tag == "Ref" => {
                 let name = tagged.value.as_str()?;
                 resolve(name).or_else(|| self.parameters.get(name).cloned())
             }
+            Value::Tagged(tagged) if tagged.tag == "If" => {
+                let [condition, yes, no] = &tagged.value.as_sequence()?[..] else { return None };
+                let Value::Tagged(equals) = self.conditions.get(condition.as_str()?)? else { return None };
+                let [left, right] = &equals.value.as_sequence().filter(|_| equals.tag == "Equals")?[..] else {
+                    return None;
+                };
+                let holds = self.text(left, resolve)? == self.text(right, resolve)?;
+                self.text(if holds { yes } else { no }, resolve)
+            }
             other => scalar(other),
-        };
-        let variables = function.environment.iter().map(|(name, value)| {
-            let value = text(value).with_context(|| format!("{}: {name} has no local value", function.logical_id))?;
-            Ok((name.clone(), value))
-        });
-        variables.collect()
+        }
     }
 }
 

@@ -21,10 +21,30 @@ pub struct ReceiverConfig {
     pub tolerance: Duration,
     /// `MAX_BODY_BYTES`, by default 262,144.
     pub body_bytes_max: usize,
+    /// `REQUIRED_DOMAIN_NAME`
+    pub domain_names: DomainNames,
     /// How the function logs.
     pub telemetry: TelemetrySettings,
     /// What Lambda sets.
     pub lambda: LambdaEnvironment,
+}
+
+/// The domain names of the API by which a delivery may arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DomainNames {
+    /// Every name that leads to the API.
+    Any,
+    /// Only this one, because a client certificate is required there.
+    Only(String),
+}
+
+impl DomainNames {
+    pub(crate) fn include(&self, name: Option<&str>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(required) => name.is_some_and(|name| name.eq_ignore_ascii_case(required)),
+        }
+    }
 }
 
 /// The configuration of `replay` and `sweep`, the functions that receive no webhooks.
@@ -94,6 +114,7 @@ impl ReceiverConfig {
         let resources = Resources::read(&mut environment);
         let tolerance = Duration::from_secs(environment.number("SIGNATURE_TOLERANCE_SECONDS", 300));
         let body_bytes_max = environment.number("MAX_BODY_BYTES", 262_144);
+        let domain_names = environment.optional("REQUIRED_DOMAIN_NAME").map_or(DomainNames::Any, DomainNames::Only);
         let telemetry = telemetry_settings(&mut environment, provider.name);
         let scheme = scheme(&mut environment, provider);
         let secrets = secrets(&mut environment, scheme.as_ref());
@@ -104,6 +125,7 @@ impl ReceiverConfig {
             secrets,
             tolerance,
             body_bytes_max,
+            domain_names,
             telemetry,
             lambda,
         });

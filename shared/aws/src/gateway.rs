@@ -32,6 +32,11 @@ impl HttpEvent {
     pub(crate) fn take_request_id(&mut self) -> String {
         std::mem::take(&mut self.request_context.request_id)
     }
+
+    /// The domain name of the API by which the request arrived.
+    pub(crate) fn domain_name(&self) -> Option<&str> {
+        self.request_context.domain_name.as_deref()
+    }
 }
 
 impl fmt::Debug for HttpEvent {
@@ -45,6 +50,8 @@ impl fmt::Debug for HttpEvent {
 struct RequestContext {
     #[serde(default)]
     request_id: String,
+    #[serde(default)]
+    domain_name: Option<String>,
 }
 
 #[derive(Deserialize)]

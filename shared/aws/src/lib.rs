@@ -22,7 +22,7 @@ mod telemetry;
 
 pub use attributes::{from_attributes, to_attributes};
 pub use clients::{CallTimeouts, Clients, https_with_system_roots};
-pub use config::{Endpoints, LambdaEnvironment, ReceiverConfig, Resources, SecretSource, WorkerConfig};
+pub use config::{DomainNames, Endpoints, LambdaEnvironment, ReceiverConfig, Resources, SecretSource, WorkerConfig};
 pub use customers::Customers;
 pub use environment::ConfigError;
 pub use gateway::{HttpEvent, HttpResponse};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::clients::Clients;
-use crate::config::ReceiverConfig;
+use crate::config::{DomainNames, ReceiverConfig};
 use crate::customers::Customers;
 use crate::environment::ConfigError;
 use crate::gateway::{HttpEvent, HttpResponse};
@@ -35,6 +35,7 @@ pub struct Receiver {
     scheme: Scheme,
     tolerance: Duration,
     body_bytes_max: usize,
+    domain_names: DomainNames,
     secrets: SecretStore,
     flow: Flow<Customers, SqsQueues>,
     telemetry: Telemetry,
@@ -58,6 +59,7 @@ impl Receiver {
             scheme: config.scheme,
             tolerance: config.tolerance,
             body_bytes_max: config.body_bytes_max,
+            domain_names: config.domain_names,
             secrets,
             flow: clients.flow(config.resources),
             telemetry: Telemetry::per_provider(config.telemetry, log),
@@ -69,7 +71,11 @@ impl Receiver {
         let started = Instant::now();
         let correlation_id = event.take_request_id();
         let log = self.telemetry.delivery_log(self.provider.name, invocation, &correlation_id);
-        let (verified, refresh_error) = self.accept_and_verify(event.into(), invocation.received_at).await;
+        let (verified, refresh_error) = if self.domain_names.include(event.domain_name()) {
+            self.accept_and_verify(event.into(), invocation.received_at).await
+        } else {
+            (Err(Rejection::OtherDomainName), None)
+        };
         let warning = refresh_error.map(|error| format!("secrets not refreshed: {error}"));
         let outcomes = match verified {
             Ok(verified) => {

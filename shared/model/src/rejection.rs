@@ -5,6 +5,8 @@ use crate::response::Outcome;
 /// Why a delivery was rejected. This goes to the operator's log; the sender never learns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
+    /// The delivery arrived by another domain name than the required one.
+    OtherDomainName,
     /// The body is larger than the limit.
     TooLarge,
     /// The gateway marked the body as base64, but it is not.
@@ -32,6 +34,7 @@ impl Rejection {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::OtherDomainName => "other_domain_name",
             Self::TooLarge => "too_large",
             Self::NotBase64 => "not_base64",
             Self::NoSecret => "no_secret",
@@ -50,7 +53,8 @@ impl Rejection {
     pub fn outcome(self) -> Outcome {
         match self {
             Self::TooLarge => Outcome::TooLarge,
-            Self::NotBase64
+            Self::OtherDomainName
+            | Self::NotBase64
             | Self::NoSecret
             | Self::ProofMissing
             | Self::ProofRepeated
@@ -75,6 +79,7 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
+    #[case(Rejection::OtherDomainName, "other_domain_name", Outcome::Rejected, false)]
     #[case(Rejection::TooLarge, "too_large", Outcome::TooLarge, false)]
     #[case(Rejection::NotBase64, "not_base64", Outcome::Rejected, false)]
     #[case(Rejection::NoSecret, "no_secret", Outcome::Rejected, true)]

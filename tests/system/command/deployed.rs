@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::aws::AwsStandIn;
 use crate::support::cli::{clientele, run_with_input};
 use crate::support::deliveries::deletes;
-use crate::support::{all_items, case, cases, drain, options, root};
+use crate::support::{all_items, case, cases, drain, options, root, stack_with_template};
 
 /// A deployed stack named `test`, and the stand-in for AWS that the commands call.
 struct Deployed {
@@ -75,6 +75,27 @@ async fn smoke_fails_when_a_delivery_is_refused() {
     assert_eq!((code, errors.as_str()), (1, "error: the smoke test failed for plain\n"), "{shown}");
     assert!(shown.contains("a customer is accepted: the answer is 401"), "{shown}");
     assert_eq!(shown.matches('✗').count(), 1, "{shown}");
+    assert_eq!(all_items(&deployed.stack).await, [] as [Value; 0]);
+}
+
+/// The smoke test has no client certificate, so it cannot use the name that Plain's function requires.
+#[tokio::test(flavor = "multi_thread")]
+async fn smoke_expects_a_refusal_where_a_domain_name_is_required() {
+    let own_name = (
+        "  PlainDomainName:\n    Type: String\n    Default: \"\"",
+        "  PlainDomainName:\n    Default: plain.example.com",
+    );
+    let required = (
+        "  RequirePlainDomainName:\n    Type: String\n    Default: \"false\"",
+        "  RequirePlainDomainName:\n    Default: \"true\"",
+    );
+    let stack = stack_with_template(&[own_name, required]).await;
+    let deployed = Deployed { aws: AwsStandIn::start(&stack).await, stack };
+    let (code, shown, errors) = deployed.run(&SMOKE, "").await;
+    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+    let count = |step: &str| shown.matches(step).count();
+    assert_eq!(count("accepts only its own domain name"), 1, "{shown}");
+    assert_eq!(count("the item is in the table"), PROVIDERS.len() - 1, "{shown}");
     assert_eq!(all_items(&deployed.stack).await, [] as [Value; 0]);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::SdkError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_aws::{Clients, ConfigError, Endpoints, LambdaEnvironment, ReceiverConfig, SecretSource};
+use clientele_aws::{Clients, ConfigError, DomainNames, Endpoints, LambdaEnvironment, ReceiverConfig, SecretSource};
 use clientele_model::Scheme;
 use clientele_providers::find;
 use rstest::rstest;
@@ -95,10 +95,13 @@ fn all_settings_are_read() {
         ("MAX_BODY_BYTES", "1000"),
         ("FLEXPRICE_SIGNATURE", "token:X-Api-Key"),
         ("WEBHOOK_SECRETS", "hunter2"),
+        ("REQUIRED_DOMAIN_NAME", "own.example.com"),
     ]);
     let config = read(&variables).unwrap();
     assert_eq!((config.tolerance, config.body_bytes_max), (Duration::from_mins(1), 1_000));
     assert!(matches!(config.scheme, Scheme::Token(_)));
+    assert_eq!(config.domain_names, DomainNames::Only("own.example.com".to_owned()));
+    assert_eq!(read(&complete()).unwrap().domain_names, DomainNames::Any);
     // The variable takes precedence over the ARN, and its value is never printed.
     assert!(matches!(&config.secrets, SecretSource::Environment(_)));
     assert!(!format!("{config:?}").contains("hunter2"));

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::deliveries::{signed, untranslatable};
-use crate::support::{all_items, case, cases, handle, options, receiver, scheme, stack, start_receiver};
+use crate::support::{all_items, case, cases, handle, json_lines, options, receiver, scheme, stack, start_receiver};
 
 /// A provider whose code fails the test if it runs.
 static UNREACHABLE: Provider = Provider {
@@ -53,6 +53,45 @@ async fn closed_by_default() {
         assert_eq!(answer.status_code, case.provider.response_rules.rejected_status, "{}", case.title());
     }
     assert_eq!(all_items(&closed).await, [] as [Value; 0]);
+}
+
+/// With a required domain name, a delivery that arrives by another one is refused like every other, though its signature
+/// is valid.
+#[tokio::test]
+async fn only_the_required_domain_name_is_accepted() {
+    let stack = stack().await;
+    for &provider in PROVIDERS {
+        let case = case(&format!("{}/customer-created", provider.name));
+        let refused = handle(&receiver(&stack, case), &json!({}), signed_at()).await;
+        for (required, name, is_accepted) in [
+            ("", json!({}), true),
+            ("", json!({ "domainName": "a1b2c3.execute-api.eu-west-1.amazonaws.com" }), true),
+            ("own.example.com", json!({ "domainName": "own.example.com" }), true),
+            ("own.example.com", json!({ "domainName": "OWN.Example.com" }), true),
+            ("Own.example.com", json!({ "domainName": "own.example.com" }), true),
+            ("own.example.com", json!({}), false),
+            ("own.example.com", json!({ "domainName": null }), false),
+            ("own.example.com", json!({ "domainName": "" }), false),
+            ("own.example.com", json!({ "domainName": "a1b2c3.execute-api.eu-west-1.amazonaws.com" }), false),
+            ("own.example.com", json!({ "domainName": "webhooks.example.com" }), false),
+            ("own.example.com", json!({ "domainName": "own.example.com.example.org" }), false),
+            ("own.example.com", json!({ "domainName": "example.com" }), false),
+        ] {
+            let mut environment = stack.environments[provider.name].clone();
+            environment.insert("REQUIRED_DOMAIN_NAME".to_owned(), required.to_owned());
+            let log = CapturedLog::default();
+            let receiver = start_receiver(provider, &environment, &stack.clients, &log).await.unwrap();
+            let mut event = case.event.clone();
+            event["requestContext"] = name.clone();
+            let answer = handle(&receiver, &event, signed_at()).await;
+            let reason = &json_lines(&log)[0]["reason"];
+            if is_accepted {
+                assert_eq!((answer.status_code, reason), (200, &Value::Null), "{required} {name}");
+            } else {
+                assert_eq!((&answer, reason), (&refused, &json!("other_domain_name")), "{required} {name}");
+            }
+        }
+    }
 }
 
 /// For each provider and each reason, a refusal has the same bytes. Only the status depends on the provider.

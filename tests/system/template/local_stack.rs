@@ -129,6 +129,19 @@ async fn a_changed_template_changes_the_stack() {
     assert_eq!(status, 404);
 }
 
+/// Plain's function requires its domain name only if the parameter says so.
+#[test]
+fn a_required_domain_name_is_a_choice() {
+    for (is_required, required) in [("false", ""), ("true", "plain.example.com")] {
+        let mut template = Template::read(&root("template.yaml")).unwrap();
+        let values = [("PlainDomainName", "plain.example.com"), ("RequirePlainDomainName", is_required)];
+        template.parameters.extend(values.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let plain = template.functions.iter().find(|function| function.name == "plain").unwrap();
+        let resource = |name: &str| (!template.parameters.contains_key(name)).then(String::new);
+        assert_eq!(template.environment(plain, resource).unwrap()["REQUIRED_DOMAIN_NAME"], required);
+    }
+}
+
 #[test]
 fn an_unknown_reference_is_named() {
     let text = std::fs::read_to_string(root("template.yaml")).unwrap();

@@ -303,17 +303,26 @@ fn queues_fit_the_functions() {
     assert_eq!(with_policy, queues.keys().cloned().collect(), "every queue requires TLS");
 }
 
+/// The parameters that a value depends on, directly or through a condition.
+fn parameters_in(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(name) if template()["Parameters"][name].is_object() => vec![name],
+        Value::String(name) => parameters_in(&template()["Conditions"][name]),
+        Value::Array(parts) => parts.iter().flat_map(parameters_in).collect(),
+        _ => vec![],
+    }
+}
+
 /// A new value of a parameter only reaches the alias if the description of the version contains it.
 #[test]
 fn parameters_of_a_function_are_in_its_version() {
     let globals = &template()["Globals"]["Function"];
-    let parameters: BTreeSet<_> = template()["Parameters"].as_object().unwrap().keys().cloned().collect();
     for (id, function) in resources("AWS::Serverless::Function") {
         let description = text(&function["VersionDescription"], &id);
         let variables = [&globals["Environment"]["Variables"], &function["Environment"]["Variables"]];
         let values = variables.into_iter().flat_map(|it| it.as_object().unwrap().values());
         let values = values.chain([&globals["Architectures"][0], &globals["Tracing"]]);
-        for parameter in values.filter_map(Value::as_str).filter(|value| parameters.contains(*value)) {
+        for parameter in values.flat_map(parameters_in) {
             assert!(description.contains(&format!("${{{parameter}}}")), "{id}: {parameter}");
         }
     }
