@@ -161,7 +161,7 @@ fn customers(options: &Options, stack: &LocalStack, provider: &'static Provider)
     let now = Timestamp::now();
     let customer = |_| {
         let synthetic = SyntheticCustomer::new(&[&created, &updated])?;
-        let event = |case| anyhow::Ok(synthetic.substitute(case)?.sign(&scheme, &secret, now)?.event);
+        let event = |case| synthetic.substitute(case)?.sign(&scheme, &secret, now);
         Ok([event(&created)?, event(&updated)?])
     };
     (0..options.customers).map(customer).collect()

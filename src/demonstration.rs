@@ -8,7 +8,7 @@ use comfy_table::Table;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::events::{Case, Expected, SignedEvent};
+use crate::events::{Case, Expected};
 use crate::http::{self, Answer};
 use crate::json_diff;
 use crate::queue_browser::{MESSAGES_MAX, QueueBrowser};
@@ -33,39 +33,19 @@ pub struct DeliveryResult {
     pub differences: Option<Vec<String>>,
 }
 
-/// A case that is ready to be delivered.
-#[derive(Clone, Debug)]
-pub struct PreparedCase {
-    /// The case.
-    pub case: Case,
-    /// The API Gateway event.
-    pub event: Value,
-    /// The expected result.
-    pub expected: Expected,
-}
-
 /// Signs every case now and delivers them through the gateway, one after the other.
 ///
 /// # Errors
 /// When the local stack cannot be reached.
 pub async fn run(stack: &LocalStack, cases: &[Case]) -> Result<Vec<DeliveryResult>> {
     let now = Timestamp::now();
-    let sign = |case: &Case| {
+    let signed = |case: &Case| {
         let (scheme, secret) = stack.scheme_and_secret(case.provider)?;
-        case.sign(&scheme, &secret, now)
+        Ok(Case { event: case.sign(&scheme, &secret, now)?, ..case.clone() })
     };
-    let signed = cases.iter().map(sign).collect::<Result<Vec<_>>>()?;
-    let mut replacements = BTreeMap::<_, Vec<_>>::new();
-    for (case, signed) in cases.iter().zip(&signed) {
-        replacements.entry(case.provider.name).or_default().extend(signed.replacements.clone());
-    }
-    let prepare = |(case, SignedEvent { event, .. }): (&Case, SignedEvent)| {
-        let expected = case.expected_after(&replacements[case.provider.name])?;
-        Ok(PreparedCase { case: case.clone(), event, expected })
-    };
-    let prepared = cases.iter().zip(signed).map(prepare).collect::<Result<_>>()?;
+    let signed = cases.iter().map(signed).collect::<Result<_>>()?;
     let url = stack.url();
-    deliver_through(stack, prepared, move |case| http::deliver(&url, &case.event, None)).await
+    deliver_through(stack, signed, move |case| http::deliver(&url, &case.event, None)).await
 }
 
 /// Delivers the cases one after the other with `deliver`, and compares the results with those expected.
@@ -74,8 +54,8 @@ pub async fn run(stack: &LocalStack, cases: &[Case]) -> Result<Vec<DeliveryResul
 /// When the local stack cannot be reached.
 pub async fn deliver_through(
     stack: &LocalStack,
-    cases: Vec<PreparedCase>,
-    deliver: impl Fn(&PreparedCase) -> Result<Answer> + Clone + Send + 'static,
+    cases: Vec<Case>,
+    deliver: impl Fn(&Case) -> Result<Answer> + Clone + Send + 'static,
 ) -> Result<Vec<DeliveryResult>> {
     let cleanup_queue = QueueBrowser::new(&stack.clients.sqs, &stack.queue_urls["cleanup"], HIDDEN_SECONDS);
     // Messages that are already on the queue do not count.
@@ -89,7 +69,7 @@ pub async fn deliver_through(
     }
     let mut results = vec![];
     for case in cases {
-        let (expected, title, deliver) = (case.expected.clone(), case.case.title(), deliver.clone());
+        let (expected, title, deliver) = (case.expected.clone(), case.title(), deliver.clone());
         let answer = tokio::task::spawn_blocking(move || deliver(&case)).await??;
         let items = items(stack, expected.items.keys()).await?;
         let messages = cleanup_queue.receive(MESSAGES_MAX, 0).await?;

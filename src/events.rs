@@ -9,12 +9,11 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Provider, Rank, Scheme, Sequence, Time, Verb};
+use clientele_model::{Provider, Scheme};
 use clientele_providers::PROVIDERS;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use svix_ksuid::KsuidMs;
 
 use crate::signing::{SignedRequest, UnsignedRequest, sign, token_path};
 
@@ -56,15 +55,6 @@ pub struct Expected {
     /// The cleanup messages that it causes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleanup: Vec<Value>,
-}
-
-/// An event that was signed again.
-#[derive(Clone, Debug)]
-pub struct SignedEvent {
-    /// The API Gateway event.
-    pub event: Value,
-    /// Texts that signing replaced, old and new: times of the attempt, and signed ids that contain a time.
-    pub replacements: Vec<(String, String)>,
 }
 
 /// All cases in a folder, in an order in which they can be delivered.
@@ -149,15 +139,11 @@ impl Case {
     ///
     /// # Errors
     /// When it cannot be signed.
-    pub fn sign(&self, scheme: &Scheme, secret: &str, now: Timestamp) -> Result<SignedEvent> {
+    pub fn sign(&self, scheme: &Scheme, secret: &str, now: Timestamp) -> Result<Value> {
         if !self.event.is_object() || self.event.get("headers").is_some_and(|headers| !headers.is_object()) {
             bail!("{} is not an API Gateway event", self.title());
         }
-        let old_id = header(&self.event, "-id").unwrap_or_else(|| "msg_clientele".to_owned());
-        let (message_id, replacements) = match scheme {
-            Scheme::Svix => moved_to(now, &old_id),
-            _ => (old_id, vec![]),
-        };
+        let message_id = header(&self.event, "-id").unwrap_or_else(|| "msg_clientele".to_owned());
         let mut request = UnsignedRequest { body: self.body()?, message_id };
         let signed = if !self.expected.forged {
             sign(&request, scheme, secret, now)?
@@ -171,19 +157,7 @@ impl Case {
         };
         let mut event = self.event.clone();
         put(&mut event, signed, self.provider);
-        Ok(SignedEvent { event, replacements })
-    }
-
-    /// The expected result after the replacements that signing made in any event of the provider.
-    ///
-    /// # Errors
-    /// Never, for checked-in cases.
-    pub fn expected_after(&self, replacements: &[(String, String)]) -> Result<Expected> {
-        let mut text = serde_json::to_string(&self.expected)?;
-        for (old, new) in replacements {
-            text = text.replace(old, new);
-        }
-        Ok(serde_json::from_str(&text)?)
+        Ok(event)
     }
 }
 
@@ -229,36 +203,4 @@ fn put(event: &mut Value, signed: SignedRequest, provider: &Provider) {
         event["rawPath"] = path.into();
         event["pathParameters"]["token"] = token.into();
     }
-}
-
-/// The id of a Svix message with the time in it moved towards `now` by whole days, and all replacements that this makes
-/// necessary. An id older than 30 days would be implausible; within a day an event keeps its id, so that sending it
-/// twice is a duplicate.
-fn moved_to(now: Timestamp, id: &str) -> (String, Vec<(String, String)>) {
-    // An event whose id contains no time is ordered by the time of the attempt.
-    let sent = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    let mut replacements = times(signed_at(), sent);
-    let ksuid = id.strip_prefix("msg_").and_then(|ksuid| ksuid.parse::<KsuidMs>().ok());
-    let Some(ksuid) = ksuid else { return (id.to_owned(), replacements) };
-    let days = now.duration_since(signed_at()).as_secs().div_euclid(24 * 60 * 60);
-    let Ok(created) = Timestamp::from_millisecond(ksuid.timestamp_millis()) else {
-        return (id.to_owned(), replacements);
-    };
-    let moved = created + SignedDuration::from_hours(days * 24);
-    let payload = svix_ksuid::KsuidLike::payload(&ksuid).to_vec();
-    let new_id = format!("msg_{}", KsuidMs::from_millis(Some(moved.as_millisecond()), Some(&payload)));
-    replacements.extend(times(created, moved));
-    replacements.push((id.to_owned(), new_id.clone()));
-    (new_id, replacements)
-}
-
-/// The replacements for a time in the two forms in which an item contains it: as text, and in its rank.
-fn times(old: Timestamp, new: Timestamp) -> Vec<(String, String)> {
-    let in_rank = |version: Timestamp| {
-        let (version, sequence) = (Time(version), Sequence::at(Time(version)));
-        let rank =
-            Rank { erased: false, version: version.into(), verb: Verb::Created, sequence, event_id: String::new() };
-        rank.to_string()[2..18].to_owned()
-    };
-    vec![(format!("\"{}\"", Time(old)), format!("\"{}\"", Time(new))), (in_rank(old), in_rank(new))]
 }

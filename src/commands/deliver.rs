@@ -93,5 +93,5 @@ fn sign(case: &Case, signing: &Signing) -> Result<Value> {
     }
     let scheme: Scheme = (provider.scheme)(signing.signature.as_deref()).context("--signature")?;
     let secret = signing.secret.clone().unwrap_or_else(|| local_secret(provider));
-    Ok(case.sign(&scheme, &secret, Timestamp::now())?.event)
+    case.sign(&scheme, &secret, Timestamp::now())
 }

@@ -173,7 +173,7 @@ impl<'a> SmokeTest<'a> {
 
     async fn deliver(&mut self, step: &str, case: &Case, scheme: &Scheme, secret: &str, status: u16) -> Result<()> {
         let (url, started) = (self.stack.output("ApiUrl")?.to_owned(), Instant::now());
-        let event = case.sign(scheme, secret, Timestamp::now())?.event;
+        let event = case.sign(scheme, secret, Timestamp::now())?;
         let deliver = move || http::deliver(&url, &event, http::proxy_for(&url));
         let answer = tokio::task::spawn_blocking(deliver).await??;
         if answer.status != status {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
-use clientele::demonstration::{self, PreparedCase};
+use clientele::demonstration;
 use clientele::events::{self, Case};
 use clientele::http::{self, Answer};
 use clientele::stack::{LocalStack, StackOptions};
@@ -64,9 +64,8 @@ fn free_port() -> u16 {
 }
 
 /// Every event file unchanged. events/env.json extends the tolerance for the age of their signatures.
-fn deliveries() -> Vec<PreparedCase> {
-    let delivery = |case: Case| PreparedCase { event: case.event.clone(), expected: case.expected.clone(), case };
-    events::load(&root("events")).unwrap().into_iter().map(delivery).collect()
+fn deliveries() -> Vec<Case> {
+    events::load(&root("events")).unwrap()
 }
 
 /// The logical id of a provider's function.
@@ -89,7 +88,7 @@ fn answer(output: &[u8]) -> Result<Answer> {
     Ok(Answer { status: u16::try_from(status)?, body: answer["body"].as_str().unwrap_or_default().to_owned() })
 }
 
-async fn every_event(stack: &LocalStack, invoke: impl Fn(&PreparedCase) -> Result<Answer> + Clone + Send + 'static) {
+async fn every_event(stack: &LocalStack, invoke: impl Fn(&Case) -> Result<Answer> + Clone + Send + 'static) {
     let deliveries = deliveries();
     let (number, started) = (deliveries.len(), Instant::now());
     let rows = demonstration::deliver_through(stack, deliveries, invoke).await.unwrap();
@@ -109,8 +108,8 @@ async fn docker_every_event_through_sam_local_invoke() {
     let ids = stack.receivers.keys().map(|provider| (*provider, function_id(&stack, provider)));
     let ids: std::collections::BTreeMap<_, _> = ids.collect();
     every_event(&stack, move |delivery| {
-        let id = &ids[delivery.case.provider.name];
-        let path = format!("events/{}.json", delivery.case.title());
+        let id = &ids[delivery.provider.name];
+        let path = format!("events/{}.json", delivery.title());
         let Output { stdout, stderr, .. } = sam(&["invoke", id, "-e", &path, "-n", "events/env.json"]).output()?;
         answer(&stdout).with_context(|| String::from_utf8_lossy(&stderr).into_owned())
     })
@@ -193,15 +192,14 @@ async fn docker_start_api_serves_the_routes() {
     let address = format!("127.0.0.1:{port}");
     let mut command = sam(&["start-api", "-n", env_file, "--port", &port, "--warm-containers", "EAGER"]);
     let _api = Running(command.stdout(Stdio::null()).spawn().unwrap());
-    let wanted = |case: &Case| case.name == "customer-created";
-    let deliveries: Vec<_> = deliveries().into_iter().filter(|delivery| wanted(&delivery.case)).collect();
+    let deliveries: Vec<_> = deliveries().into_iter().filter(|case| case.name == "customer-created").collect();
     let started = Instant::now();
     while TcpStream::connect(&address).is_err() {
         assert!(started.elapsed() < Duration::from_mins(2), "sam local start-api does not listen");
         std::thread::sleep(Duration::from_millis(100));
     }
     let url = format!("http://{address}");
-    let deliver = move |delivery: &PreparedCase| http::deliver(&url, &delivery.event, None);
+    let deliver = move |delivery: &Case| http::deliver(&url, &delivery.event, None);
     let rows = demonstration::deliver_through(&stack, deliveries, deliver).await.unwrap();
     eprintln!("{}", demonstration::table(&rows));
     assert_eq!(rows.len(), clientele_providers::PROVIDERS.len());
@@ -236,7 +234,7 @@ async fn emulator_every_event() {
         ports.insert(*provider, port);
     }
     every_event(&stack, move |delivery| {
-        let port = ports[delivery.case.provider.name];
+        let port = ports[delivery.provider.name];
         let url = format!("http://127.0.0.1:{port}");
         let path = "/2015-03-31/functions/function/invocations";
         let event = json!({ "rawPath": path, "body": delivery.event.to_string() });

@@ -7,6 +7,7 @@ mod contract {
     mod convergence;
     mod deletion;
     mod event_files;
+    mod event_times;
     mod function_environment;
     mod http_routes;
     mod independent_signers;

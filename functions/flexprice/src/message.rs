@@ -5,13 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use svix_ksuid::KsuidMs;
 
-/// The greatest plausible time from the creation of a message to an attempt. Svix retries for about 28 hours, and an
-/// operator may replay a message later.
-const AGE_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// 2020-01-01T00:00:00Z. No message is older, so an id with an earlier time is not a KSUID, although it looks like one.
+const EARLIEST: Timestamp = Timestamp::constant(1_577_836_800, 0);
 /// The greatest plausible difference between two of the sender's clocks.
 const SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
 
-/// The id and time of a message, the same on every attempt.
+/// The id and time of a message, the same on every attempt if the id contains the time.
 pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) created_at: Timestamp,
@@ -29,18 +28,16 @@ impl Message {
     }
 }
 
-/// The creation time that is encoded in the id (a KSUID, with a resolution of 4 ms) if it is plausible; otherwise the
-/// time of the attempt.
+/// The creation time that is encoded in the id (a KSUID, with a resolution of 4 ms), otherwise the time of the attempt.
+/// The id is signed, so its time counts however old it is: sending an old message again must not make it newer.
 fn created_at(id: &str, sent_at: Timestamp) -> Timestamp {
     let ksuid = id.strip_prefix("msg_").filter(|ksuid| ksuid.len() == 27 && ksuid.is_ascii());
     let created_at = ksuid
         .and_then(|ksuid| ksuid.parse::<KsuidMs>().ok())
         .and_then(|ksuid| Timestamp::from_millisecond(ksuid.timestamp_millis()).ok());
-    let plausible = |created_at: &Timestamp| {
-        let age = sent_at.duration_since(*created_at);
-        age <= AGE_MAX && age >= -SKEW_MAX
-    };
-    created_at.filter(plausible).unwrap_or(sent_at)
+    let is_plausible =
+        |created_at: &Timestamp| *created_at >= EARLIEST && created_at.duration_since(sent_at) <= SKEW_MAX;
+    created_at.filter(is_plausible).unwrap_or(sent_at)
 }
 
 fn hash(kind: &str, body: &[u8]) -> String {
@@ -62,11 +59,26 @@ mod tests {
     #[case("2026-02-09T08:42:08.323Z", "2026-02-09T08:42:08.320Z")]
     #[case("2026-02-10T08:45:00Z", "2026-02-10T08:45:00Z")]
     #[case("2026-02-10T08:45:00.004Z", "2026-02-10T08:40:00Z")]
-    #[case("2026-01-11T08:40:00Z", "2026-01-11T08:40:00Z")]
-    #[case("2026-01-11T08:39:59.996Z", "2026-02-10T08:40:00Z")]
-    fn a_plausible_time_in_the_id_is_used(#[case] made: &str, #[case] expected: &str) {
+    #[case("2150-06-19T23:21:35.996Z", "2026-02-10T08:40:00Z")]
+    #[case("2025-07-25T08:40:00Z", "2025-07-25T08:40:00Z")]
+    #[case("2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z")]
+    #[case("2019-12-31T23:59:59.996Z", "2026-02-10T08:40:00Z")]
+    #[case("2014-05-13T16:53:20Z", "2026-02-10T08:40:00Z")]
+    fn the_time_in_an_id_is_used_between_2020_and_five_minutes_after_the_attempt(
+        #[case] made: &str,
+        #[case] expected: &str,
+    ) {
         let sent_at: Timestamp = "2026-02-10T08:40:00Z".parse().unwrap();
         assert_eq!(created_at(&id_created_at(made), sent_at), expected.parse().unwrap());
+    }
+
+    /// A message has the same time whenever it is sent again, even after years.
+    #[rstest]
+    fn a_message_keeps_its_time(#[values(0, 30, 31, 200, 10_000)] days: i64) {
+        let id = id_created_at("2026-02-09T08:42:08.320Z");
+        let first: Timestamp = "2026-02-09T08:42:09Z".parse().unwrap();
+        let again = first + SignedDuration::from_hours(days * 24);
+        assert_eq!(created_at(&id, again), created_at(&id, first));
     }
 
     #[rstest]

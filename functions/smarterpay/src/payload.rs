@@ -18,8 +18,11 @@ pub(crate) const REQUIRED: &[&str] =
 pub(crate) fn account(fields: &mut Fields) -> Result<Option<Id>, Untranslatable> {
     let is_present = fields.has_value("client");
     let id = |client: &mut Fields| {
-        let id = client.has_value("id").then(|| client.required("client.id", Fields::key_part));
-        id.transpose()
+        let is_present = client.has_value("id");
+        match client.required("client.id", Fields::key_part) {
+            Err(_) if !is_present => Ok(None),
+            id => id.map(Some),
+        }
     };
     match fields.object("client", id) {
         Some(id) => id,

@@ -183,7 +183,7 @@ async fn commands_find_the_table_and_queue_of_a_deployed_stack() {
     let deployed = deploy(options()).await;
     let case = case("plain/customer-created");
     let event = case.sign(&crate::support::scheme(case), &local_secret(case.provider), jiff::Timestamp::now()).unwrap();
-    crate::support::handle(&deployed.stack.receivers["plain"], &event.event, jiff::Timestamp::now()).await;
+    crate::support::handle(&deployed.stack.receivers["plain"], &event, jiff::Timestamp::now()).await;
     let (code, shown, _) = deployed.run(&["list", "--stack", "test"], "").await;
     assert_eq!(code, 0);
     assert!(shown.contains("Ada Byron"), "{shown}");

@@ -103,7 +103,7 @@ async fn one_write_per_event() {
     let mut units = BTreeMap::new();
     for case in cases() {
         let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
-        handle(&receivers[case.provider.name], &signed.event, signed_at()).await;
+        handle(&receivers[case.provider.name], &signed, signed_at()).await;
         let mut expected = vec!["DynamoDB_20120810.PutItem"; customer_events(case)];
         if case.expected.answer.as_ref().is_some_and(|answer| answer.to_string().contains("quarantined")) {
             expected.push("AmazonSQS.SendMessage");

@@ -28,7 +28,7 @@ async fn event_files_are_understood_as_expected() {
     let mut known = BTreeMap::new();
     for case in cases() {
         let signed = case.sign(&scheme(case), &local_secret(case.provider), events::signed_at()).unwrap();
-        let answer = handle(&receiver(&stack, case), &signed.event, events::signed_at()).await;
+        let answer = handle(&receiver(&stack, case), &signed, events::signed_at()).await;
         let expected = Expected {
             after: case.expected.after.clone(),
             forged: case.expected.forged,
@@ -38,10 +38,10 @@ async fn event_files_are_understood_as_expected() {
             cleanup: drain(&stack, "cleanup").await,
         };
         if updating() {
-            write(case, ".json", &signed.event);
+            write(case, ".json", &signed);
             write(case, ".expected.json", &expected);
         } else {
-            assert_eq!(signed.event, case.event, "{}", case.title());
+            assert_eq!(signed, case.event, "{}", case.title());
             let [is, should] = [&expected, &case.expected].map(|it| serde_json::to_string_pretty(it).unwrap());
             assert_eq!(is, should, "{}", case.title());
         }

@@ -43,7 +43,7 @@ async fn a_repeated_signature_header_is_refused() {
     assert!(proofs.len() >= 5, "{proofs:?}");
     for (case, name) in &proofs {
         let title = case.title();
-        let event = case.sign(&scheme(case), &local_secret(case.provider), Timestamp::now()).unwrap().event;
+        let event = case.sign(&scheme(case), &local_secret(case.provider), Timestamp::now()).unwrap();
         let (path, body) = (event["rawPath"].as_str().unwrap(), event["body"].as_str().unwrap());
         let mut headers = headers(&event);
         let twice = headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).unwrap().clone();

@@ -46,7 +46,7 @@ async fn standard_webhooks_signs_and_we_accept() {
 #[test]
 fn we_sign_and_standard_webhooks_accepts() {
     let case = crate::support::case("flexprice/customer-created");
-    let event = case.sign(&crate::support::scheme(case), SECRETS[0], Timestamp::now()).unwrap().event;
+    let event = case.sign(&crate::support::scheme(case), SECRETS[0], Timestamp::now()).unwrap();
     let mut headers = http::HeaderMap::new();
     for (name, value) in clientele::events::headers(&event) {
         let name = name.to_lowercase().replace("svix-", "webhook-");

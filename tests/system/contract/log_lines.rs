@@ -97,7 +97,7 @@ async fn a_batch_is_counted_once_as_a_delivery() {
     let (_stack, receiver, log) = receiver("smarterpay").await;
     let case = case("smarterpay/batch-of-many-kinds");
     let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
-    handle(&receiver, &signed.event, signed_at()).await;
+    handle(&receiver, &signed, signed_at()).await;
     let lines = json_lines(&log);
     let total =
         |lines: &[Value], name: &str| lines.iter().filter_map(|line| metrics(line).get(name).copied()).sum::<u64>();
@@ -113,7 +113,7 @@ async fn a_batch_is_counted_once_as_a_delivery() {
     empty["body"] = r#"{"events":[]}"#.into();
     let empty = clientele::events::Case { event: empty, ..case.clone() };
     let signed = empty.sign(&scheme(&empty), &local_secret(empty.provider), signed_at()).unwrap();
-    assert_eq!(handle(&receiver, &signed.event, signed_at()).await.status_code, 204);
+    assert_eq!(handle(&receiver, &signed, signed_at()).await.status_code, 204);
     let lines = json_lines(&log);
     let [line] = &lines[..] else { panic!("one line: {lines:?}") };
     assert_eq!(line["message"], "nothing in the delivery");

@@ -63,12 +63,12 @@ async fn no_secret_leaves() {
         let (mut answers, mut proofs) = (vec![], vec![]);
         for case in cases() {
             let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
-            let proof = clientele::events::headers(&signed.event).filter(|(name, _)| name.ends_with("signature"));
+            let proof = clientele::events::headers(&signed).filter(|(name, _)| name.ends_with("signature"));
             proofs.extend(proof.map(|(_, value)| value.to_owned()));
-            answers.push(handle(&receivers[case.provider.name], &signed.event, signed_at()).await);
+            answers.push(handle(&receivers[case.provider.name], &signed, signed_at()).await);
             // Refused because of its age or its signature.
             let later = signed_at() + jiff::SignedDuration::from_hours(1);
-            answers.push(handle(&receivers[case.provider.name], &signed.event, later).await);
+            answers.push(handle(&receivers[case.provider.name], &signed, later).await);
         }
         let event = deliver("metrifox", &[change("canary", 0, 1, DELETED)], signed_at());
         answers.push(handle(&receivers["metrifox"], &event, signed_at()).await);

@@ -121,7 +121,7 @@ async fn all_refusals_are_the_same_bytes() {
         attempt(&change(&|event| event["headers"][name.to_uppercase()] = json!("again")), long_after).await;
         attempt(&change(&|event| event["isBase64Encoded"] = json!(true)), long_after).await;
         attempt(&change(&|event| event["body"] = json!("x".repeat(262_145))), signed_at()).await;
-        let forged = case.sign(&scheme(case), "whsec_b3RoZXI=", signed_at()).unwrap().event;
+        let forged = case.sign(&scheme(case), "whsec_b3RoZXI=", signed_at()).unwrap();
         attempt(&forged, signed_at()).await;
         if signs_time(case.provider) {
             attempt(&case.event, long_after).await;

@@ -34,7 +34,7 @@ fn reads(aws: &AwsStandIn) -> usize {
 async fn status(receiver: &Receiver, secret: &str, seconds: i64) -> u16 {
     let case = case("smarterpay/customer-created");
     let now = signed_at() + SignedDuration::from_secs(seconds);
-    let event = case.sign(&scheme(case), secret, now).unwrap().event;
+    let event = case.sign(&scheme(case), secret, now).unwrap();
     handle(receiver, &event, now).await.status_code
 }
 

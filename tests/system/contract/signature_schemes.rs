@@ -33,12 +33,12 @@ async fn schemes_are_settings(
     let (set, first) = stack.scheme_and_secret(provider).unwrap();
     assert_eq!(first, secret);
     let rejected = provider.response_rules.rejected_status;
-    let default = case.sign(&scheme(case), &local_secret(provider), signed_at()).unwrap().event;
+    let default = case.sign(&scheme(case), &local_secret(provider), signed_at()).unwrap();
     assert_eq!(handle(receiver, &default, signed_at()).await.status_code, rejected);
     let mut forged = case.clone();
     forged.expected.forged = true;
-    let forged = forged.sign(&set, secret, signed_at()).unwrap().event;
+    let forged = forged.sign(&set, secret, signed_at()).unwrap();
     assert_eq!(handle(receiver, &forged, signed_at()).await.status_code, rejected);
-    let signed = case.sign(&set, secret, signed_at()).unwrap().event;
+    let signed = case.sign(&set, secret, signed_at()).unwrap();
     assert_eq!(handle(receiver, &signed, signed_at()).await.status_code, 200);
 }

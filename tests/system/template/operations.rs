@@ -192,7 +192,7 @@ async fn written_metrics() -> BTreeSet<String> {
         aws.fail(outage);
         for case in cases() {
             let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
-            handle(&receivers[case.provider.name], &signed.event, signed_at()).await;
+            handle(&receivers[case.provider.name], &signed, signed_at()).await;
         }
     }
     // A delivery of each provider that is not understood.
