@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use clientele_aws::{CallTimeouts, Clients, Endpoints, https_with_system_roots};
-use clientele_model::{Provider, Scheme, Secrets};
+use clientele_model::{Provider, Scheme, SecretEntry};
 
 /// A stack that was deployed from template.yaml.
 #[derive(Debug)]
@@ -102,26 +102,23 @@ impl DeployedStack {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn secrets(&self, provider: &Provider) -> Result<Vec<String>> {
+    pub async fn secrets(&self, provider: &Provider) -> Result<Vec<SecretEntry>> {
         let name = provider.name;
         let request = self.clients.secrets_manager.get_secret_value().secret_id(self.secret_arn(provider)?);
         let output = request.send().await.with_context(|| format!("the secret of {name} cannot be read"))?;
         let text = output.secret_string().with_context(|| format!("the secret of {name} is not text"))?;
-        let secrets = Secrets::split(text).map_err(|error| anyhow!("the secret of {name} {error}"))?;
-        Ok(secrets.iter().map(|secret| secret.to_string()).collect())
+        SecretEntry::list(text).map_err(|error| anyhow!("the secret of {name} {error}"))
     }
 
     /// Replaces the secrets of a provider.
     ///
     /// # Errors
-    /// When the function could not use one of them, or they cannot be written.
-    pub async fn set_secrets(&self, provider: &Provider, secrets: &[String]) -> Result<()> {
-        let (name, text) = (provider.name, serde_json::to_string(secrets)?);
-        // A function that cannot read its secrets does not start.
-        Secrets::parse(&text, &self.scheme(provider)?).with_context(|| format!("nothing was changed: for {name}"))?;
+    /// When they cannot be written.
+    pub async fn set_secrets(&self, provider: &Provider, secrets: &[SecretEntry]) -> Result<()> {
+        let entries: Vec<_> = secrets.iter().map(SecretEntry::json).collect();
         let request = self.clients.secrets_manager.put_secret_value().secret_id(self.secret_arn(provider)?);
-        let result = request.secret_string(text).send().await;
-        result.with_context(|| format!("the secret of {name} cannot be written"))?;
+        let result = request.secret_string(format!("[{}]", entries.join(","))).send().await;
+        result.with_context(|| format!("the secret of {} cannot be written", provider.name))?;
         Ok(())
     }
 }

@@ -252,9 +252,12 @@ impl MessageResult {
     fn is_settled(&self) -> bool {
         let is_open = |outcome: &Outcome| match outcome {
             Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => false,
-            Outcome::Parked | Outcome::Quarantined | Outcome::Unavailable | Outcome::Rejected | Outcome::TooLarge => {
-                true
-            }
+            Outcome::Parked
+            | Outcome::Quarantined
+            | Outcome::Unavailable
+            | Outcome::Rejected
+            | Outcome::TooLarge
+            | Outcome::Unverifiable => true,
         };
         self.is_readable && !self.outcomes.iter().any(is_open)
     }

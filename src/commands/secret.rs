@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use clientele_model::{Provider, Scheme, TokenPlace};
+use clientele_model::{Provider, Scheme, SecretEntry, Secrets, TokenPlace};
 use clientele_providers::PROVIDERS;
 
 use super::target::DeployedTarget;
@@ -87,11 +87,14 @@ async fn list(stack: &DeployedStack) -> Result<()> {
 
 async fn add(stack: &DeployedStack, provider: &Provider, new: String, is_generated: bool) -> Result<()> {
     let name = provider.name;
-    let mut secrets = stack.secrets(provider).await?;
-    if secrets.contains(&new) {
+    let (mut secrets, entry) = (stack.secrets(provider).await?, SecretEntry::new(&new));
+    // Only the new one is checked, so that one which cannot be used can be replaced.
+    Secrets::parse(&format!("[{}]", entry.json()), &stack.scheme(provider)?)
+        .with_context(|| format!("nothing was changed: for {name}"))?;
+    if secrets.iter().any(|known| known.text().is_some_and(|text| *text == new)) {
         bail!("{name} has this secret already");
     }
-    secrets.insert(0, new.clone());
+    secrets.insert(0, entry);
     stack.set_secrets(provider, &secrets).await?;
     match secrets.len() {
         1 => anstream::println!("{name} has its first secret."),

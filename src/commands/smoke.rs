@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clientele_model::{Provider, Scheme};
+use clientele_model::{Provider, Scheme, SecretEntry};
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -124,7 +124,7 @@ impl<'a> SmokeTest<'a> {
         let (secret, otherwise) = if self.stack.requires_domain_name(self.provider) {
             (None, "accepts only its own domain name, with a client certificate: nothing else to test")
         } else {
-            (secrets.first(), "no secret yet: nothing else to test")
+            (secrets.iter().find_map(SecretEntry::text), "no secret yet: nothing else to test")
         };
         let Some(secret) = secret else {
             // The local secret has the form that the scheme needs, and no deployed function accepts it.
@@ -136,7 +136,7 @@ impl<'a> SmokeTest<'a> {
 
         let created = customer.substitute(&created)?;
         // A function that looked for secrets a moment ago does not know one that was added since.
-        while let Err(error) = self.deliver(ACCEPTED, &created, &scheme, secret, 200).await {
+        while let Err(error) = self.deliver(ACCEPTED, &created, &scheme, &secret, 200).await {
             if self.started.elapsed() > self.wait {
                 return Err(error);
             }
@@ -148,12 +148,12 @@ impl<'a> SmokeTest<'a> {
             bail!("the item in the table is not that of the customer");
         }
         self.passed("the item is in the table", started);
-        self.deliver(REFUSED, &forged, &scheme, secret, response_rules.rejected_status).await?;
+        self.deliver(REFUSED, &forged, &scheme, &secret, response_rules.rejected_status).await?;
 
         let Some(deleted) = deleted else { return Ok(()) };
         let deleted = customer.substitute(&deleted)?;
         self.has_deleted = true;
-        self.deliver("the delete is accepted", &deleted, &scheme, secret, 200).await?;
+        self.deliver("the delete is accepted", &deleted, &scheme, &secret, 200).await?;
         let started = Instant::now();
         let item = self.item(customer.pk()).await?.context("the tombstone is not in the table")?;
         if item["status"] != "deleted" {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clientele_aws::{CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, SecretSource, Sweeper, WorkerConfig};
-use clientele_model::{Provider, Scheme, Secrets};
+use clientele_model::{Provider, Scheme, SecretEntry};
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
 
@@ -177,7 +177,7 @@ impl LocalStack {
                 let arn = environment.get("WEBHOOK_SECRET_ARN").cloned().unwrap_or_default();
                 secrets.set(arn.clone(), environment["WEBHOOK_SECRETS"].clone());
                 config.secrets = SecretSource::SecretsManager(arn);
-                let receiver = Receiver::start(provider, config, &clients, lines, Timestamp::now()).await?;
+                let receiver = Receiver::start(provider, config, &clients, lines, Timestamp::now()).await;
                 self.receivers.insert(provider.name, Arc::new(receiver));
             } else if let Some(source) = &function.source {
                 let config = WorkerConfig::read(name, variable)?;
@@ -214,7 +214,7 @@ impl LocalStack {
         }
     }
 
-    /// How to sign for a provider's function: its scheme, and the first of its secrets.
+    /// How to sign for a provider's function: its scheme, and the first of its secrets that is text.
     ///
     /// # Errors
     /// When the template has no function of that provider.
@@ -223,7 +223,8 @@ impl LocalStack {
         let environment = environment.with_context(|| format!("the template has no function of {}", provider.name))?;
         let setting = provider.scheme_variable.and_then(|variable| environment.get(variable));
         let secrets = environment.get("WEBHOOK_SECRETS").map_or("", String::as_str);
-        let secret = Secrets::split(secrets)?.first().map_or(String::new(), |secret| secret.to_string());
+        let secret = SecretEntry::list(secrets)?.iter().find_map(SecretEntry::text);
+        let secret = secret.map_or(String::new(), |secret| secret.to_string());
         Ok(((provider.scheme)(setting.map(String::as_str))?, secret))
     }
 

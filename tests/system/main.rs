@@ -16,6 +16,7 @@ mod contract {
     mod payload_coverage;
     mod privacy;
     mod refusals;
+    mod secret_outages;
     mod secret_rotation;
     mod signature_schemes;
     mod translations;

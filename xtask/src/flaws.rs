@@ -90,7 +90,11 @@ pub(crate) const FLAWS: [Flaw; 11] = [
     },
     Flaw {
         name: "first-secret-only",
-        edits: &[(VERIFICATION, "secrets.keys().position(signed)", "secrets.keys().take(1).position(signed)")],
+        edits: &[(
+            VERIFICATION,
+            "secrets.keys().find(|(_, key)| signed(key))",
+            "secrets.keys().take(1).find(|(_, key)| signed(key))",
+        )],
         caught_by: (MODEL, "hmac_in_hex"),
     },
     Flaw {

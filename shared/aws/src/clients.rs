@@ -73,7 +73,7 @@ impl Clients {
             CallTimeouts::Operator => deadlines::OPERATOR_FACTOR,
         };
         let with_timeout = |attempt: Duration| {
-            // The flow limits the time of all attempts together, and secrets.rs those of its own calls.
+            // The flow limits the time of all attempts together, and secrets.rs that of its own calls.
             let timeouts = TimeoutConfig::builder()
                 .connect_timeout(deadlines::CONNECT_TIMEOUT * factor)
                 .operation_attempt_timeout(attempt * factor);

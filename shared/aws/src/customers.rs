@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
-use clientele_flow::deadlines::CONNECT_AT_START_WITHIN;
+use clientele_flow::deadlines::START_WITHIN;
 use clientele_flow::{CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Table, TableError};
 use clientele_model::{Item, SORT_KEY};
 use tokio::time::timeout;
@@ -47,7 +47,7 @@ impl Customers {
             .item("pk", AttributeValue::S(format!("{provider}#")))
             .item("sk", AttributeValue::S(SORT_KEY.to_owned()))
             .condition_expression("attribute_exists(pk)");
-        drop(timeout(CONNECT_AT_START_WITHIN, request.send()).await);
+        drop(timeout(START_WITHIN, request.send()).await);
     }
 }
 

@@ -59,7 +59,7 @@ pub async fn run_receiver(provider: &'static Provider) -> ExitCode {
         let table = Customers::new(clients.dynamodb.clone(), config.resources.customers_table.clone());
         let start = Receiver::start(provider, config, &clients, stdout(), Timestamp::now());
         let (receiver, ()) = Box::pin(join(start, table.connect(provider.name))).await;
-        receiver
+        Ok::<_, ConfigError>(receiver)
     };
     let handle =
         |receiver: &'static Receiver, event, invocation| async move { receiver.handle(event, &invocation).await };

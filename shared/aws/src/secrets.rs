@@ -1,33 +1,42 @@
 //! The secrets that webhooks are currently signed with.
 
-use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::config::retry::RetryConfig;
 use aws_sdk_secretsmanager::{Client, Config};
 use clientele_flow::deadlines;
-use clientele_model::{Scheme, Secrets};
+use clientele_model::{Scheme, SecretProblems, Secrets};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::config::SecretSource;
 use crate::sdk_error;
 
-/// Older secrets are fetched again.
+/// Secrets that were requested longer ago are requested again.
 const AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
-/// Secrets older than this are fetched again when a delivery matches none of them. Without this limit, forged deliveries
-/// could make the function call Secrets Manager at any rate.
-const AGE_MAX_AFTER_MISMATCH: SignedDuration = SignedDuration::from_mins(1);
+/// The same after a delivery that matches none of them, and after a request that failed. Without this limit, forged
+/// deliveries could make the function call Secrets Manager at any rate.
+const AGE_MAX_IN_DOUBT: SignedDuration = SignedDuration::from_mins(1);
+/// The same as long as there are none, since nothing can be accepted without them.
+const AGE_MAX_WITHOUT_SECRETS: SignedDuration = SignedDuration::from_secs(1);
+/// Secrets that could not be fetched again for this long are no longer used, so that a removed one stops working even if
+/// Secrets Manager fails.
+const USABLE_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why the secrets could not be fetched.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretsError {
+enum FetchError {
     /// Secrets Manager did not return them.
     #[error("Secrets Manager: {0}")]
     Unavailable(String),
     /// The secret is not a text.
     #[error("the secret in Secrets Manager is binary, and should be text")]
     Binary,
-    /// The text does not fit the scheme.
+    /// The scheme can use nothing of the text.
     #[error("the secret in Secrets Manager: {0}")]
-    Unusable(#[from] clientele_model::SecretError),
+    Unusable(#[from] SecretProblems),
 }
 
 /// The secrets of a function, from the environment or from Secrets Manager. The latter are cached.
@@ -39,85 +48,125 @@ pub(crate) struct SecretStore {
 
 #[derive(Debug)]
 enum Source {
-    Environment(Secrets),
+    Environment(Arc<Secrets>),
     SecretsManager { client: Client, arn: String, cache: Mutex<Cache> },
 }
 
-#[derive(Debug)]
+/// What is known of the secrets. At first nothing is.
+#[derive(Debug, Default)]
 struct Cache {
-    secrets: Secrets,
-    /// When they were last requested, successfully or not.
-    requested_at: Timestamp,
+    /// The secrets that were fetched last, and when they were requested.
+    fetched: Option<(Arc<Secrets>, Timestamp)>,
+    /// When secrets were last requested, successfully or not.
+    requested_at: Option<Timestamp>,
+    /// Why the last request failed.
+    failure: Option<FetchError>,
 }
 
 /// The secrets to verify a delivery with.
 #[derive(Debug)]
 pub(crate) struct CurrentSecrets {
-    /// The newest secrets that could be fetched.
-    pub(crate) secrets: Secrets,
-    /// The result, if they were fetched again for this delivery.
-    pub(crate) refresh: Option<Result<(), SecretsError>>,
+    /// The secrets that were fetched last; none if there are none that may still be used.
+    pub(crate) secrets: Arc<Secrets>,
+    /// Whether there may be newer ones, because the last request failed.
+    pub(crate) are_outdated: bool,
+    /// What an operator should correct.
+    pub(crate) warning: Option<String>,
 }
 
 impl SecretStore {
-    /// Opens the store. Secrets are fetched from Secrets Manager immediately, so that a wrong ARN fails the start.
-    ///
-    /// # Errors
-    /// When they cannot be fetched or used.
-    pub(crate) async fn open(
-        source: SecretSource,
-        scheme: &Scheme,
-        client: &Client,
-        now: Timestamp,
-    ) -> Result<Self, SecretsError> {
+    /// Opens the store, and fetches the secrets from Secrets Manager. If that fails or takes too long, the first delivery
+    /// fetches them.
+    pub(crate) async fn open(source: SecretSource, scheme: &Scheme, client: &Client, now: Timestamp) -> Self {
         let source = match source {
-            SecretSource::Environment(secrets) => Source::Environment(secrets),
+            SecretSource::Environment(secrets) => Source::Environment(Arc::new(secrets)),
             SecretSource::SecretsManager(arn) => {
-                let timeouts = TimeoutConfig::builder()
-                    .operation_attempt_timeout(deadlines::SECRETS_START_ATTEMPT_TIMEOUT)
-                    .operation_timeout(deadlines::SECRETS_START_TIMEOUT);
-                let secrets = fetch(client, &arn, scheme, timeouts.build()).await?;
-                let cache = Mutex::new(Cache { secrets, requested_at: now });
-                Source::SecretsManager { client: client.clone(), arn, cache }
+                let mut cache = Cache::default();
+                let fetched = fetch(client, &arn, scheme, deadlines::START_WITHIN, deadlines::ATTEMPTS_MAX).await;
+                if fetched.is_ok() {
+                    cache.set(fetched, now);
+                }
+                Source::SecretsManager { client: client.clone(), arn, cache: Mutex::new(cache) }
             }
         };
-        Ok(Self { scheme: scheme.clone(), source })
+        Self { scheme: scheme.clone(), source }
     }
 
-    /// The secrets, at most five minutes old. The old ones stay valid if they cannot be fetched again.
+    /// The secrets, at most five minutes old. Older ones are used for up to an hour if they cannot be fetched again.
     pub(crate) async fn current(&self, now: Timestamp) -> CurrentSecrets {
         self.no_older_than(AGE_MAX, now).await
     }
 
     /// The secrets, at most one minute old, for a delivery that matched none.
     pub(crate) async fn after_mismatch(&self, now: Timestamp) -> CurrentSecrets {
-        self.no_older_than(AGE_MAX_AFTER_MISMATCH, now).await
+        self.no_older_than(AGE_MAX_IN_DOUBT, now).await
     }
 
     async fn no_older_than(&self, age_max: SignedDuration, now: Timestamp) -> CurrentSecrets {
-        match &self.source {
-            Source::Environment(secrets) => CurrentSecrets { secrets: secrets.clone(), refresh: None },
-            Source::SecretsManager { client, arn, cache } => {
-                let mut cache = cache.lock().await;
-                let refresh = if now.duration_since(cache.requested_at) > age_max {
-                    cache.requested_at = now;
-                    let timeouts = TimeoutConfig::builder()
-                        .operation_attempt_timeout(deadlines::SECRETS_REFRESH_TIMEOUT)
-                        .operation_timeout(deadlines::SECRETS_REFRESH_TIMEOUT);
-                    let fetched = fetch(client, arn, &self.scheme, timeouts.build()).await;
-                    Some(fetched.map(|secrets| cache.secrets = secrets))
-                } else {
-                    None
-                };
-                CurrentSecrets { secrets: cache.secrets.clone(), refresh }
+        let (client, arn, cache) = match &self.source {
+            Source::SecretsManager { client, arn, cache } => (client, arn, cache),
+            Source::Environment(secrets) => {
+                return CurrentSecrets { secrets: secrets.clone(), are_outdated: false, warning: problems_of(secrets) };
             }
+        };
+        let mut cache = cache.lock().await;
+        cache.fetched.take_if(|(_, requested_at)| age(*requested_at, now) > USABLE_FOR);
+        if cache.is_due(age_max, now) {
+            let fetched = fetch(client, arn, &self.scheme, deadlines::SECRETS_REFRESH_TIMEOUT, 1).await;
+            cache.set(fetched, now);
         }
+        cache.current()
     }
 }
 
-async fn fetch(client: &Client, arn: &str, scheme: &Scheme, timeouts: TimeoutConfig) -> Result<Secrets, SecretsError> {
+impl Cache {
+    fn is_due(&self, age_max: SignedDuration, now: Timestamp) -> bool {
+        let age_max = match (&self.fetched, &self.failure) {
+            (None, _) => AGE_MAX_WITHOUT_SECRETS,
+            (Some(_), Some(_)) => AGE_MAX_IN_DOUBT,
+            (Some(_), None) => age_max,
+        };
+        self.requested_at.is_none_or(|requested_at| age(requested_at, now) > age_max)
+    }
+
+    fn set(&mut self, fetched: Result<Secrets, FetchError>, now: Timestamp) {
+        self.requested_at = Some(now);
+        match fetched {
+            Ok(secrets) => (self.fetched, self.failure) = (Some((Arc::new(secrets), now)), None),
+            Err(error) => self.failure = Some(error),
+        }
+    }
+
+    fn current(&self) -> CurrentSecrets {
+        let secrets = self.fetched.as_ref().map(|(secrets, _)| secrets.clone()).unwrap_or_default();
+        let failure = self.failure.as_ref().map(|error| format!("secrets not fetched: {error}"));
+        let are_outdated = failure.is_some();
+        CurrentSecrets { warning: failure.or_else(|| problems_of(&secrets)), secrets, are_outdated }
+    }
+}
+
+/// How long ago a time was. If the clock was set back since, it is the difference, so that secrets do not stay valid until
+/// the clock has caught up.
+fn age(time: Timestamp, now: Timestamp) -> SignedDuration {
+    now.duration_since(time).abs()
+}
+
+fn problems_of(secrets: &Secrets) -> Option<String> {
+    let problems = secrets.problems();
+    (!problems.0.is_empty()).then(|| format!("secrets: {problems}"))
+}
+
+async fn fetch(
+    client: &Client,
+    arn: &str,
+    scheme: &Scheme,
+    within: Duration,
+    attempts: u32,
+) -> Result<Secrets, FetchError> {
+    let retries = RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(deadlines::FIRST_BACKOFF);
     let request = client.get_secret_value().secret_id(arn).customize();
-    let output = request.config_override(Config::builder().timeout_config(timeouts)).send().await;
-    let output = output.map_err(|error| SecretsError::Unavailable(sdk_error::describe(&error)))?;
-    Ok(Secrets::parse(output.secret_string().ok_or(SecretsError::Binary)?, scheme)?)
+    let request = request.config_override(Config::builder().retry_config(retries)).send();
+    let output = timeout(within, request).await.map_err(|_| FetchError::Unavailable("timed out".to_owned()))?;
+    let output = output.map_err(|error| FetchError::Unavailable(sdk_error::describe(&error)))?;
+    Ok(Secrets::parse(output.secret_string().ok_or(FetchError::Binary)?, scheme)?)
 }

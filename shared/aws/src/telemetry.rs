@@ -66,7 +66,7 @@ impl LogLevel {
         match outcome {
             Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => Self::Info,
             Outcome::Parked | Outcome::Quarantined | Outcome::Rejected | Outcome::TooLarge => Self::Warning,
-            Outcome::Unavailable => Self::Error,
+            Outcome::Unavailable | Outcome::Unverifiable => Self::Error,
         }
     }
 }
@@ -131,7 +131,8 @@ impl Telemetry {
         correlation_id: &'a str,
     ) -> DeliveryLog<'a> {
         let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
-        DeliveryLog { telemetry: self, provider, invocation, correlation_id, is_cold, is_first: AtomicBool::new(true) }
+        let is_first = AtomicBool::new(true);
+        DeliveryLog { telemetry: self, provider, invocation, correlation_id, is_cold, is_first, secrets_warning: None }
     }
 
     pub(crate) fn log_sweep(&self, invocation: &Invocation, report: &SweepReport, duration: Duration) {
@@ -160,6 +161,8 @@ pub(crate) struct DeliveryLog<'a> {
     is_cold: bool,
     /// The first line has the metrics that are counted once per delivery.
     is_first: AtomicBool,
+    /// What is wrong with the provider's secrets: on every line that has no warning of its own, and counted once.
+    pub(crate) secrets_warning: Option<String>,
 }
 
 /// What a line says about one event, or about a whole delivery.
@@ -180,9 +183,9 @@ pub(crate) struct LogLine<'a> {
 }
 
 impl DeliveryLog<'_> {
-    pub(crate) fn write_rejected(&self, reason: Rejection, warning: Option<String>, duration: Duration) {
+    pub(crate) fn write_rejected(&self, reason: Rejection, duration: Duration) {
         let (outcome, reason) = (Some(reason.outcome()), Some(reason.as_str().to_owned()));
-        self.write(&LogLine { outcome, reason, warning, duration, ..LogLine::default() });
+        self.write(&LogLine { outcome, reason, duration, ..LogLine::default() });
     }
 
     /// One line per event, or a single line for a delivery without events.
@@ -213,8 +216,9 @@ impl DeliveryLog<'_> {
     pub(crate) fn write(&self, line: &LogLine<'_>) {
         let is_first = self.is_first.swap(false, Ordering::Relaxed);
         let level = line.outcome.map_or(LogLevel::Info, LogLevel::of);
-        let level = if line.warning.is_some() { level.max(LogLevel::Warning) } else { level };
-        self.telemetry.write(&DeliveryEntry { log: self, is_first, level, line });
+        let warning = line.warning.as_deref().or(self.secrets_warning.as_deref());
+        let level = if warning.is_some() { level.max(LogLevel::Warning) } else { level };
+        self.telemetry.write(&DeliveryEntry { log: self, is_first, level, warning, line });
     }
 }
 
@@ -223,6 +227,7 @@ struct DeliveryEntry<'a> {
     log: &'a DeliveryLog<'a>,
     is_first: bool,
     level: LogLevel,
+    warning: Option<&'a str>,
     line: &'a LogLine<'a>,
 }
 
@@ -246,6 +251,9 @@ impl Entry for DeliveryEntry<'_> {
         if self.is_first && *is_cold {
             writer.value("ColdStart", &1_u64.with_unit::<Count>());
         }
+        if self.is_first && self.log.secrets_warning.is_some() {
+            writer.value("SecretProblems", &1_u64.with_unit::<Count>());
+        }
         // The age on arrival, therefore not of a replayed event, which arrived earlier.
         if let Some(age) =
             event.filter(|_| secret_index.is_some()).and_then(|event| age_ms(event, invocation.received_at))
@@ -260,14 +268,14 @@ impl Entry for DeliveryEntry<'_> {
 
 impl DeliveryEntry<'_> {
     fn describe<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        let LogLine { outcome, reason, warning, event, ignored_type, write_units, duration, .. } = self.line;
+        let LogLine { outcome, reason, event, ignored_type, write_units, duration, .. } = self.line;
         let DeliveryLog { invocation, correlation_id, is_cold, .. } = self.log;
         let message = if outcome.is_some() { "event" } else { "nothing in the delivery" };
         describe_invocation(writer, invocation, self.level, message, *is_cold);
         let texts = [
             ("correlation_id", Some(truncated(correlation_id)).filter(|id| !id.is_empty())),
             ("reason", reason.as_deref()),
-            ("warning", warning.as_deref()),
+            ("warning", self.warning),
             ("event_id", event.map(|event| truncated(event.id()))),
             ("event_type", event.map(CustomerEvent::kind).or(*ignored_type).map(truncated)),
         ];

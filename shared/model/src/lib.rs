@@ -61,7 +61,7 @@ pub use rejection::Rejection;
 pub use response::{Outcome, ResponseRules, WebhookResponse};
 pub use sample::{SampleDelivery, SampleEvent};
 pub use scheme::{Scheme, SchemeError, SignatureEncoding, SignedTime, TokenPlace};
-pub use secret::{SecretError, Secrets};
+pub use secret::{SecretEntry, SecretError, SecretProblem, SecretProblems, Secrets};
 pub use sensitive_names::is_sensitive;
 pub use time::Time;
 pub use untranslatable::Untranslatable;

@@ -13,6 +13,8 @@ pub enum Rejection {
     NotBase64,
     /// No secret is configured.
     NoSecret,
+    /// The secrets could not be fetched, or not fetched again, so it is unknown whether one of them matches.
+    SecretsNotFetched,
     /// The header or path token that carries the proof is missing or empty.
     ProofMissing,
     /// A header that carries the proof came more than once.
@@ -38,6 +40,7 @@ impl Rejection {
             Self::TooLarge => "too_large",
             Self::NotBase64 => "not_base64",
             Self::NoSecret => "no_secret",
+            Self::SecretsNotFetched => "secrets_not_fetched",
             Self::ProofMissing => "proof_missing",
             Self::ProofRepeated => "proof_repeated",
             Self::ProofMalformed => "proof_malformed",
@@ -53,6 +56,7 @@ impl Rejection {
     pub fn outcome(self) -> Outcome {
         match self {
             Self::TooLarge => Outcome::TooLarge,
+            Self::SecretsNotFetched => Outcome::Unverifiable,
             Self::OtherDomainName
             | Self::NotBase64
             | Self::NoSecret
@@ -71,6 +75,12 @@ impl Rejection {
     pub fn newer_secrets_may_help(self) -> bool {
         matches!(self, Self::NoSecret | Self::Mismatch)
     }
+
+    /// The rejection if the newest secrets could not be fetched. That is not the sender's fault.
+    #[must_use]
+    pub fn with_old_secrets(self) -> Self {
+        if self.newer_secrets_may_help() { Self::SecretsNotFetched } else { self }
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +93,7 @@ mod tests {
     #[case(Rejection::TooLarge, "too_large", Outcome::TooLarge, false)]
     #[case(Rejection::NotBase64, "not_base64", Outcome::Rejected, false)]
     #[case(Rejection::NoSecret, "no_secret", Outcome::Rejected, true)]
+    #[case(Rejection::SecretsNotFetched, "secrets_not_fetched", Outcome::Unverifiable, false)]
     #[case(Rejection::ProofMissing, "proof_missing", Outcome::Rejected, false)]
     #[case(Rejection::ProofRepeated, "proof_repeated", Outcome::Rejected, false)]
     #[case(Rejection::ProofMalformed, "proof_malformed", Outcome::Rejected, false)]
@@ -98,5 +109,7 @@ mod tests {
     ) {
         assert_eq!((rejection.as_str(), rejection.outcome()), (text, outcome));
         assert_eq!(rejection.newer_secrets_may_help(), newer_secrets_may_help);
+        let with_old_secrets = if newer_secrets_may_help { Rejection::SecretsNotFetched } else { rejection };
+        assert_eq!(rejection.with_old_secrets(), with_old_secrets);
     }
 }

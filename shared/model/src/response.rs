@@ -25,6 +25,8 @@ pub enum Outcome {
     TooLarge,
     /// Neither the table nor a queue could be reached.
     Unavailable,
+    /// The secrets could not be fetched, so nobody knows whether the delivery is the provider's.
+    Unverifiable,
 }
 
 impl Outcome {
@@ -41,6 +43,7 @@ impl Outcome {
             Self::Quarantined => "quarantined",
             Self::Rejected | Self::TooLarge => "rejected",
             Self::Unavailable => "unavailable",
+            Self::Unverifiable => "unverifiable",
         }
     }
 
@@ -53,7 +56,7 @@ impl Outcome {
             Self::Parked | Self::Quarantined => 202,
             Self::Rejected => rules.rejected_status,
             Self::TooLarge => 413,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Unverifiable => 503,
         }
     }
 
@@ -64,7 +67,21 @@ impl Outcome {
             Self::Applied | Self::Duplicate | Self::Stale => 1,
             Self::Parked | Self::Quarantined => 2,
             Self::Unavailable => 3,
-            Self::TooLarge | Self::Rejected => 4,
+            Self::TooLarge | Self::Rejected | Self::Unverifiable => 4,
+        }
+    }
+
+    /// Whether the delivery was not verified, so that its events are unknown.
+    fn is_of_unverified(self) -> bool {
+        match self {
+            Self::Rejected | Self::TooLarge | Self::Unverifiable => true,
+            Self::Applied
+            | Self::Duplicate
+            | Self::Stale
+            | Self::Ignored
+            | Self::Parked
+            | Self::Quarantined
+            | Self::Unavailable => false,
         }
     }
 }
@@ -97,9 +114,7 @@ impl ResponseRules {
     pub fn respond(self, outcomes: &[Outcome]) -> WebhookResponse {
         let decisive = outcomes.iter().copied().max_by_key(|outcome| outcome.precedence()).unwrap_or(Outcome::Ignored);
         let status = decisive.status(self);
-        // A rejection concerns the whole delivery, so there is nothing to count.
-        let is_rejected = decisive.as_str() == Outcome::Rejected.as_str();
-        let body = if self.batch_field.is_some() && !is_rejected {
+        let body = if self.batch_field.is_some() && !decisive.is_of_unverified() {
             let mut counts = BTreeMap::new();
             for outcome in outcomes {
                 *counts.entry(outcome.as_str()).or_insert(0_u32) += 1;
@@ -136,6 +151,7 @@ mod tests {
     #[case(Rejected, 401, "rejected")]
     #[case(TooLarge, 413, "rejected")]
     #[case(Unavailable, 503, "unavailable")]
+    #[case(Unverifiable, 503, "unverifiable")]
     fn response_to_one_event(#[case] outcome: Outcome, #[case] status: u16, #[case] word: &str) {
         let response = SINGLE.respond(&[outcome]);
         assert_eq!((response.status, response.body), (status, Some(format!(r#"{{"outcome":"{word}"}}"#))));
@@ -152,6 +168,7 @@ mod tests {
     #[case(&[Unavailable, Parked], 503, Some(r#"{"outcomes":{"parked":1,"unavailable":1}}"#))]
     #[case(&[Rejected], 498, Some(r#"{"outcome":"rejected"}"#))]
     #[case(&[TooLarge], 413, Some(r#"{"outcome":"rejected"}"#))]
+    #[case(&[Unverifiable], 503, Some(r#"{"outcome":"unverifiable"}"#))]
     fn response_to_a_batch(#[case] outcomes: &[Outcome], #[case] status: u16, #[case] body: Option<&str>) {
         let response = BATCH.respond(outcomes);
         assert_eq!((response.status, response.body.as_deref()), (status, body));

@@ -131,7 +131,7 @@ fn secret_that_signed(secrets: &Secrets, parts: &[&[u8]], signatures: &[Vec<u8>]
         let mac = parts.iter().fold(hmac(key), Mac::chain_update);
         signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
     };
-    secrets.keys().position(signed).ok_or(Rejection::Mismatch)
+    secrets.keys().find(|(_, key)| signed(key)).map(|(index, _)| index).ok_or(Rejection::Mismatch)
 }
 
 /// Checks that `presented` equals a secret. Their hashes are compared, so that the time it takes reveals neither the
@@ -141,7 +141,7 @@ fn prove_by_secret_itself(secrets: &Secrets, presented: &[u8]) -> Result<Proof, 
         let expected = hmac(key).chain_update(key).finalize().into_bytes();
         hmac(key).chain_update(presented).verify_slice(&expected).is_ok()
     };
-    let secret_index = secrets.keys().position(is_equal).ok_or(Rejection::Mismatch)?;
+    let (secret_index, _) = secrets.keys().find(|(_, key)| is_equal(key)).ok_or(Rejection::Mismatch)?;
     Ok(Proof { secret_index, message_id: None, sent_at: None })
 }
 

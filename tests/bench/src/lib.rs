@@ -124,7 +124,7 @@ impl Sample {
             Clients::local_with_http(http, "http://127.0.0.1:9", "http://127.0.0.1:9", CallTimeouts::Function);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let lines = Box::new(std::io::sink());
-        let receiver = runtime.block_on(Receiver::start(self.provider, config, &clients, lines, NOW)).unwrap();
+        let receiver = runtime.block_on(Receiver::start(self.provider, config, &clients, lines, NOW));
         let function = Function { runtime, receiver, event: self.event };
         // So that work of the first invocation is not measured.
         function.invoke();

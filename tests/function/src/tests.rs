@@ -2,7 +2,11 @@
 
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -27,6 +31,11 @@ macro_rules! function_tests {
         #[test]
         fn connects_while_it_starts() {
             $crate::tests::connects_while_it_starts(BINARY, $provider, $secret);
+        }
+
+        #[test]
+        fn starts_without_secrets_manager() {
+            $crate::tests::starts_without_secrets_manager(BINARY, $provider, $secret, &$cases);
         }
 
         #[test]
@@ -105,18 +114,58 @@ pub fn event_files(provider: &str) -> Vec<Value> {
     events.map(|path| serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()).collect()
 }
 
+/// While Secrets Manager fails or hangs, a function starts and answers 503 before a provider gives up, which is after 5 s.
+/// Afterwards it answers as usual.
+pub fn starts_without_secrets_manager(binary: &str, provider: &str, secret: &str, cases: &[&str]) {
+    for hangs in [false, true] {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (is_over_for_aws, text) = (is_over.clone(), secret.to_owned());
+        let mut command = command(Path::new(binary));
+        command.env("WEBHOOK_SECRET_ARN", "arn");
+        let mut function = Function::start(command, "", move |request| {
+            let is_for_secrets = request.headers.get("x-amz-target").is_some_and(|it| it.ends_with("GetSecretValue"));
+            match (is_for_secrets, is_over_for_aws.load(Ordering::SeqCst)) {
+                (true, true) => {
+                    let body = json!({ "SecretString": text }).to_string();
+                    return Response { status: 200, headers: "", body };
+                }
+                (true, false) if hangs => sleep(Duration::from_mins(1)),
+                _ => {}
+            }
+            FAILURE
+        });
+        let response = function.invoke(&read(provider, &format!("{}.json", cases[0]))).result.unwrap();
+        assert!(function.started.elapsed() < Duration::from_secs(5), "{:?}", function.started.elapsed());
+        let response: Value = serde_json::from_str(&response).unwrap();
+        assert_eq!(response["statusCode"], 503);
+        assert_eq!(response["headers"]["retry-after"], "5");
+        assert_eq!(response["body"], r#"{"outcome":"unverifiable"}"#);
+
+        is_over.store(true, Ordering::SeqCst);
+        // It asks at most once a second.
+        sleep(Duration::from_secs(1));
+        assert_answers(&mut function, provider, cases);
+    }
+}
+
 /// Answers event files that need no table as the `.expected.json` next to them says.
 pub fn answers_events(binary: &str, provider: &str, secret: &str, cases: &[&str]) {
-    let mut function = Function::start(command(Path::new(binary)), secret, |_| FAILURE);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(provider);
-    let read = |file: String| std::fs::read_to_string(folder.join(file)).unwrap();
+    assert_answers(&mut Function::start(command(Path::new(binary)), secret, |_| FAILURE), provider, cases);
+}
+
+fn assert_answers(function: &mut Function, provider: &str, cases: &[&str]) {
     for case in cases {
-        let response = function.invoke(&read(format!("{case}.json"))).result.unwrap();
+        let response = function.invoke(&read(provider, &format!("{case}.json"))).result.unwrap();
         let response: Value = serde_json::from_str(&response).unwrap();
-        let expected: Value = serde_json::from_str(&read(format!("{case}.expected.json"))).unwrap();
+        let expected: Value = serde_json::from_str(&read(provider, &format!("{case}.expected.json"))).unwrap();
         assert_eq!(response["statusCode"], expected["status"], "{case}");
         let body = response["body"].as_str().map(|body| serde_json::from_str(body).unwrap());
         assert_eq!(body.unwrap_or(Value::Null), expected["answer"], "{case}");
         assert_eq!(response["isBase64Encoded"], false);
     }
+}
+
+fn read(provider: &str, file: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(provider);
+    std::fs::read_to_string(folder.join(file)).unwrap()
 }

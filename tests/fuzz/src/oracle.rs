@@ -73,24 +73,33 @@ fn rejection_for_age(sent_at: Timestamp) -> Option<Rejection> {
     }
 }
 
-/// The keys of the secrets, or `None` if one of them cannot be used.
-pub(crate) fn keys(secrets: &str, scheme: &Scheme) -> Option<Vec<Vec<u8>>> {
-    let secrets: Vec<String> = match secrets.trim() {
+/// The keys of the secrets that can be used, each with its place in the list, or `None` if none of several entries can.
+pub(crate) fn keys(secrets: &str, scheme: &Scheme) -> Option<Vec<(usize, Vec<u8>)>> {
+    let entries: Vec<Value> = match trimmed(secrets) {
         "" => vec![],
         list if list.starts_with('[') => serde_json::from_str(list).ok()?,
-        one => vec![one.to_owned()],
+        one => vec![one.into()],
     };
-    let key = |secret: String| match scheme {
-        Scheme::Svix => BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(&secret)).ok(),
-        Scheme::Basic if !secret.contains(':') => None,
-        _ => Some(secret.into_bytes()),
+    let key = |entry: &Value| {
+        let secret = trimmed(entry.as_str()?);
+        let key = match scheme {
+            Scheme::Svix => BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()?,
+            Scheme::Basic if !secret.contains(':') => return None,
+            _ => secret.as_bytes().to_vec(),
+        };
+        (!key.is_empty()).then_some(key)
     };
-    secrets.into_iter().map(|secret| key(secret).filter(|key| !key.is_empty())).collect()
+    let usable: Vec<_> = entries.iter().map(key).enumerate().filter_map(|(index, key)| Some((index, key?))).collect();
+    (entries.is_empty() || !usable.is_empty()).then_some(usable)
 }
 
-fn expected(attempt: &Attempt, scheme: &Scheme, keys: &[Vec<u8>]) -> Expected {
-    let index = keys.iter().position(|key| is_signed_with(key, attempt, scheme));
-    index.map_or(Expected::Forged, |index| Expected::Authentic(index, sent_at(attempt, scheme)))
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|character: char| character == '\u{feff}' || character.is_whitespace())
+}
+
+fn expected(attempt: &Attempt, scheme: &Scheme, keys: &[(usize, Vec<u8>)]) -> Expected {
+    let key = keys.iter().find(|(_, key)| is_signed_with(key, attempt, scheme));
+    key.map_or(Expected::Forged, |(index, _)| Expected::Authentic(*index, sent_at(attempt, scheme)))
 }
 
 fn is_signed_with(key: &[u8], attempt: &Attempt, scheme: &Scheme) -> bool {

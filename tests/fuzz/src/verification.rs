@@ -88,7 +88,7 @@ fn check_signed(attempt: &Attempt, scheme: &Scheme, secrets: &str, seed: usize) 
     let secrets = if is_usable { secrets } else { usable_secrets(scheme) };
     let keys = keys(secrets, scheme).unwrap();
     let id = attempt.headers("svix-id").first().copied().unwrap_or_default().replace('.', "");
-    let signed = sign(scheme, keys.last().unwrap(), &attempt.body, if id.is_empty() { "msg_1" } else { &id });
+    let signed = sign(scheme, &keys.last().unwrap().1, &attempt.body, if id.is_empty() { "msg_1" } else { &id });
     let verdict = verify_and_compare(&signed, scheme, secrets);
     assert!(verdict.is_ok(), "signed correctly and rejected: {scheme:?} {secrets:?} {signed:?}");
 

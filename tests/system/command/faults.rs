@@ -5,6 +5,7 @@ use std::time::Duration;
 use clientele::events::signed_at;
 use clientele::stack::LocalStack;
 use clientele::stack::faults::{Fault, FaultMode, Service};
+use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -41,14 +42,27 @@ async fn faults_affect_only_the_functions(#[case] mode: FaultMode) {
     assert_eq!(drain(&stack, "inbox").await.len(), 1);
 }
 
-/// Functions read their secrets at the start, and keep them while Secrets Manager fails.
+/// Functions read their secrets at the start, and keep them while Secrets Manager fails. What matches none of them is not
+/// refused meanwhile.
+#[rstest]
+#[case(FaultMode::Throttle)]
+#[case(FaultMode::Timeout)]
+#[case(FaultMode::Error)]
+#[case(FaultMode::Reset)]
 #[tokio::test]
-async fn secrets_outlive_an_outage_of_secrets_manager() {
+async fn secrets_outlive_an_outage_of_secrets_manager(#[case] mode: FaultMode) {
     let stack = stack().await;
-    stack.faults.set(Service::Secrets, fault(FaultMode::Error)).unwrap();
-    let later = signed_at() + jiff::SignedDuration::from_mins(10);
-    let event = deliver("plain", &[change("c", 1, 1, UPDATED)], later);
-    assert_eq!(handle(&stack.receivers["plain"], &event, later).await.status_code, 200);
+    let statuses = async |minutes| {
+        let later = Timestamp::now() + SignedDuration::from_mins(minutes);
+        let mut event = deliver("plain", &[change("c", 1, 1, UPDATED)], later);
+        let right = handle(&stack.receivers["plain"], &event, later).await.status_code;
+        event["body"] = format!("{} ", event["body"].as_str().unwrap()).into();
+        [right, handle(&stack.receivers["plain"], &event, later).await.status_code]
+    };
+    stack.faults.set(Service::Secrets, fault(mode)).unwrap();
+    assert_eq!(statuses(10).await, [200, 503]);
+    stack.faults.clear();
+    assert_eq!(statuses(12).await, [200, 401]);
 }
 
 #[test]

@@ -74,7 +74,8 @@ fn everything_that_is_missing_is_named_at_once() {
 #[case(&[("SIGNATURE_TOLERANCE_SECONDS", "-1")], &["SIGNATURE_TOLERANCE_SECONDS is not a whole number"])]
 #[case(&[("FLEXPRICE_SIGNATURE", "none")], &["FLEXPRICE_SIGNATURE: expected `svix` or `token:<header>`"])]
 #[case(&[("POWERTOOLS_LOG_LEVEL", "LOUD")], &["POWERTOOLS_LOG_LEVEL is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL"])]
-#[case(&[("WEBHOOK_SECRETS", "[1]")], &["WEBHOOK_SECRETS: begins with `[` but is not a JSON array of strings"])]
+#[case(&[("WEBHOOK_SECRETS", "[1]")], &["WEBHOOK_SECRETS: secret 1 is not text"])]
+#[case(&[("WEBHOOK_SECRETS", "[\"hunter2")], &["WEBHOOK_SECRETS: begins with `[` but is not a JSON array"])]
 #[case(&[("WEBHOOK_SECRETS", "[\"\"]")], &["WEBHOOK_SECRETS: secret 1 is empty"])]
 #[case(
     &[("CUSTOMERS_TABLE", ""), ("MAX_BODY_BYTES", "x"), ("WEBHOOK_SECRETS", "whsec_!")],
@@ -105,6 +106,9 @@ fn all_settings_are_read() {
     // The variable takes precedence over the ARN, and its value is never printed.
     assert!(matches!(&config.secrets, SecretSource::Environment(_)));
     assert!(!format!("{config:?}").contains("hunter2"));
+    // A secret that cannot be used does not affect the others.
+    variables.insert("WEBHOOK_SECRETS", r#"["", "hunter2"]"#);
+    assert!(matches!(read(&variables).unwrap().secrets, SecretSource::Environment(secrets) if !secrets.is_empty()));
 }
 
 #[test]

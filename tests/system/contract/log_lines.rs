@@ -15,7 +15,7 @@ async fn receiver(provider: &str) -> (LocalStack, Receiver, CapturedLog) {
     let (mut stack, log) = (stack().await, CapturedLog::default());
     set_level(&mut stack, provider, "INFO");
     let provider = clientele_providers::find(provider).unwrap();
-    let receiver = start_receiver(provider, &stack.environments[provider.name], &stack.clients, &log).await.unwrap();
+    let receiver = start_receiver(provider, &stack.environments[provider.name], &stack.clients, &log).await;
     (stack, receiver, log)
 }
 

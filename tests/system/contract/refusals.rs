@@ -37,7 +37,7 @@ async fn closed_by_default() {
         let mut environment = stack.environments["plain"].clone();
         environment.insert("WEBHOOK_SECRETS".to_owned(), secrets.to_owned());
         let log = CapturedLog::default();
-        let receiver = start_receiver(&UNREACHABLE, &environment, &stack.clients, &log).await.unwrap();
+        let receiver = start_receiver(&UNREACHABLE, &environment, &stack.clients, &log).await;
         let event = json!({ "pathParameters": { "token": token }, "body": "{}" });
         assert_eq!(handle(&receiver, &event, signed_at()).await.status_code, 401, "{secrets} {token}");
     }
@@ -80,7 +80,7 @@ async fn only_the_required_domain_name_is_accepted() {
             let mut environment = stack.environments[provider.name].clone();
             environment.insert("REQUIRED_DOMAIN_NAME".to_owned(), required.to_owned());
             let log = CapturedLog::default();
-            let receiver = start_receiver(provider, &environment, &stack.clients, &log).await.unwrap();
+            let receiver = start_receiver(provider, &environment, &stack.clients, &log).await;
             let mut event = case.event.clone();
             event["requestContext"] = name.clone();
             let answer = handle(&receiver, &event, signed_at()).await;

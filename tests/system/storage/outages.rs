@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use clientele::events::signed_at;
+use clientele::stack::CapturedLog;
 use clientele_aws::HttpResponse;
 use clientele_flow::deadlines::PROVIDER_TIMEOUT;
 use clientele_model::ChangeKind;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
 use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
-use crate::support::{all_items, drain, handle, invocation, item, stack, stack_with_template, timeless};
+use crate::support::{
+    all_items, drain, handle, invocation, item, stack, stack_with_template, start_receiver, timeless,
+};
 
 /// A delivery of a provider with one change of a customer.
 fn one(provider: &str, customer: &str, kind: ChangeKind) -> Value {
@@ -86,7 +90,7 @@ async fn a_delete_whose_message_cannot_be_sent_is_left_to_the_sweep() {
         if sweeps {
             let swept = stack.sweeper.as_ref().unwrap().handle(&invocation(signed_at())).await;
             assert_eq!((swept.sent, swept.failed), (0, 0), "in the first minute its writer may still send it");
-            let later = invocation(signed_at() + jiff::SignedDuration::from_secs(61));
+            let later = invocation(signed_at() + SignedDuration::from_secs(61));
             let swept = stack.sweeper.as_ref().unwrap().handle(&later).await;
             assert_eq!((swept.sent, swept.failed, swept.is_cut_short), (1, 0, false));
         } else {
@@ -110,26 +114,49 @@ async fn a_sent_message_that_stays_in_the_tombstone_is_no_failure() {
     assert!(item(&stack, "plain#w_1#c").await.unwrap()["cleanup"].is_string());
 }
 
-/// Providers give up after 5 s. The deadline is 3.6 s; the rest is for a busy machine.
+/// When calls start to hang, and when the delivery arrives.
+#[derive(Clone, Copy)]
+enum Hanging {
+    FromTheStart,
+    AfterTheStart,
+    /// The delivery arrives when the secrets have to be fetched again.
+    WithOldSecrets,
+}
+
+/// Providers give up after 5 s. The deadline is 3.6 s, and 1 s for a start; the rest is for a busy machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_hangs_the_answer_comes_in_time() {
+    use Hanging::{AfterTheStart, FromTheStart, WithOldSecrets};
     let stack = stack().await;
     let answers = [
-        ("PutItem", one("plain", "a", DELETED), (202, r#"{"outcome":"parked"}"#)),
-        ("SendMessage", one("plain", "b", DELETED), (200, r#"{"outcome":"applied"}"#)),
-        ("UpdateItem", one("plain", "c", DELETED), (200, r#"{"outcome":"applied"}"#)),
+        ("PutItem", AfterTheStart, one("plain", "a", DELETED), (202, r#"{"outcome":"parked"}"#)),
+        ("SendMessage", AfterTheStart, one("plain", "b", DELETED), (200, r#"{"outcome":"applied"}"#)),
+        ("UpdateItem", AfterTheStart, one("plain", "c", DELETED), (200, r#"{"outcome":"applied"}"#)),
         // Every operation.
-        ("", one("plain", "d", CREATED), (503, r#"{"outcome":"unavailable"}"#)),
-        ("PutItem", batch(200), (202, r#"{"outcomes":{"parked":200}}"#)),
+        ("", AfterTheStart, one("plain", "d", CREATED), (503, r#"{"outcome":"unavailable"}"#)),
+        ("", FromTheStart, one("plain", "e", CREATED), (503, r#"{"outcome":"unverifiable"}"#)),
+        ("", WithOldSecrets, one("metrifox", "f", CREATED), (503, r#"{"outcome":"unavailable"}"#)),
+        ("PutItem", AfterTheStart, batch(200), (202, r#"{"outcomes":{"parked":200}}"#)),
     ];
-    let answers = answers.map(|(operation, event, expected)| {
+    let answers = answers.map(|(operation, hanging, event, expected)| {
         let stack = &stack;
         async move {
-            let (aws, receivers) = AwsStandIn::with_receivers(stack).await;
-            aws.hang(operation);
+            let aws = AwsStandIn::start(stack).await;
             let provider = event["rawPath"].as_str().unwrap().split('/').nth(2).unwrap();
-            let started = Instant::now();
-            let answer = handle(&receivers[provider], &event, signed_at()).await;
+            let mut environment = stack.environments[provider].clone();
+            environment.remove("WEBHOOK_SECRETS");
+            let (provider, clients) = (clientele_providers::find(provider).unwrap(), aws.clients());
+            let mut started = Instant::now();
+            if matches!(hanging, FromTheStart) {
+                aws.hang(operation);
+            }
+            let receiver = start_receiver(provider, &environment, &clients, &CapturedLog::default()).await;
+            if !matches!(hanging, FromTheStart) {
+                aws.hang(operation);
+                started = Instant::now();
+            }
+            let minutes = if matches!(hanging, WithOldSecrets) { 6 } else { 0 };
+            let answer = handle(&receiver, &event, signed_at() + SignedDuration::from_mins(minutes)).await;
             let took = started.elapsed();
             assert!(took < PROVIDER_TIMEOUT, "{operation}: {took:?}");
             assert_eq!((answer.status_code, answer.body.as_deref()), (expected.0, Some(expected.1)), "{operation}");

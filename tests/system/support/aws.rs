@@ -41,8 +41,8 @@ struct Behaviour {
     hanging: Option<&'static str>,
     concurrent: usize,
     concurrent_max: usize,
-    /// Secrets by ARN.
-    secrets: BTreeMap<String, String>,
+    /// Secrets by ARN, as `GetSecretValue` returns them.
+    secrets: BTreeMap<String, Value>,
 }
 
 /// A call of a service. It has no response until it is answered.
@@ -61,7 +61,8 @@ impl AwsStandIn {
         for name in clientele_providers::names() {
             let environment = &stack.environments[name];
             secret_arns.insert(name, environment["WEBHOOK_SECRET_ARN"].clone());
-            state.secrets.insert(environment["WEBHOOK_SECRET_ARN"].clone(), environment["WEBHOOK_SECRETS"].clone());
+            let secret = json!({ "SecretString": environment["WEBHOOK_SECRETS"] });
+            state.secrets.insert(environment["WEBHOOK_SECRET_ARN"].clone(), secret);
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let aws = Self {
@@ -115,6 +116,13 @@ impl AwsStandIn {
         self.state.lock().unwrap().hanging = Some(operation);
     }
 
+    /// From now on no call fails or hangs.
+    pub(crate) fn recover(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.failing.clear();
+        state.hanging = None;
+    }
+
     /// What was called since the start, or since this was last asked.
     pub(crate) fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.state.lock().unwrap().calls)
@@ -126,11 +134,20 @@ impl AwsStandIn {
     }
 
     pub(crate) fn secret(&self, provider: &str) -> String {
-        self.state.lock().unwrap().secrets[&self.secret_arns[provider]].clone()
+        let secret = &self.state.lock().unwrap().secrets[&self.secret_arns[provider]];
+        secret["SecretString"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn set_secret(&self, provider: &str, text: &str) {
-        self.state.lock().unwrap().secrets.insert(self.secret_arns[provider].clone(), text.to_owned());
+        self.insert_secret(provider, json!({ "SecretString": text }));
+    }
+
+    pub(crate) fn set_binary_secret(&self, provider: &str) {
+        self.insert_secret(provider, json!({ "SecretBinary": "AAAA" }));
+    }
+
+    fn insert_secret(&self, provider: &str, secret: Value) {
+        self.state.lock().unwrap().secrets.insert(self.secret_arns[provider].clone(), secret);
     }
 
     /// Reading the secret fails until it is set again.
@@ -151,12 +168,12 @@ impl AwsStandIn {
         let secrets = &mut self.state.lock().unwrap().secrets;
         let arn = request["SecretId"].as_str().unwrap();
         let answer = match (operation, secrets.get(arn)) {
-            ("GetSecretValue", Some(secret)) => json!({ "SecretString": secret }),
+            ("GetSecretValue", Some(secret)) => secret.clone(),
             ("GetSecretValue", None) => {
                 return (StatusCode::BAD_REQUEST, r#"{"__type":"DecryptionFailure"}"#.into());
             }
             ("PutSecretValue", _) => {
-                secrets.insert(arn.to_owned(), request["SecretString"].as_str().unwrap().to_owned());
+                secrets.insert(arn.to_owned(), json!({ "SecretString": request["SecretString"] }));
                 json!({})
             }
             (other, _) => panic!("no stand-in for {other}"),

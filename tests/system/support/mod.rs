@@ -71,10 +71,9 @@ pub(crate) async fn start_receiver(
     environment: &BTreeMap<String, String>,
     clients: &Clients,
     log: &CapturedLog,
-) -> Result<Receiver, String> {
+) -> Receiver {
     let config = ReceiverConfig::read(provider, |name| environment.get(name).cloned()).unwrap();
-    let started = Receiver::start(provider, config, clients, log.writer(), events::signed_at()).await;
-    started.map_err(|error| error.to_string())
+    Receiver::start(provider, config, clients, log.writer(), events::signed_at()).await
 }
 
 /// The functions of all providers.
@@ -86,7 +85,7 @@ pub(crate) async fn start_receivers(
     let mut receivers = BTreeMap::new();
     for &provider in PROVIDERS {
         let environment = &environments[provider.name];
-        receivers.insert(provider.name, start_receiver(provider, environment, clients, log).await.unwrap());
+        receivers.insert(provider.name, start_receiver(provider, environment, clients, log).await);
     }
     receivers
 }

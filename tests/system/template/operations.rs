@@ -11,7 +11,8 @@ use crate::support::aws::AwsStandIn;
 use crate::support::deliveries::untranslatable;
 use crate::support::template::{dashboard, resources, template};
 use crate::support::{
-    cases, drain, handle, invocation, json_lines, metrics, replayer, root, scheme, sqs_event, stack, sweeper,
+    cases, drain, handle, invocation, json_lines, metrics, replayer, root, scheme, sqs_event, stack, start_receiver,
+    sweeper,
 };
 
 fn text<'a>(value: &'a Value, what: &str) -> &'a str {
@@ -58,7 +59,11 @@ fn combined(expression: &Value, [metric_name, statistic]: [&str; 2], period: u64
     assert!(functions.len() <= 10, "too many for one alarm");
     let query = |function: &String| {
         let id = function.strip_suffix("Function").unwrap().to_lowercase();
-        let metric = metric("AWS/Lambda", metric_name, &[("FunctionName", function)]);
+        let metric = if metric_name == "SecretProblems" {
+            metric("AWS::StackName", metric_name, &[("service", &format!("clientele-{id}")), ("provider", &id)])
+        } else {
+            metric("AWS/Lambda", metric_name, &[("FunctionName", function)])
+        };
         let metric = json!({ "Metric": metric, "Stat": statistic, "Period": period });
         json!({ "Id": id, "ReturnData": false, "MetricStat": metric })
     };
@@ -100,7 +105,12 @@ fn alarms_of_functions() -> BTreeMap<String, Value> {
     let max = json!({ "Id": "slowest", "Label": "p99 of the slowest function", "Expression": "MAX(METRICS())" });
     let throttles = above(0, combined(&sum, ["Throttles", "Sum"], 60, &all));
     let duration = above(timeout_ms * 8 / 10, combined(&max, ["Duration", "p99"], 300, &receivers));
-    alarms.extend([("ThrottlesAlarm".to_owned(), throttles), ("DurationAlarm".to_owned(), duration)]);
+    let sum = json!({ "Id": "all", "Label": "Deliveries with a problem of secrets", "Expression": "SUM(METRICS())" });
+    let secrets = above(0, combined(&sum, ["SecretProblems", "Sum"], 300, &receivers));
+    // The next attempt often succeeds, so it takes two of the last six periods.
+    let secrets = with(secrets, json!({ "EvaluationPeriods": 6, "DatapointsToAlarm": 2 }));
+    let of_several = [("ThrottlesAlarm", throttles), ("DurationAlarm", duration), ("SecretsAlarm", secrets)];
+    alarms.extend(of_several.map(|(id, alarm)| (id.to_owned(), alarm)));
     alarms
 }
 
@@ -178,7 +188,10 @@ async fn metrics_that_are_read_are_written() {
     let written = written_metrics().await;
     let by_dashboard = metrics_of_dashboard();
     let names: BTreeSet<_> = by_dashboard.iter().map(|metric| metric.split_once(' ').unwrap().0).collect();
-    assert_eq!(names, BTreeSet::from(["Age", "CleanupsFailed", "CleanupsSent", "Events", "Verified"]));
+    assert_eq!(
+        names,
+        BTreeSet::from(["Age", "CleanupsFailed", "CleanupsSent", "Events", "SecretProblems", "Verified"])
+    );
     let read: BTreeSet<_> = metrics_of_alarms().chain(by_dashboard.clone()).collect();
     assert_eq!(read.difference(&written).collect::<Vec<_>>(), [] as [&String; 0]);
 }
@@ -195,10 +208,16 @@ async fn written_metrics() -> BTreeSet<String> {
             handle(&receivers[case.provider.name], &signed, signed_at()).await;
         }
     }
-    // A delivery of each provider that is not understood.
-    aws.fail(&[]);
-    for provider in PROVIDERS {
-        handle(&receivers[provider.name], &untranslatable(provider, signed_at()), signed_at()).await;
+    // Of each provider a delivery that is not understood, and one that cannot be verified.
+    for &provider in PROVIDERS {
+        let event = untranslatable(provider, signed_at());
+        aws.fail(&[]);
+        handle(&receivers[provider.name], &event, signed_at()).await;
+        aws.fail(&["GetSecretValue"]);
+        let mut environment = stack.environments[provider.name].clone();
+        environment.remove("WEBHOOK_SECRETS");
+        let receiver = start_receiver(provider, &environment, &aws.clients(), &captured).await;
+        handle(&receiver, &event, signed_at()).await;
     }
     let others = [replay_lines(&stack).await, sweep_lines(&stack).await].into_iter().flatten();
     let written = json_lines(&captured).into_iter().chain(others);
