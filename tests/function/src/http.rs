@@ -20,7 +20,7 @@ pub struct Request {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// Further headers, each with its line break.
+    /// Further headers, each with its line break. Without a `content-length` it is that of the body.
     pub headers: &'static str,
     /// The body.
     pub body: String,
@@ -46,8 +46,15 @@ fn serve_connection(stream: TcpStream, respond: &dyn Fn(&Request) -> Option<Resp
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream)? {
         let Some(Response { status, headers, body }) = respond(&request) else { break };
-        let head = format!("HTTP/1.1 {status} \r\n{headers}content-length: {}\r\n\r\n", body.len());
-        stream.get_mut().write_all((head + &body).as_bytes())?;
+        let length = if headers.contains("content-length") {
+            String::new()
+        } else {
+            format!("content-length: {}\r\n", body.len())
+        };
+        stream.get_mut().write_all(format!("HTTP/1.1 {status} \r\n{headers}{length}\r\n{body}").as_bytes())?;
+        if headers.contains("connection: close") {
+            break;
+        }
     }
     Ok(())
 }

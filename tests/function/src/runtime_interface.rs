@@ -9,12 +9,13 @@ use serde_json::Value;
 use crate::http::serve;
 use crate::{FAILURE, Response, command, connect, next_event};
 
-use Step::{Accepted, Event, Failed, Gone};
+use Step::{Accepted, CutOff, Event, Failed, Gone};
 
 /// What the runtime interface does at one call of the function. The function asks for an event and answers it in turn.
 enum Step {
     Event,
     Accepted,
+    CutOff,
     Failed,
     Gone,
 }
@@ -31,6 +32,7 @@ pub fn ends_quietly_only_while_waiting(binary: &str, secret: &str) {
         &[Gone][..],
         &[Failed],
         &[Event, Gone],
+        &[Event, Accepted, CutOff],
         &[Event, Accepted, Failed],
         &[Event, Accepted, Accepted],
         &[Event, Accepted, Event, Gone],
@@ -53,6 +55,10 @@ fn run(binary: &str, secret: &str, steps: &'static [Step]) -> Output {
             // Receivers refuse it, `replay` finds no message in it, and `sweep` does not read it.
             Event => Some(next_event(r#"{"Records":[]}"#.to_owned())),
             Accepted => Some(Response { status: 202, headers: "", body: String::new() }),
+            CutOff => {
+                let headers = "content-length: 100\r\nconnection: close\r\n";
+                Some(Response { status: 200, headers, body: "{".to_owned() })
+            }
             Failed => Some(FAILURE),
             Gone => None,
         }
