@@ -137,3 +137,36 @@ fn rust_files(folder: &Path) -> Vec<String> {
     });
     texts.collect()
 }
+
+/// Whoever replaces a package of CI replaces what is deployed, so pip installs only packages with the hashes listed here.
+#[test]
+fn pinned_python_tools_carry_hashes() {
+    let read = |path: &str| std::fs::read_to_string(root(path)).unwrap();
+    for name in ["requirements", "ministack", "actionlint"] {
+        let (pins, locked) = (read(&format!(".ci/{name}.in")), read(&format!(".ci/{name}.txt")));
+        let entries: Vec<_> = locked.lines().filter(|line| line.contains("==")).collect();
+        for pin in pins.lines() {
+            assert!(entries.iter().any(|entry| entry.starts_with(pin)), "{name}.txt lacks {pin}");
+        }
+        let without_hash = locked.lines().zip(locked.lines().skip(1)).filter(|(line, next)| {
+            line.contains("==") && !(line.ends_with('\\') && next.trim_start().starts_with("--hash=sha256:"))
+        });
+        assert_eq!(without_hash.collect::<Vec<_>>(), []);
+    }
+    let ci = read(".ci/run");
+    let options = ci.lines().find_map(|line| line.strip_prefix("pip=(")).unwrap();
+    assert!(options.contains("--require-hashes") && options.contains("--no-deps"));
+    let installs = ci.lines().filter(|line| line.contains("bin/pip"));
+    assert!(installs.clone().count() == 3 && installs.into_iter().all(|line| line.contains("${pip[@]}")));
+    let release = read(".github/workflows/release.yml");
+    assert_eq!(release.matches("bin/pip").count(), release.matches("--require-hashes").count());
+}
+
+#[test]
+fn advisories_are_checked_weekly_and_by_ci() {
+    let read = |path: &str| std::fs::read_to_string(root(path)).unwrap();
+    let workflow = read(".github/workflows/advisories.yml");
+    assert!(workflow.contains("schedule:") && workflow.contains("cargo deny --locked check advisories"));
+    let ci = read(".ci/run");
+    assert!(ci.contains("    cargo deny --locked check advisories") && ci.contains("NO ADVISORY DATABASE HERE"));
+}

@@ -2,7 +2,7 @@
 //! `shared/flow` run, the embedded emulators, and any others at `CLIENTELE_DYNAMODB_URL` and `CLIENTELE_SQS_URL`.
 //!
 //! ```sh
-//! pip install ministack==1.5.33
+//! pip install --no-deps --requirement .ci/ministack.txt
 //! BIND_HOST=127.0.0.1 ministack &
 //! export CLIENTELE_DYNAMODB_URL=http://127.0.0.1:4566 CLIENTELE_SQS_URL=http://127.0.0.1:4566
 //! cargo test --workspace --test system storage_contract -- --ignored
