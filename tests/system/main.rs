@@ -43,6 +43,7 @@ mod command {
 /// template.yaml: the resources, their permissions and alarms, and what is generated from them.
 mod template {
     mod deadlines;
+    mod deployment;
     mod local_stack;
     mod operations;
     mod pictures;

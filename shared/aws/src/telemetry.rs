@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use clientele_flow::{SettledEvent, SweepReport};
-use clientele_model::{CustomerEvent, Outcome, Rejection, Translated};
+use clientele_model::{Change, CustomerEvent, Outcome, Rejection, Translated};
 use jiff::Timestamp;
 use metrique_writer_core::format::Format;
 use metrique_writer_core::unit::{Count, Millisecond};
@@ -85,8 +85,49 @@ pub struct TelemetrySettings {
 /// Writes the lines of a function.
 pub(crate) struct Telemetry {
     settings: TelemetrySettings,
-    output: Mutex<(Emf, LogWriter)>,
+    output: Mutex<(Vec<Emf>, LogWriter)>,
     is_cold: AtomicBool,
+}
+
+/// Which metrics of a line have a dimension besides `service` and `provider`. A line must contain every metric and
+/// dimension that its directives name ("Root node" in the specification), so each combination has its own format.
+#[derive(Clone, Copy, Debug, Default)]
+struct Directives {
+    /// `Events` by `outcome`.
+    has_outcome: bool,
+    /// `Verified` by `secret`.
+    has_secret: bool,
+}
+
+impl Directives {
+    /// In the order of [`Self::index`].
+    const ALL: [Self; 4] = [
+        Self { has_outcome: false, has_secret: false },
+        Self { has_outcome: true, has_secret: false },
+        Self { has_outcome: false, has_secret: true },
+        Self { has_outcome: true, has_secret: true },
+    ];
+
+    fn index(self) -> usize {
+        usize::from(self.has_outcome) + 2 * usize::from(self.has_secret)
+    }
+
+    fn format(self, namespace: &str) -> Emf {
+        let of_provider = vec!["service".to_owned(), "provider".to_owned()];
+        let by = |dimension, name| MetricDirective {
+            dimensions: vec![vec!["service", "provider", dimension]],
+            metrics: vec![MetricDefinition { name, unit: Unit::Count, storage_resolution: None }],
+            namespace,
+        };
+        let mut emf = Emf::builder(namespace.to_owned(), vec![of_provider]);
+        if self.has_outcome {
+            emf = emf.directive(by("outcome", "Events"));
+        }
+        if self.has_secret {
+            emf = emf.directive(by("secret", "Verified"));
+        }
+        emf.build()
+    }
 }
 
 impl fmt::Debug for Telemetry {
@@ -98,29 +139,18 @@ impl fmt::Debug for Telemetry {
 impl Telemetry {
     /// With metrics per provider, for a function that settles events.
     pub(crate) fn per_provider(settings: TelemetrySettings, log: LogWriter) -> Self {
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let count = |name| MetricDefinition { name, unit: Unit::Count, storage_resolution: None };
-        // All metrics have the dimension `provider`, and these two have another one.
-        let by = |dimension, metric| MetricDirective {
-            dimensions: vec![vec!["service", "provider", dimension]],
-            metrics: vec![count(metric)],
-            namespace: &settings.namespace,
-        };
-        let emf = Emf::builder(settings.namespace.clone(), vec![owned(&["service", "provider"])])
-            .directive(by("outcome", "Events"))
-            .directive(by("secret", "Verified"))
-            .build();
-        Self::new(emf, settings, log)
+        let formats = Directives::ALL.map(|directives| directives.format(&settings.namespace));
+        Self::new(formats.into(), settings, log)
     }
 
     /// With metrics of the whole function, for one whose work is not that of a single provider.
     pub(crate) fn per_service(settings: TelemetrySettings, log: LogWriter) -> Self {
         let emf = Emf::builder(settings.namespace.clone(), vec![vec!["service".to_owned()]]).build();
-        Self::new(emf, settings, log)
+        Self::new(vec![emf], settings, log)
     }
 
-    fn new(emf: Emf, settings: TelemetrySettings, log: LogWriter) -> Self {
-        Self { settings, output: Mutex::new((emf, log)), is_cold: AtomicBool::new(true) }
+    fn new(formats: Vec<Emf>, settings: TelemetrySettings, log: LogWriter) -> Self {
+        Self { settings, output: Mutex::new((formats, log)), is_cold: AtomicBool::new(true) }
     }
 
     /// The log of one delivery.
@@ -137,15 +167,15 @@ impl Telemetry {
 
     pub(crate) fn log_sweep(&self, invocation: &Invocation, report: &SweepReport, duration: Duration) {
         let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
-        self.write(&SweepEntry { telemetry: self, invocation, is_cold, report, duration });
+        self.write(Directives::default(), &SweepEntry { telemetry: self, invocation, is_cold, report, duration });
     }
 
-    fn write(&self, line: &impl Entry) {
+    fn write(&self, directives: Directives, line: &impl Entry) {
         let mut text = Vec::with_capacity(1_024);
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let (emf, log) = &mut *output;
+        let (formats, log) = &mut *output;
         // A line that cannot be written must not fail a delivery.
-        if emf.format(line, &mut text).is_ok() {
+        if formats.get_mut(directives.index()).is_some_and(|emf| emf.format(line, &mut text).is_ok()) {
             drop(log.write_all(&text).and_then(|()| log.flush()));
         }
     }
@@ -218,7 +248,9 @@ impl DeliveryLog<'_> {
         let level = line.outcome.map_or(LogLevel::Info, LogLevel::of);
         let warning = line.warning.as_deref().or(self.secrets_warning.as_deref());
         let level = if warning.is_some() { level.max(LogLevel::Warning) } else { level };
-        self.telemetry.write(&DeliveryEntry { log: self, is_first, level, warning, line });
+        let has_secret = is_first && line.secret_index.is_some();
+        let directives = Directives { has_outcome: line.outcome.is_some(), has_secret };
+        self.telemetry.write(directives, &DeliveryEntry { log: self, is_first, level, warning, line });
     }
 }
 
@@ -241,6 +273,11 @@ impl Entry for DeliveryEntry<'_> {
         if let Some(outcome) = outcome {
             writer.value("outcome", outcome.as_str());
             writer.value("Events", &1_u64.with_unit::<Count>());
+        }
+        if *outcome == Some(Outcome::Applied)
+            && event.is_some_and(|event| matches!(event.change(), Change::Deletion(_)))
+        {
+            writer.value("Deletes", &1_u64.with_unit::<Count>());
         }
         if let Some(index) = secret_index {
             writer.value("secret", (index + 1).to_string().as_str());

@@ -3,12 +3,16 @@
 use clientele::events::signed_at;
 use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::Receiver;
+use clientele_model::{KeptDelivery, KeptPart};
 use clientele_providers::local_secret;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
-use crate::support::{case, handle, json_lines, metrics, scheme, stack, start_receiver};
+use crate::support::translation::verified;
+use crate::support::{
+    case, handle, invocation, json_lines, metrics, replayer, scheme, sqs_event, stack, start_receiver, sweeper,
+};
 
 /// The function of a provider at log level INFO, and its log.
 async fn receiver(provider: &str) -> (LocalStack, Receiver, CapturedLog) {
@@ -121,6 +125,75 @@ async fn a_batch_is_counted_once_as_a_delivery() {
         metrics(line).keys().map(String::as_str).collect::<Vec<_>>(),
         ["Verified clientele-smarterpay smarterpay", "Verified clientele-smarterpay smarterpay 1",]
     );
+}
+
+/// Each directive of a line: its dimensions and its metrics.
+fn directives(line: &Value) -> Vec<String> {
+    let joined = |names: &mut dyn Iterator<Item = &Value>| {
+        names.map(|name| name.as_str().unwrap()).collect::<Vec<_>>().join(" ")
+    };
+    let directive = |directive: &Value| {
+        let metrics = directive["Metrics"].as_array().unwrap();
+        let dimensions = joined(&mut directive["Dimensions"][0].as_array().unwrap().iter());
+        format!("{dimensions}: {}", joined(&mut metrics.iter().map(|metric| &metric["Name"])))
+    };
+    line["_aws"]["CloudWatchMetrics"].as_array().unwrap().iter().map(directive).collect()
+}
+
+/// A directive names only what the line contains: a refusal has no secret, the second event of a batch does not count
+/// its delivery again, and a delivery without events has no outcome.
+#[tokio::test]
+async fn a_line_has_only_its_own_directives() {
+    let (stack, receiver, log) = receiver("smarterpay").await;
+    let case = case("smarterpay/batch-of-many-kinds");
+    let mut empty = case.clone();
+    empty.event["body"] = r#"{"events":[]}"#.into();
+    let signed =
+        |case: &clientele::events::Case| case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
+    for event in [signed(case), empty.event.clone(), signed(&empty)] {
+        handle(&receiver, &event, signed_at()).await;
+    }
+    let lines = json_lines(&log);
+    let [first, second, _, written, refused, without_events] = &lines[..] else { panic!("six lines: {lines:?}") };
+    let replay_log = CapturedLog::default();
+    let kept = KeptDelivery::new(case.provider, &verified(br#"{"events":[]}"#, signed_at()), "", KeptPart::Whole);
+    let replay = replayer(&stack.environments, &stack.clients, &replay_log);
+    replay.handle(sqs_event([kept.to_message(), "{}".to_owned()]), &invocation(signed_at())).await;
+    let replayed = json_lines(&replay_log);
+    let [replayed_without_events, unreadable] = &replayed[..] else { panic!("two lines: {replayed:?}") };
+    let sweep_log = CapturedLog::default();
+    sweeper(&stack.environments, &stack.clients, &sweep_log).handle(&invocation(signed_at())).await;
+    let swept = &json_lines(&sweep_log)[0];
+
+    let by_outcome = "service provider outcome: Events";
+    let by_secret = "service provider secret: Verified";
+    let expected = [
+        (first, vec!["service provider: Events Verified ColdStart", by_outcome, by_secret]),
+        (second, vec!["service provider: Events", by_outcome]),
+        (written, vec!["service provider: Events Age", by_outcome]),
+        (refused, vec!["service provider: Events", by_outcome]),
+        (without_events, vec!["service provider: Verified", by_secret]),
+        (replayed_without_events, vec!["service provider: ColdStart"]),
+        (unreadable, vec!["service provider: Events", by_outcome]),
+        (swept, vec!["service: CleanupsSent CleanupsFailed ColdStart"]),
+    ];
+    for (line, expected) in expected {
+        assert_eq!(directives(line), expected, "{line}");
+    }
+}
+
+/// Only an applied delete is counted as one.
+#[tokio::test]
+async fn an_applied_delete_is_counted() {
+    let (_stack, receiver, log) = receiver("plain").await;
+    for name in ["plain/customer-created", "plain/customer-deleted", "plain/customer-deleted"] {
+        let case = case(name);
+        let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
+        handle(&receiver, &signed, signed_at()).await;
+    }
+    let lines = json_lines(&log);
+    let counted = lines.iter().map(|line| metrics(line).get("Deletes clientele-plain plain").copied());
+    assert_eq!(counted.collect::<Vec<_>>(), [None, Some(1), None]);
 }
 
 /// A line below the log level has only its metrics.

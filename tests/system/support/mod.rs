@@ -161,9 +161,29 @@ pub(crate) async fn item(stack: &LocalStack, pk: &str) -> Option<Value> {
     stack.customers_table().item(pk).await.unwrap()
 }
 
-/// The log lines of a function, as JSON.
+/// The log lines of a function, as JSON. Those with metrics are what CloudWatch requires.
 pub(crate) fn json_lines(captured: &CapturedLog) -> Vec<Value> {
-    captured.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let lines: Vec<Value> = captured.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines.iter().filter(|line| !line["_aws"].is_null()).for_each(assert_embedded_metrics);
+    lines
+}
+
+/// The line contains every metric and dimension that its directives name, and no dimension has many values
+/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
+fn assert_embedded_metrics(line: &Value) {
+    assert!(line["_aws"]["Timestamp"].is_u64(), "{line}");
+    for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
+        for metric in directive["Metrics"].as_array().unwrap() {
+            let name = metric["Name"].as_str().unwrap();
+            assert!(line[name].is_number(), "no metric {name}: {line}");
+        }
+        for set in directive["Dimensions"].as_array().unwrap() {
+            for name in set.as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
+                assert!(["service", "provider", "outcome", "secret"].contains(&name), "{name}: {line}");
+                assert!(line[name].is_string(), "no dimension {name}: {line}");
+            }
+        }
+    }
 }
 
 /// The metrics that CloudWatch extracts from a line, by name and values of dimensions.
@@ -172,15 +192,13 @@ pub(crate) fn metrics(line: &Value) -> BTreeMap<String, u64> {
     for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
         assert_eq!(directive["Namespace"], "clientele", "the name of the stack");
         for set in directive["Dimensions"].as_array().unwrap() {
-            let values: Option<Vec<_>> =
-                set.as_array().unwrap().iter().map(|name| line[name.as_str().unwrap()].as_str()).collect();
+            let names = set.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+            let values: Vec<_> = names.map(|name| line[name].as_str().unwrap()).collect();
             for metric in directive["Metrics"].as_array().unwrap() {
                 let name = metric["Name"].as_str().unwrap();
                 let unit = if name == "Age" { "Milliseconds" } else { "Count" };
                 assert_eq!(metric["Unit"], unit, "{name}");
-                if let (Some(values), Some(value)) = (&values, line[name].as_u64()) {
-                    metrics.insert(format!("{name} {}", values.join(" ")), value);
-                }
+                metrics.insert(format!("{name} {}", values.join(" ")), line[name].as_u64().unwrap());
             }
         }
     }

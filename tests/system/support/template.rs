@@ -32,6 +32,11 @@ pub(crate) fn resources(kind: &str) -> BTreeMap<String, Value> {
     of_kind.map(|(name, resource)| (name.clone(), resource["Properties"].clone())).collect()
 }
 
+/// Whether webhooks come to the function.
+pub(crate) fn is_receiver(function: &Value) -> bool {
+    function["Events"].as_object().unwrap().values().any(|event| event["Type"] == "HttpApi")
+}
+
 /// The body of the dashboard. References are replaced by their names, and conditional alarms are left out.
 pub(crate) fn dashboard() -> Value {
     let (_, dashboard) = resources("AWS::CloudWatch::Dashboard").pop_first().unwrap();

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::events::signed_at;
 use clientele::stack::{CapturedLog, LocalStack};
+use clientele_aws::Receiver;
+use clientele_function::role::Role;
 use clientele_providers::{PROVIDERS, local_secret};
 use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
 use crate::support::deliveries::untranslatable;
-use crate::support::template::{dashboard, resources, template};
+use crate::support::template::{dashboard, is_receiver, resources, template};
 use crate::support::{
     cases, drain, handle, invocation, json_lines, metrics, replayer, root, scheme, sqs_event, stack, start_receiver,
     sweeper,
@@ -53,28 +55,48 @@ fn nothing_for(hours: impl Into<Value>, metric: Value) -> Value {
     with(sum_above(1, metric), properties)
 }
 
-/// What an alarm watches that combines a metric of each function. CloudWatch accepts ten metrics, and one query that
-/// returns data.
-fn combined(expression: &Value, [metric_name, statistic]: [&str; 2], period: u64, functions: &[String]) -> Value {
-    assert!(functions.len() <= 10, "too many for one alarm");
-    let query = |function: &String| {
-        let id = function.strip_suffix("Function").unwrap().to_lowercase();
-        let metric = if metric_name == "SecretProblems" {
-            metric("AWS::StackName", metric_name, &[("service", &format!("clientele-{id}")), ("provider", &id)])
-        } else {
-            metric("AWS/Lambda", metric_name, &[("FunctionName", function)])
-        };
+/// What an alarm watches that combines metrics by id. CloudWatch accepts ten metrics, and one query that returns data.
+fn combined(expression: &Value, statistic: &str, period: u64, metrics: BTreeMap<String, Value>) -> Value {
+    assert!(metrics.len() <= 10, "too many for one alarm");
+    let query = |(id, metric): (String, Value)| {
         let metric = json!({ "Metric": metric, "Stat": statistic, "Period": period });
         json!({ "Id": id, "ReturnData": false, "MetricStat": metric })
     };
     let expression = with(expression.clone(), json!({ "ReturnData": true }));
-    let queries: Vec<_> = [expression].into_iter().chain(functions.iter().map(query)).collect();
+    let queries: Vec<_> = [expression].into_iter().chain(metrics.into_iter().map(query)).collect();
     json!({ "Metrics": queries })
 }
 
-/// Whether webhooks come to the function.
-fn is_receiver(function: &Value) -> bool {
-    function["Events"].as_object().unwrap().values().any(|event| event["Type"] == "HttpApi")
+/// A metric of each of these functions, by the id of an alarm's query.
+fn of_lambda(name: &str, functions: &[String]) -> BTreeMap<String, Value> {
+    let metric_of = |function: &String| {
+        let id = function.strip_suffix("Function").unwrap().to_lowercase();
+        (id, metric("AWS/Lambda", name, &[("FunctionName", function)]))
+    };
+    functions.iter().map(metric_of).collect()
+}
+
+/// A metric that the function of each provider counts, by the id of an alarm's query.
+fn of_providers(name: &str, receivers: &[String]) -> BTreeMap<String, Value> {
+    let metric_of = |function: &String| {
+        let provider = function.strip_suffix("Function").unwrap().to_lowercase();
+        let service = format!("clientele-{provider}");
+        let dimensions = [("service", service.as_str()), ("provider", provider.as_str())];
+        (provider.clone(), metric("AWS::StackName", name, &dimensions))
+    };
+    receivers.iter().map(metric_of).collect()
+}
+
+/// The metric `Deletes` of each provider that sends deletes, and of replay for that provider.
+fn deletes(receivers: &[String]) -> BTreeMap<String, Value> {
+    let sends = |function: &&String| Role::of(function).calls.contains("sqs:SendMessage CleanupQueue");
+    let deleting: Vec<_> = receivers.iter().filter(sends).cloned().collect();
+    let own = of_providers("Deletes", &deleting);
+    let by_replay = own.keys().map(|provider| {
+        let dimensions = [("service", "clientele-replay"), ("provider", provider.as_str())];
+        (format!("replay_{provider}"), metric("AWS::StackName", "Deletes", &dimensions))
+    });
+    by_replay.chain(own.clone()).collect()
 }
 
 fn alarms_of_functions() -> BTreeMap<String, Value> {
@@ -103,13 +125,16 @@ fn alarms_of_functions() -> BTreeMap<String, Value> {
     let timeout_ms = template()["Globals"]["Function"]["Timeout"].as_u64().unwrap() * 1_000;
     let sum = json!({ "Id": "all", "Label": "Throttles of all functions", "Expression": "SUM(METRICS())" });
     let max = json!({ "Id": "slowest", "Label": "p99 of the slowest function", "Expression": "MAX(METRICS())" });
-    let throttles = above(0, combined(&sum, ["Throttles", "Sum"], 60, &all));
-    let duration = above(timeout_ms * 8 / 10, combined(&max, ["Duration", "p99"], 300, &receivers));
+    let throttles = above(0, combined(&sum, "Sum", 60, of_lambda("Throttles", &all)));
+    let duration = above(timeout_ms * 8 / 10, combined(&max, "p99", 300, of_lambda("Duration", &receivers)));
     let sum = json!({ "Id": "all", "Label": "Deliveries with a problem of secrets", "Expression": "SUM(METRICS())" });
-    let secrets = above(0, combined(&sum, ["SecretProblems", "Sum"], 300, &receivers));
+    let secrets = above(0, combined(&sum, "Sum", 300, of_providers("SecretProblems", &receivers)));
     // The next attempt often succeeds, so it takes two of the last six periods.
     let secrets = with(secrets, json!({ "EvaluationPeriods": 6, "DatapointsToAlarm": 2 }));
-    let of_several = [("ThrottlesAlarm", throttles), ("DurationAlarm", duration), ("SecretsAlarm", secrets)];
+    let sum = json!({ "Id": "all", "Label": "Deletes of all providers", "Expression": "SUM(METRICS())" });
+    let deletes = above("DeletesPerFiveMinutes", combined(&sum, "Sum", 300, deletes(&receivers)));
+    let of_several = [("ThrottlesAlarm", throttles), ("DurationAlarm", duration)];
+    let of_several = of_several.into_iter().chain([("SecretsAlarm", secrets), ("DeletesAlarm", deletes)]);
     alarms.extend(of_several.map(|(id, alarm)| (id.to_owned(), alarm)));
     alarms
 }
@@ -154,20 +179,6 @@ fn every_function_has_every_alarm() {
     }
 }
 
-/// Only alarms of the function itself: a merged alarm would roll back every function when one fails.
-#[test]
-fn a_function_is_rolled_back_by_its_own_alarms() {
-    for (id, function) in resources("AWS::Serverless::Function") {
-        let [errors, unavailable] = ["Errors", "Unavailable"].map(|kind| id.replace("Function", kind) + "Alarm");
-        let expected = if is_receiver(&function) {
-            json!(["RollsBackOnUnavailable", [&errors, unavailable], [errors]])
-        } else {
-            json!([errors])
-        };
-        assert_eq!(function["DeploymentPreference"]["Alarms"], expected, "{id}");
-    }
-}
-
 /// The description of every alarm names its section of docs/operate.md.
 #[test]
 fn every_alarm_is_explained() {
@@ -178,7 +189,7 @@ fn every_alarm_is_explained() {
         let description = text(&alarm["AlarmDescription"], &id);
         let (_, link) = description.split_once("docs/operate.md#").unwrap_or_else(|| panic!("{id} names no section"));
         assert!(anchors.contains(link.trim_end_matches('.')), "{id}: docs/operate.md has no {link}");
-        assert!(alarm["Metrics"].is_null() || description.contains("show which function"), "{id}");
+        assert!(alarm["Metrics"].is_null() || description.contains("which function"), "{id}");
     }
 }
 
@@ -188,11 +199,12 @@ async fn metrics_that_are_read_are_written() {
     let written = written_metrics().await;
     let by_dashboard = metrics_of_dashboard();
     let names: BTreeSet<_> = by_dashboard.iter().map(|metric| metric.split_once(' ').unwrap().0).collect();
-    assert_eq!(
-        names,
-        BTreeSet::from(["Age", "CleanupsFailed", "CleanupsSent", "Events", "SecretProblems", "Verified"])
-    );
+    let expected = ["Age", "CleanupsFailed", "CleanupsSent", "Deletes", "Events", "SecretProblems", "Verified"];
+    assert_eq!(names, expected.into());
     let read: BTreeSet<_> = metrics_of_alarms().chain(by_dashboard.clone()).collect();
+    let deletes = |all: &BTreeSet<String>| all.iter().filter(|name| name.starts_with("Deletes ")).cloned().collect();
+    let (deletes_read, deletes_written): (Vec<_>, Vec<_>) = (deletes(&read), deletes(&written));
+    assert_eq!(deletes_read, deletes_written, "whoever deletes is watched");
     assert_eq!(read.difference(&written).collect::<Vec<_>>(), [] as [&String; 0]);
 }
 
@@ -203,10 +215,7 @@ async fn written_metrics() -> BTreeSet<String> {
     let (aws, receivers) = AwsStandIn::with_logging_receivers(&stack, &captured).await;
     for outage in [&[][..], &["PutItem"], &["PutItem", "SendMessage"]] {
         aws.fail(outage);
-        for case in cases() {
-            let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
-            handle(&receivers[case.provider.name], &signed, signed_at()).await;
-        }
+        deliver_all(&receivers).await;
     }
     // Of each provider a delivery that is not understood, and one that cannot be verified.
     for &provider in PROVIDERS {
@@ -219,9 +228,17 @@ async fn written_metrics() -> BTreeSet<String> {
         let receiver = start_receiver(provider, &environment, &aws.clients(), &captured).await;
         handle(&receiver, &event, signed_at()).await;
     }
-    let others = [replay_lines(&stack).await, sweep_lines(&stack).await].into_iter().flatten();
+    let others = [replay_lines(&stack).await, first_replay_lines().await, sweep_lines(&stack).await];
+    let others = others.into_iter().flatten();
     let written = json_lines(&captured).into_iter().chain(others);
     written.flat_map(|line| metrics(&line)).map(|(name, _)| name).collect()
+}
+
+async fn deliver_all(receivers: &BTreeMap<&'static str, Receiver>) {
+    for case in cases() {
+        let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
+        handle(&receivers[case.provider.name], &signed, signed_at()).await;
+    }
 }
 
 /// Our metrics that alarms watch, named as [`metrics`] does.
@@ -271,11 +288,12 @@ fn metrics_of_dashboard() -> BTreeSet<String> {
 fn found_by_search(search: &str) -> String {
     let (_, search) = search.split_once("{\"AWS::StackName\",").unwrap();
     let (dimensions, search) = search.split_once("} ").unwrap();
-    let of = search.split('"').nth(1).unwrap();
-    let metric = search.split(' ').next().unwrap();
+    let of = search.split('"').nth(1).unwrap_or_default();
+    let metric = search.split([' ', '\'']).next().unwrap();
     match dimensions {
         "service,provider,secret" => format!("{metric} clientele-{of} {of} 1"),
         "service,provider,outcome" => format!("{metric} {of} plain duplicate"),
+        "service,provider" => format!("{metric} clientele-plain plain"),
         other => panic!("{other}"),
     }
 }
@@ -287,6 +305,15 @@ async fn replay_lines(stack: &LocalStack) -> Vec<Value> {
     let event = sqs_event(drain(stack, "inbox").await.iter().map(Value::to_string));
     assert_eq!(replayer.handle(event, &invocation(signed_at())).await.batch_item_failures, []);
     json_lines(&lines)
+}
+
+/// The lines of a replay that writes all events for the first time.
+async fn first_replay_lines() -> Vec<Value> {
+    let stack = stack().await;
+    let (aws, receivers) = AwsStandIn::with_receivers(&stack).await;
+    aws.fail(&["PutItem"]);
+    deliver_all(&receivers).await;
+    replay_lines(&stack).await
 }
 
 async fn sweep_lines(stack: &LocalStack) -> Vec<Value> {
@@ -320,60 +347,6 @@ fn queues_fit_the_functions() {
     let with_policy: BTreeSet<_> =
         policy["Queues"].as_array().unwrap().iter().map(|it| text(it, "queue").to_owned()).collect();
     assert_eq!(with_policy, queues.keys().cloned().collect(), "every queue requires TLS");
-}
-
-/// The parameters that a value depends on, directly or through a condition.
-fn parameters_in(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(name) if template()["Parameters"][name].is_object() => vec![name],
-        Value::String(name) => parameters_in(&template()["Conditions"][name]),
-        Value::Array(parts) => parts.iter().flat_map(parameters_in).collect(),
-        _ => vec![],
-    }
-}
-
-/// A new value of a parameter only reaches the alias if the description of the version contains it.
-#[test]
-fn parameters_of_a_function_are_in_its_version() {
-    let globals = &template()["Globals"]["Function"];
-    for (id, function) in resources("AWS::Serverless::Function") {
-        let description = text(&function["VersionDescription"], &id);
-        let variables = [&globals["Environment"]["Variables"], &function["Environment"]["Variables"]];
-        let values = variables.into_iter().flat_map(|it| it.as_object().unwrap().values());
-        let values = values.chain([&globals["Architectures"][0], &globals["Tracing"]]);
-        for parameter in values.flat_map(parameters_in) {
-            assert!(description.contains(&format!("${{{parameter}}}")), "{id}: {parameter}");
-        }
-    }
-}
-
-/// Every parameter and output is explained, and no secret is in the environment of a deployed function.
-#[test]
-fn parameters_are_explained() {
-    let template = template();
-    assert_eq!(template["Globals"]["Function"]["Environment"]["Variables"]["WEBHOOK_SECRETS"], "");
-    let interface = &template["Metadata"]["AWS::CloudFormation::Interface"];
-    let grouped: Vec<_> = interface["ParameterGroups"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(|group| group["Parameters"].as_array().unwrap())
-        .map(|name| text(name, "parameter"))
-        .collect();
-    let page = std::fs::read_to_string(root("docs/deploy.md")).unwrap();
-    let functions = resources("AWS::Serverless::Function");
-    let explained = |name: &str| {
-        let mut of_a_provider = functions.keys().filter_map(|id| name.strip_prefix(id.strip_suffix("Function")?));
-        page.contains(&format!("`{name}`")) || of_a_provider.any(|rest| page.contains(&format!("`<Provider>{rest}`")))
-    };
-    for (name, parameter) in template["Parameters"].as_object().unwrap() {
-        assert!(parameter["Description"].is_string() && interface["ParameterLabels"][name].is_object(), "{name}");
-        assert_eq!(grouped.iter().filter(|grouped| *grouped == name).count(), 1, "{name}");
-        assert!(explained(name), "docs/deploy.md does not explain {name}");
-    }
-    for (name, _) in template["Outputs"].as_object().unwrap() {
-        assert!(explained(name), "docs/deploy.md does not name the output {name}");
-    }
 }
 
 /// Widgets neither overlap nor exceed the width of the dashboard, and all unconditional alarms are shown.
