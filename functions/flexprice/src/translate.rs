@@ -1,8 +1,8 @@
 //! Translates Flexprice's customers.
 
 use clientele_model::{
-    Actor, Address, ChangeKind, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, ExtraFields,
-    Fields, Profile, Sequence, Time, Translated, Translation, Verified,
+    Actor, Address, ChangeKind, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, EventTime,
+    ExtraFields, Fields, Profile, Time, Translated, Translation, Verified,
 };
 
 use crate::message::Message;
@@ -23,13 +23,15 @@ fn event(verified: &Verified) -> Translation {
     let customer_id = record.required("customer.id", Fields::key_part)?;
     let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, customer_id)?;
     let Message { id, created_at } = Message::of(verified, &name);
-    let created_at = Time(created_at);
+    let received_at = verified.received_at();
+    let raised = EventTime::new("the time of the message", Time(created_at), received_at);
     // Only bodies before 2026-08-10 say when the record changed.
-    let version = record.time("updated_at").unwrap_or(created_at);
-    let event = EventFacts { id, kind: name, version, sequence: Sequence::at(created_at) };
+    let updated_at = record.time("updated_at");
+    let version = updated_at.map_or(raised, |time| EventTime::new("updated_at", time, received_at));
+    let event = EventFacts { id, kind: name, version, raised, place: 0 };
     let mut customer = customer(&mut record);
     Ok(Translated::Event(Box::new(match change {
-        ChangeKind::Deletion => CustomerEvent::deletion(key, event, created_at, &customer),
+        ChangeKind::Deletion => CustomerEvent::deletion(key, event, None, received_at, &customer),
         ChangeKind::Snapshot(verb) => {
             customer.extra = ExtraFields::new(DROPPED).keep("customer", record.rest()).keep("", body.rest()).into_map();
             CustomerEvent::snapshot(key, event, verb, customer)?

@@ -1,6 +1,6 @@
 //! The envelope of Metrifox's webhooks, and the lists of its fields.
 
-use clientele_model::{ChangeKind, CredentialFields, Fields, Id, Time, Untranslatable, Verb};
+use clientele_model::{ChangeKind, CredentialFields, EventTime, Fields, Id, Untranslatable, Verb, Verified};
 
 /// The fields that are not stored: one-time passwords, edit tokens, the envelope's time and the previous record.
 pub(crate) const DROPPED: &[&str] = &["created_at", "data.changes", "data.customer.otp*", "data.customer.edit_token*"];
@@ -35,11 +35,12 @@ pub(crate) fn change_kind(kind: &str) -> Option<ChangeKind> {
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
     /// When the event was raised.
-    pub(crate) raised: Result<Time, Untranslatable>,
+    pub(crate) raised: Result<EventTime, Untranslatable>,
 }
 
 impl Envelope {
-    pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
-        Ok(Self { event_id: body.required("id", Fields::id)?, raised: body.required("created_at", Fields::time_ms) })
+    pub(crate) fn take(body: &mut Fields, verified: &Verified) -> Result<Self, Untranslatable> {
+        let raised = body.event_time("created_at", Fields::time_ms, verified.received_at());
+        Ok(Self { event_id: body.required("id", Fields::id)?, raised })
     }
 }

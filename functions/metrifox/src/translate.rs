@@ -6,46 +6,43 @@
 
 use clientele_model::{
     Address, ChangeKind, Contact, Customer, CustomerEvent, CustomerKey, CustomerKind, Email, EventFacts, ExtraFields,
-    Fields, Phone, Profile, Sequence, TaxId, Translated, Translation, Untranslatable, Verified,
+    Fields, Phone, Profile, TaxId, Translated, Translation, Untranslatable, Verified,
 };
 
 use crate::payload::{DROPPED, Envelope, REQUIRED, REQUIRED_EMAIL, account, change_kind};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
-    vec![event(verified.body())]
+    vec![event(verified)]
 }
 
-fn event(body: &[u8]) -> Translation {
-    let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
+fn event(verified: &Verified) -> Translation {
+    let received_at = verified.received_at();
+    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
     let name = body.required("type", Fields::text)?;
     let Some(change) = change_kind(&name) else { return Ok(Translated::Ignored(name)) };
-    let Envelope { event_id, raised } = Envelope::take(&mut body)?;
+    let Envelope { event_id, raised } = Envelope::take(&mut body, verified)?;
     let mut data = body.required("data", Fields::take_object)?;
     let mut record = data.required("data.customer", Fields::take_object)?;
     let is_complete = record.require(REQUIRED);
     let has_email = REQUIRED_EMAIL.iter().any(|name| record.contains(name));
     let customer_id = record.required("customer.id", Fields::key_part)?;
     let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, customer_id)?;
-    let updated_at = record.required("updated_at", Fields::time);
-    let event = |version, raised| EventFacts { id: event_id, kind: name, version, sequence: Sequence::at(raised) };
+    let version = record.event_time("updated_at", Fields::time, received_at);
+    let event = EventFacts { id: event_id, kind: name, version, raised, place: 0 };
     Ok(Translated::Event(Box::new(match change {
         ChangeKind::Deletion => {
-            let deleted_at = record.time("deleted_at");
-            let raised = raised.or_else(|error| deleted_at.or(updated_at.ok()).ok_or(error))?;
-            let event = event(updated_at.unwrap_or(raised), raised);
-            CustomerEvent::deletion(key, event, deleted_at.unwrap_or(raised), &customer(&mut record))
+            let deleted_at = record.event_time("deleted_at", Fields::time, received_at).ok();
+            CustomerEvent::deletion(key, event, deleted_at, received_at, &customer(&mut record))
         }
         ChangeKind::Snapshot(verb) => {
             is_complete?;
-            let version = updated_at?;
-            let raised = raised?;
             if !has_email {
                 return Err(Untranslatable::PartialSnapshot(REQUIRED_EMAIL[0]));
             }
             let mut customer = customer(&mut record);
             let extra = ExtraFields::new(DROPPED).keep("data.customer", record.rest());
             customer.extra = extra.keep("data", data.rest()).keep("", body.rest()).into_map();
-            CustomerEvent::snapshot(key, event(version, raised), verb, customer)?
+            CustomerEvent::snapshot(key, event, verb, customer)?
         }
     })))
 }

@@ -1,7 +1,7 @@
 //! The envelope of Plain's webhooks, and the lists of its fields. Webhook targets have versions; the customer is the
 //! same in all of them.
 
-use clientele_model::{ChangeKind, CredentialFields, Fields, Id, Time, Untranslatable, Verb};
+use clientele_model::{ChangeKind, CredentialFields, EventTime, Fields, Id, Untranslatable, Verb, Verified};
 
 /// The fields that are not stored: ids and times of the envelope, data about the attempt, and the previous record.
 pub(crate) const DROPPED: &[&str] =
@@ -52,11 +52,12 @@ pub(crate) fn record_path(change: ChangeKind) -> &'static str {
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
     /// When the event was raised: its sequence, and the time of a delete.
-    pub(crate) raised: Result<Time, Untranslatable>,
+    pub(crate) raised: Result<EventTime, Untranslatable>,
 }
 
 impl Envelope {
-    pub(crate) fn take(body: &mut Fields) -> Result<Self, Untranslatable> {
-        Ok(Self { event_id: body.required("id", Fields::id)?, raised: body.required("timestamp", Fields::time) })
+    pub(crate) fn take(body: &mut Fields, verified: &Verified) -> Result<Self, Untranslatable> {
+        let raised = body.event_time("timestamp", Fields::time, verified.received_at());
+        Ok(Self { event_id: body.required("id", Fields::id)?, raised })
     }
 }

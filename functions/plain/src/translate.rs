@@ -2,21 +2,22 @@
 
 use clientele_model::{
     Actor, ChangeKind, Customer, CustomerEvent, CustomerKey, Email, EventFacts, ExtraFields, Fields, Group, Profile,
-    Sequence, SpamMark, Translated, Translation, Verified,
+    SpamMark, Translated, Translation, Verified,
 };
 
 use crate::payload::{DROPPED, Envelope, REQUIRED, account, change_kind, record_path};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
-    vec![event(verified.body())]
+    vec![event(verified)]
 }
 
-fn event(body: &[u8]) -> Translation {
-    let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
+fn event(verified: &Verified) -> Translation {
+    let received_at = verified.received_at();
+    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
     let kind = body.required("type", Fields::text)?;
     let mut payload = body.required("payload", Fields::take_object);
     let Some(change) = change_kind(&kind, &mut payload)? else { return Ok(Translated::Ignored(kind)) };
-    let Envelope { event_id: id, raised } = Envelope::take(&mut body)?;
+    let Envelope { event_id: id, raised } = Envelope::take(&mut body, verified)?;
     let mut payload = payload?;
     let mut record = payload.required(record_path(change), Fields::take_object)?;
     if matches!(change, ChangeKind::Snapshot(_)) {
@@ -24,20 +25,15 @@ fn event(body: &[u8]) -> Translation {
     }
     let customer_id = record.required("customer.id", Fields::key_part)?;
     let key = CustomerKey::new(crate::PROVIDER.name, account(&mut body)?, customer_id)?;
-    let updated_at = record.required("updatedAt", Fields::time);
+    let version = record.event_time("updatedAt", Fields::time, received_at);
+    let event = EventFacts { id, kind, version, raised, place: 0 };
     let mut customer = customer(&mut record, key.customer_id());
     Ok(Translated::Event(Box::new(match change {
-        ChangeKind::Deletion => {
-            let raised = raised.or(updated_at)?;
-            let event = EventFacts { id, kind, version: updated_at.unwrap_or(raised), sequence: Sequence::at(raised) };
-            CustomerEvent::deletion(key, event, raised, &customer)
-        }
+        ChangeKind::Deletion => CustomerEvent::deletion(key, event, None, received_at, &customer),
         ChangeKind::Snapshot(verb) => {
-            let version = updated_at?;
-            let sequence = Sequence::at(raised?);
             let extra = ExtraFields::new(DROPPED).keep("payload.customer", record.rest());
             customer.extra = extra.keep("payload", payload.rest()).keep("", body.rest()).into_map();
-            CustomerEvent::snapshot(key, EventFacts { id, kind, version, sequence }, verb, customer)?
+            CustomerEvent::snapshot(key, event, verb, customer)?
         }
     })))
 }

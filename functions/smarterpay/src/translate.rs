@@ -3,23 +3,24 @@
 use std::sync::Arc;
 
 use clientele_model::{
-    Actor, Address, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EpochMicros, EventFacts, ExtraFields,
-    Fields, Id, Profile, Sequence, Time, Translated, Translation, Untranslatable, Verb, Verified,
+    Actor, Address, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, EventTime, ExtraFields,
+    Fields, Id, Profile, Translated, Translation, Untranslatable, Verb, Verified,
 };
 use serde_json::{Map, Value};
 
 use crate::payload::{DROPPED, REQUIRED, account, events, verb};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
-    batch(verified.body()).unwrap_or_else(|error| vec![Err(error)])
+    batch(verified).unwrap_or_else(|error| vec![Err(error)])
 }
 
-fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
-    let mut body = Fields::parse(body, &crate::PROVIDER.credential_fields)?;
+fn batch(verified: &Verified) -> Result<Vec<Translation>, Untranslatable> {
+    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
     let events = events(&mut body)?;
     let envelope = Envelope {
         is_v2: body.contains("idempotency_key"),
-        sent_at: body.required("sent_at", Fields::time),
+        verified,
+        sent_at: body.event_time("sent_at", Fields::time, verified.received_at()),
         account: account(&mut body),
         extra: Arc::new(ExtraFields::new(DROPPED).keep("", body.rest()).into_map()),
     };
@@ -27,17 +28,18 @@ fn batch(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
 }
 
 /// The data that all events of a batch share.
-struct Envelope {
+struct Envelope<'a> {
     is_v2: bool,
+    verified: &'a Verified,
     /// When the batch was sent. We assume that it is the same on every attempt, which is not documented. If it is not,
     /// the earlier of two changes within one second wins when it is delivered again after the later one.
-    sent_at: Result<Time, Untranslatable>,
+    sent_at: Result<EventTime, Untranslatable>,
     /// The account of the events that do not name their own.
     account: Result<Option<Id>, Untranslatable>,
     extra: Arc<Map<String, Value>>,
 }
 
-fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
+fn event(envelope: &Envelope<'_>, place: u32, fields: Value) -> Translation {
     // In a kept batch, `null` stands for each event that was settled before, so that the others keep their places.
     if fields.is_null() {
         return Ok(Translated::AlreadySettled);
@@ -52,18 +54,23 @@ fn event(envelope: &Envelope, place: u32, fields: Value) -> Translation {
     let Some(verb) = verb(&kind) else { return Ok(Translated::Ignored(kind)) };
     record.require(REQUIRED)?;
     let id = record.required("event_id", Fields::id)?;
-    let version = record.required("edited_at", Fields::time)?;
-    let raised = EpochMicros::from(envelope.sent_at?);
+    let version = record.event_time("edited_at", Fields::time, envelope.verified.received_at());
     let account = match account(&mut record)? {
         Some(account) => account,
         None => envelope.account.clone()?.ok_or(Untranslatable::Missing("client.id"))?,
     };
     let key = CustomerKey::new(crate::PROVIDER.name, account, record.required("customer.id", Fields::key_part)?)?;
-    let event = EventFacts { id, kind, version, sequence: Sequence { raised, place } };
+    let event = EventFacts { id, kind, version, raised: envelope.sent_at, place };
     snapshot(envelope, key, event, verb, record)
 }
 
-fn snapshot(envelope: &Envelope, key: CustomerKey, event: EventFacts, verb: Verb, mut record: Fields) -> Translation {
+fn snapshot(
+    envelope: &Envelope<'_>,
+    key: CustomerKey,
+    event: EventFacts,
+    verb: Verb,
+    mut record: Fields,
+) -> Translation {
     let customer = customer(&mut record);
     let extra = ExtraFields::new(DROPPED).keep("events", record.rest()).into_map();
     let customer = Customer { extra, extra_of_batch: envelope.extra.clone(), ..customer };

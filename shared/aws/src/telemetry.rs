@@ -384,7 +384,7 @@ fn trace_id(header: &str) -> Option<&str> {
 /// The age of an event on arrival, in milliseconds. It is 0 if the event seems to come from the future, because the
 /// provider's clock is ahead of ours.
 fn age_ms(event: &CustomerEvent, now: Timestamp) -> Option<u64> {
-    let raised = event.raised().timestamp()?;
+    let raised = event.raised_at()?;
     Some(u64::try_from(now.as_millisecond() - raised.as_millisecond()).unwrap_or_default())
 }
 

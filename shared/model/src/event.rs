@@ -1,7 +1,10 @@
 //! An event about a customer, in our own terms.
 
+use jiff::Timestamp;
+
 use crate::cleanup::Deletion;
 use crate::customer::Customer;
+use crate::event_time::EventTime;
 use crate::key::CustomerKey;
 use crate::rank::{EpochMicros, Rank, Sequence, Verb};
 use crate::table_limits::can_store;
@@ -31,7 +34,7 @@ pub enum ChangeKind {
     Deletion,
 }
 
-/// Facts about an event that are the same on every attempt to deliver it.
+/// Facts about an event that are the same on every attempt to deliver it. A snapshot needs both times, a delete neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFacts {
     /// The provider's stable id.
@@ -39,17 +42,22 @@ pub struct EventFacts {
     /// The type, as the provider names it.
     pub kind: String,
     /// When the provider last changed the record.
-    pub version: Time,
+    pub version: Result<EventTime, Untranslatable>,
     /// When the event was raised. This decides between events with the same version.
-    pub sequence: Sequence,
+    pub raised: Result<EventTime, Untranslatable>,
+    /// Its place in the batch, from 0.
+    pub place: u32,
 }
 
 /// An event about a customer: which customer, its place in the order, and the change.
 #[derive(Clone, PartialEq)]
 pub struct CustomerEvent {
     pub(crate) key: CustomerKey,
-    pub(crate) facts: EventFacts,
-    pub(crate) verb: Verb,
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    version: EpochMicros,
+    verb: Verb,
+    sequence: Sequence,
     pub(crate) change: Change,
 }
 
@@ -68,7 +76,7 @@ impl CustomerEvent {
     /// An event after which the customer is as in `customer`.
     ///
     /// # Errors
-    /// When the table cannot hold the customer.
+    /// When a time that orders the event cannot be used, or the table cannot hold the customer.
     pub fn snapshot(
         key: CustomerKey,
         facts: EventFacts,
@@ -79,16 +87,33 @@ impl CustomerEvent {
         let mut extra = customer.extra.iter().chain(customer.extra_of_batch.iter());
         let can_store_extra = extra.all(|(name, value)| !name.is_empty() && can_store(value, 1));
         if can_store_extra && customer.profile.metadata.as_ref().is_none_or(|metadata| can_store(metadata, 1)) {
-            Ok(Self { key, facts, verb, change: Change::Snapshot(Box::new(customer)) })
+            let EventFacts { id, kind, version, raised, place } = facts;
+            let (version, sequence) = (version?.into(), Sequence { raised: raised?.into(), place });
+            Ok(Self { key, id, kind, version, verb, sequence, change: Change::Snapshot(Box::new(customer)) })
         } else {
             Err(Untranslatable::NotStorable)
         }
     }
 
-    /// An event after which the customer is deleted. `customer` is its last known record.
+    /// An event after which the customer is deleted. `customer` is its last known record. A delete does not wait for an
+    /// operator, so a time that cannot be used is replaced by another one of the event. If there is none, the delete is
+    /// the least of all deletes, because its rank must not depend on when it arrived.
     #[must_use]
-    pub fn deletion(key: CustomerKey, facts: EventFacts, deleted_at: Time, customer: &Customer) -> Self {
-        Self { key, facts, verb: Verb::Updated, change: Change::Deletion(Deletion::of(customer, deleted_at)) }
+    pub fn deletion(
+        key: CustomerKey,
+        facts: EventFacts,
+        deleted_at: Option<EventTime>,
+        received_at: Timestamp,
+        customer: &Customer,
+    ) -> Self {
+        let EventFacts { id, kind, version, raised, place } = facts;
+        let (version, raised) = (version.ok(), raised.ok());
+        let known = deleted_at.or(raised).or(version);
+        let deleted_at = known.map_or(Time::in_milliseconds(received_at), Time::from);
+        let raised = raised.or(known).unwrap_or(EventTime::EARLIEST);
+        let sequence = Sequence { raised: raised.into(), place };
+        let change = Change::Deletion(Deletion::of(customer, deleted_at));
+        Self { key, id, kind, version: version.unwrap_or(raised).into(), verb: Verb::Updated, sequence, change }
     }
 
     /// The customer's key.
@@ -100,19 +125,20 @@ impl CustomerEvent {
     /// The provider's stable id of the event.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.facts.id
+        &self.id
     }
 
     /// The type, as the provider names it.
     #[must_use]
     pub fn kind(&self) -> &str {
-        &self.facts.kind
+        &self.kind
     }
 
-    /// When the event was raised.
+    /// When the event was raised, unless it is a delete without a usable time.
     #[must_use]
-    pub fn raised(&self) -> EpochMicros {
-        self.facts.sequence.raised
+    pub fn raised_at(&self) -> Option<Timestamp> {
+        let raised = self.sequence.raised;
+        if raised == EventTime::EARLIEST.into() { None } else { raised.timestamp() }
     }
 
     /// The state of the customer after the event.
@@ -126,10 +152,10 @@ impl CustomerEvent {
     pub fn rank(&self) -> Rank {
         Rank {
             erased: matches!(self.change, Change::Deletion(_)),
-            version: EpochMicros::from(self.facts.version),
+            version: self.version,
             verb: self.verb,
-            sequence: self.facts.sequence,
-            event_id: self.facts.id.clone(),
+            sequence: self.sequence,
+            event_id: self.id.clone(),
         }
     }
 }

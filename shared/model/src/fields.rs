@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
+use crate::event_time::EventTime;
 use crate::json;
 use crate::key::Id;
 use crate::redaction::CredentialFields;
@@ -72,6 +73,20 @@ impl Fields {
         take(self, name).ok_or_else(|| error(self))
     }
 
+    /// Takes a required time that orders events, with [`Self::time`] or [`Self::time_ms`]. The delivery arrived at
+    /// `received_at`.
+    ///
+    /// # Errors
+    /// Those of [`Self::required`] and [`EventTime::new`].
+    pub fn event_time(
+        &mut self,
+        path: &'static str,
+        take: impl FnOnce(&mut Self, &str) -> Option<Time>,
+        received_at: Timestamp,
+    ) -> Result<EventTime, Untranslatable> {
+        self.required(path, take).and_then(|time| EventTime::new(path, time, received_at))
+    }
+
     /// Takes text.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.take(name, |value| match value {
@@ -109,16 +124,15 @@ impl Fields {
         })
     }
 
-    /// Takes an RFC 3339 time.
+    /// Takes an RFC 3339 time. Go's zero time counts as absent.
     pub fn time(&mut self, name: &str) -> Option<Time> {
-        self.take(name, |value| value.as_str().and_then(|text| text.parse().ok()).ok_or(value))
+        self.take(name, |value| value.as_str().and_then(|text| text.parse().ok()).ok_or(value)).filter(is_set)
     }
 
-    /// Takes a time in whole milliseconds since the Unix epoch.
+    /// Takes a time in whole milliseconds since the Unix epoch. Go's zero time counts as absent.
     pub fn time_ms(&mut self, name: &str) -> Option<Time> {
-        self.take(name, |value| {
-            value.as_i64().and_then(|millis| Timestamp::from_millisecond(millis).ok()).map(Time).ok_or(value)
-        })
+        let read = |millis| Timestamp::from_millisecond(millis).ok().map(Time);
+        self.take(name, |value| value.as_i64().and_then(read).ok_or(value)).filter(is_set)
     }
 
     /// Takes a boolean: `true` or `false`, also as text in any letter case, or 1 or 0. Any other value remains.
@@ -228,6 +242,10 @@ impl TryFrom<Value> for Fields {
     }
 }
 
+fn is_set(time: &Time) -> bool {
+    *time != Time::ZERO_OF_GO
+}
+
 fn is_whole(number: &Number) -> bool {
     number.as_str().bytes().all(|b| b.is_ascii_digit())
 }
@@ -329,6 +347,23 @@ mod tests {
         let mut fields = parse(format!("{{\"f\":{value}}}").as_bytes()).unwrap();
         assert_eq!(fields.time_ms("f"), time.map(|time| time.parse().unwrap()));
         assert_eq!(fields.contains("f"), time.is_none());
+    }
+
+    #[rstest]
+    #[case("0001-01-01T00:00:00Z", None)]
+    #[case("0001-01-01T00:00:00.000Z", None)]
+    #[case("0001-01-01T00:00:00+00:00", None)]
+    #[case("0001-01-01T05:30:00+05:30", None)]
+    #[case("0001-01-01t00:00:00.000000000z", None)]
+    #[case("0001-01-01T00:00:00.000000001Z", Some("0001-01-01T00:00:00.000000001Z"))]
+    #[case("0000-12-31T23:59:59Z", Some("0000-12-31T23:59:59Z"))]
+    #[case("1970-01-01T00:00:00Z", Some("1970-01-01T00:00:00Z"))]
+    fn the_zero_time_of_go_is_no_time(#[case] text: &str, #[case] time: Option<&str>) {
+        let mut fields = fields(&json!({"f": text, "ms": -62_135_596_800_000_i64, "g": text}));
+        let time = time.map(|time| time.parse().unwrap());
+        assert_eq!((fields.time("f"), fields.time_ms("ms")), (time, None));
+        assert_eq!(fields.required("g", Fields::time), time.ok_or(Untranslatable::Missing("g")));
+        assert!(fields.rest().is_empty());
     }
 
     #[test]

@@ -135,11 +135,8 @@ impl CustomerEvent {
     /// The item to write if this is the customer's greatest event. `received_at` is when its delivery arrived.
     #[must_use]
     pub fn item(&self, received_at: Timestamp) -> Item {
-        let last_event = LastEvent {
-            id: self.facts.id.clone(),
-            kind: self.facts.kind.clone(),
-            received_at: Time::in_milliseconds(received_at),
-        };
+        let last_event =
+            LastEvent { id: self.id.clone(), kind: self.kind.clone(), received_at: Time::in_milliseconds(received_at) };
         match &self.change {
             Change::Snapshot(customer) => Item::Customer(Box::new(self.customer_item(customer, last_event))),
             Change::Deletion(deletion) => Item::Tombstone(Box::new(self.tombstone(deletion, last_event))),

@@ -58,14 +58,6 @@ pub struct Sequence {
     pub place: u32,
 }
 
-impl Sequence {
-    /// The sequence of an event that is not part of a batch.
-    #[must_use]
-    pub fn at(raised: Time) -> Self {
-        Self { raised: raised.into(), place: 0 }
-    }
-}
-
 /// An event's place in the total order. Fields are compared in the order of their declaration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
@@ -220,7 +212,7 @@ mod tests {
         assert_eq!((rank.version.to_string().as_str(), rank.version.timestamp()), (written, moment));
         assert_eq!(rank.sequence, Sequence { raised: rank.version, place: 0 });
         if let Some(moment) = moment {
-            assert_eq!(rank.sequence, Sequence::at(Time(moment)));
+            assert_eq!(rank.version, Time(moment).into());
         }
     }
 

@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Time(pub Timestamp);
 
 impl Time {
+    /// 0001-01-01T00:00:00Z, which programs in Go write if there is no time.
+    pub(crate) const ZERO_OF_GO: Self = Self(Timestamp::constant(-62_135_596_800, 0));
+
     /// The moment truncated to milliseconds. Times of our own clock are stored with this resolution.
     #[must_use]
     pub fn in_milliseconds(moment: Timestamp) -> Self {

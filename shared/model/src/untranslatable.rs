@@ -13,6 +13,12 @@ pub enum Untranslatable {
     /// A value that every event has is present, but not of the documented type or format.
     #[error("{0} has an unexpected type or value")]
     Unreadable(&'static str),
+    /// A time that orders events is more than a day after the delivery arrived.
+    #[error("{0} is more than a day after the delivery arrived")]
+    AfterArrival(&'static str),
+    /// A time that orders events is before the year 2000.
+    #[error("{0} is before the year 2000")]
+    Before2000(&'static str),
     /// The record lacks this field, so it must not replace the whole record.
     #[error("a partial snapshot: {0} is absent")]
     PartialSnapshot(&'static str),

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use clientele_model::{
     Change, Contact, CredentialFields, Customer, CustomerEvent, CustomerKey, CustomerStatus, Delivery, Email,
-    EventFacts, ExtraFields, Fields, Id, Item, Phone, Profile, Provider, Request, ResponseRules, Scheme, Secrets,
-    Sequence, Time, TokenPlace, Translated, Untranslatable, Verb, verify,
+    EventFacts, EventTime, ExtraFields, Fields, Id, Item, Phone, Profile, Provider, Request, ResponseRules, Scheme,
+    Secrets, Time, TokenPlace, Translated, Untranslatable, Verb, verify,
 };
+use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Map, Value, json};
+
+/// 2026-11-20T12:00:00.123456Z
+const ARRIVED_AT: Timestamp = Timestamp::constant(1_795_176_000, 123_456_000);
 
 fn at(moment: &str) -> Time {
     moment.parse().unwrap()
@@ -20,9 +24,13 @@ fn key() -> CustomerKey {
     CustomerKey::new("acme", Id::new("w#1".into()).unwrap(), Id::new("50%".into()).unwrap()).unwrap()
 }
 
+fn event_time(moment: &str) -> EventTime {
+    EventTime::new("f", at(moment), ARRIVED_AT).unwrap()
+}
+
 fn event(kind: &str) -> EventFacts {
-    let sequence = Sequence { raised: at("2026-02-09T08:42:09Z").into(), place: 24 };
-    EventFacts { id: "evt.1".into(), kind: kind.into(), version: at("2026-02-09T08:42:08.322145999Z"), sequence }
+    let (version, raised) = (event_time("2026-02-09T08:42:08.322145999Z"), event_time("2026-02-09T08:42:09Z"));
+    EventFacts { id: "evt.1".into(), kind: kind.into(), version: Ok(version), raised: Ok(raised), place: 24 }
 }
 
 fn snapshot(customer: Customer) -> Result<CustomerEvent, Untranslatable> {
@@ -30,12 +38,13 @@ fn snapshot(customer: Customer) -> Result<CustomerEvent, Untranslatable> {
 }
 
 fn deletion(customer: &Customer) -> CustomerEvent {
-    CustomerEvent::deletion(key(), event("customer.gone"), at("2026-02-09T08:42:07.500Z"), customer)
+    let deleted_at = Some(event_time("2026-02-09T08:42:07.500Z"));
+    CustomerEvent::deletion(key(), event("customer.gone"), deleted_at, ARRIVED_AT, customer)
 }
 
 /// The item of an event that arrived shortly after noon. Only the milliseconds are kept.
 fn item(event: &CustomerEvent) -> Item {
-    event.item(at("2026-11-20T12:00:00.123456Z").0)
+    event.item(ARRIVED_AT)
 }
 
 fn written(customer: Customer) -> Value {
@@ -225,13 +234,63 @@ fn accessors_return_the_facts_of_an_event() {
     let (created, deleted) = (snapshot(complete_customer()).unwrap(), deletion(&complete_customer()));
     for (event, kind) in [(&created, "customer.created"), (&deleted, "customer.gone")] {
         assert_eq!((event.key(), event.id(), event.kind()), (&key(), "evt.1", kind));
-        assert_eq!(event.raised().timestamp(), Some(at("2026-02-09T08:42:09Z").0));
+        assert_eq!(event.raised_at(), Some(at("2026-02-09T08:42:09Z").0));
         assert_eq!(item(event).rank(), event.rank().to_string());
     }
     assert!(*created.change() == Change::Snapshot(Box::new(complete_customer())));
     assert_eq!(created.rank().to_string(), "0.80064a601d402261.0.80064a601d4a7a40.00000018.evt.1");
     assert_eq!(deleted.rank().to_string(), "1.80064a601d402261.1.80064a601d4a7a40.00000018.evt.1");
     assert_eq!((key().provider(), key().account(), key().customer_id()), ("acme", "w#1", "50%"));
+}
+
+const CHANGED: &str = "2026-02-01T00:00:00.000Z";
+const RAISED: &str = "2026-02-02T00:00:00.000Z";
+const DELETED: &str = "2026-02-03T00:00:00.000Z";
+const EARLIEST: &str = "2000-01-01T00:00:00Z";
+
+/// A time that cannot be used is replaced by another one of the delete. Only `deleted_at`, which is no part of the order,
+/// may become the time of arrival.
+#[rstest]
+#[case(Some(CHANGED), Some(RAISED), Some(DELETED), [CHANGED, RAISED, DELETED])]
+#[case(None, Some(RAISED), Some(DELETED), [RAISED, RAISED, DELETED])]
+#[case(Some(CHANGED), None, Some(DELETED), [CHANGED, DELETED, DELETED])]
+#[case(Some(CHANGED), Some(RAISED), None, [CHANGED, RAISED, RAISED])]
+#[case(None, None, Some(DELETED), [DELETED, DELETED, DELETED])]
+#[case(None, Some(RAISED), None, [RAISED, RAISED, RAISED])]
+#[case(Some(CHANGED), None, None, [CHANGED, CHANGED, CHANGED])]
+#[case(None, None, None, [EARLIEST, EARLIEST, "2026-11-20T12:00:00.123Z"])]
+fn a_delete_needs_no_time(
+    #[case] changed: Option<&str>,
+    #[case] raised: Option<&str>,
+    #[case] deleted: Option<&str>,
+    #[case] expected: [&str; 3],
+) {
+    let fact = |time: Option<&str>| time.map(event_time).ok_or(Untranslatable::Missing("f"));
+    let facts = EventFacts { version: fact(changed), raised: fact(raised), ..event("customer.gone") };
+    let deleted_at = deleted.map(event_time);
+    let event = CustomerEvent::deletion(key(), facts.clone(), deleted_at, ARRIVED_AT, &Customer::default());
+    let Item::Tombstone(tombstone) = item(&event) else { panic!("a tombstone") };
+    let [version, raised, deleted_at] = expected.map(at);
+    assert_eq!((event.rank().version, event.rank().sequence.raised), (version.into(), raised.into()));
+    assert_eq!(tombstone.deleted_at, deleted_at);
+    assert_eq!(event.raised_at(), (raised != at(EARLIEST)).then_some(raised.0));
+    // It has the same rank on every attempt, and is greater than every other event.
+    let later = ARRIVED_AT + jiff::SignedDuration::from_hours(1);
+    let again = CustomerEvent::deletion(key(), facts, deleted.map(event_time), later, &Customer::default());
+    assert_eq!(again.rank(), event.rank());
+    assert!(event.rank() > snapshot(Customer::default()).unwrap().rank());
+}
+
+#[rstest]
+#[case(Err(Untranslatable::Before2000("v")), Err(Untranslatable::Missing("r")), Untranslatable::Before2000("v"))]
+#[case(Ok(event_time(CHANGED)), Err(Untranslatable::AfterArrival("r")), Untranslatable::AfterArrival("r"))]
+fn a_snapshot_needs_its_times(
+    #[case] version: Result<EventTime, Untranslatable>,
+    #[case] raised: Result<EventTime, Untranslatable>,
+    #[case] error: Untranslatable,
+) {
+    let facts = EventFacts { version, raised, ..event("customer.updated") };
+    assert_eq!(CustomerEvent::snapshot(key(), facts, Verb::Updated, Customer::default()).unwrap_err(), error);
 }
 
 /// Lists nested in each other to this many levels.

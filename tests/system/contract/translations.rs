@@ -6,20 +6,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::case;
-use crate::support::translation::{translate, verified};
-
-/// The first translation of an event file after the value at a JSON pointer was replaced, or removed with `None`.
-fn changed(title: &str, pointer: &str, value: Option<Value>) -> Translation {
-    let case = case(title);
-    let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-    match value {
-        Some(value) => parent.insert(name.into(), value),
-        None => Some(parent.remove(name).unwrap()),
-    };
-    translate(case.provider.name, body.to_string().as_bytes()).remove(0)
-}
+use crate::support::translation::{changed, translate, verified};
 
 fn variant(translation: Translation) -> Result<&'static str, Untranslatable> {
     translation.map(|translated| match translated {

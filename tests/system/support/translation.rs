@@ -8,6 +8,8 @@ use clientele_providers::find;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::support::case;
+
 /// Any bytes as a verified delivery.
 pub(crate) fn verified(body: &[u8], now: Timestamp) -> Verified {
     use base64::Engine;
@@ -22,6 +24,24 @@ pub(crate) fn verified(body: &[u8], now: Timestamp) -> Verified {
 pub(crate) fn translate(provider: &str, body: &[u8]) -> Vec<Translation> {
     let verified = verified(body, signed_at());
     (find(provider).unwrap().translate)(&verified)
+}
+
+/// The body of an event file after the value at a JSON pointer was replaced, or removed with `None`.
+pub(crate) fn changed_body(title: &str, pointer: &str, value: Option<Value>) -> String {
+    let mut body: Value = serde_json::from_str(&case(title).body().unwrap()).unwrap();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    match value {
+        Some(value) => parent.insert(name.into(), value),
+        None => parent.remove(name),
+    };
+    body.to_string()
+}
+
+/// The first translation of such a body.
+pub(crate) fn changed(title: &str, pointer: &str, value: Option<Value>) -> Translation {
+    let (provider, _) = title.split_once('/').unwrap();
+    translate(provider, changed_body(title, pointer, value).as_bytes()).remove(0)
 }
 
 /// The JSON pointer of every leaf of a body.

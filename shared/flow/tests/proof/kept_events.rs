@@ -5,7 +5,7 @@ use clientele_model::{KeptDelivery, Outcome};
 
 use crate::simulation::faulty_storage::{Fault, FaultyStorage, Operation};
 use crate::simulation::history::{History, event_ids};
-use crate::simulation::provider::{EventSpec, Kind};
+use crate::simulation::provider::{EventSpec, IMPLAUSIBLE_VERSIONS, Kind};
 use crate::simulation::{Simulation, assert_nothing_personal, simulate};
 
 use Outcome::{Applied, Duplicate, Ignored, Parked, Quarantined, Stale, Unavailable};
@@ -165,6 +165,29 @@ fn write_units_are_reported() {
         let settled = simulation.receive(&simulation.atomic(), 2).await;
         assert_eq!((settled[0].outcome, settled[0].write_units), (Duplicate, Some(1.0)));
     });
+}
+
+/// A wrong clock cannot freeze a record: an event with an implausible version is kept, and a delete with one is applied.
+#[test]
+fn an_implausible_version_is_not_applied() {
+    for version in IMPLAUSIBLE_VERSIONS {
+        let history = History::of_batch(&[
+            EventSpec::new("wrong", "ada", version, Kind::Updated),
+            EventSpec::new("right", "ada", 1, Kind::Updated),
+            EventSpec::new("gone", "bob", version, Kind::Deleted),
+            EventSpec::new("late", "bob", 2, Kind::Updated),
+        ]);
+        simulate(&history, async |simulation| {
+            let outcomes = simulation.deliver(&simulation.atomic(), 0).await;
+            assert_eq!(outcomes, [Quarantined, Applied, Applied, Stale]);
+            // The judgement of the kept event is the same when it is moved back.
+            simulation.redrive();
+            simulation.replay_all(&simulation.atomic()).await;
+            let wrong = vec![Some("wrong".to_owned()), None, None, None];
+            assert_eq!(kept(simulation, Queue::Quarantine), [wrong]);
+            simulation.check().await;
+        });
+    }
 }
 
 /// An operator can read the reason, each once, however many events have it.

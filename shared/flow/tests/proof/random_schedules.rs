@@ -10,7 +10,7 @@ use crate::simulation::Simulation;
 use crate::simulation::actors::{Actor, current_waker, reproducible, run, until_one_is_ready};
 use crate::simulation::faulty_storage::{Fault, FaultyStorage};
 use crate::simulation::history::History;
-use crate::simulation::provider::{CANARY, EventSpec, Kind, body};
+use crate::simulation::provider::{CANARY, EventSpec, IMPLAUSIBLE_VERSIONS, Kind, body};
 
 /// The most concurrent actors.
 const ACTORS_MAX: usize = 4;
@@ -52,7 +52,10 @@ fn event(random: &mut Random, number: usize) -> Option<EventSpec> {
         _ => Kind::Updated,
     };
     let customer = ["ada", "bob", "cleo"][random.below(3)];
-    let version = i64::try_from(random.below(4)).unwrap();
+    let version = match random.below(100) {
+        early_or_late @ 0..2 => IMPLAUSIBLE_VERSIONS[early_or_late],
+        _ => i64::try_from(random.below(4)).unwrap(),
+    };
     Some(EventSpec::new(&format!("e{number}"), customer, version, kind))
 }
 

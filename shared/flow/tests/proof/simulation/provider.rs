@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use clientele_model::{
-    CredentialFields, Customer, CustomerEvent, CustomerKey, Delivery, Email, EpochMicros, EventFacts, Fields, Profile,
-    Provider, Request, ResponseRules, Scheme, Secrets, Sequence, Time, TokenPlace, Translated, Translation,
-    Untranslatable, Verb, Verified, verify,
+    CredentialFields, Customer, CustomerEvent, CustomerKey, Delivery, Email, EventFacts, EventTime, Fields, Profile,
+    Provider, Request, ResponseRules, Scheme, Secrets, Time, TokenPlace, Translated, Translation, Untranslatable, Verb,
+    Verified, verify,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -50,19 +50,19 @@ fn translate(verified: &Verified) -> Vec<Translation> {
         if cache.len() == CACHE_MAX {
             cache.clear();
         }
-        let translations = || events(verified.body()).unwrap_or_else(|error| vec![Err(error)]);
+        let translations = || events(verified).unwrap_or_else(|error| vec![Err(error)]);
         cache.entry(verified.body().to_vec()).or_insert_with(translations).clone()
     })
 }
 
-fn events(body: &[u8]) -> Result<Vec<Translation>, Untranslatable> {
-    let mut body = Fields::parse(body, &CREDENTIALS)?;
-    let raised = EpochMicros::from(body.required("sent_at", Fields::time)?);
+fn events(verified: &Verified) -> Result<Vec<Translation>, Untranslatable> {
+    let mut body = Fields::parse(verified.body(), &CREDENTIALS)?;
+    let raised = body.event_time("sent_at", Fields::time, verified.received_at())?;
     let events = body.take_list("events").unwrap_or_default();
-    Ok((0..).zip(events).map(|(place, fields)| event(Sequence { raised, place }, fields)).collect())
+    Ok((0..).zip(events).map(|(place, fields)| event(verified, raised, place, fields)).collect())
 }
 
-fn event(sequence: Sequence, fields: Value) -> Translation {
+fn event(verified: &Verified, raised: EventTime, place: u32, fields: Value) -> Translation {
     if fields.is_null() {
         return Ok(Translated::AlreadySettled);
     }
@@ -72,7 +72,7 @@ fn event(sequence: Sequence, fields: Value) -> Translation {
         return Ok(Translated::Ignored(kind));
     }
     let id = fields.required("id", Fields::id)?;
-    let version = fields.required("version", Fields::time)?;
+    let version = fields.event_time("version", Fields::time, verified.received_at());
     let account = fields.required("account", Fields::key_part)?;
     let key = CustomerKey::new(ACME.name, account, fields.required("customer", Fields::key_part)?)?;
     let profile = Profile {
@@ -81,15 +81,18 @@ fn event(sequence: Sequence, fields: Value) -> Translation {
         ..Profile::default()
     };
     let customer = Customer { profile, extra: fields.rest(), ..Customer::default() };
-    let event = EventFacts { id, kind, version, sequence };
+    let event = EventFacts { id, kind, version, raised: Ok(raised), place };
     let event = match event.kind.as_str() {
         "created" => CustomerEvent::snapshot(key, event, Verb::Created, customer)?,
         "updated" => CustomerEvent::snapshot(key, event, Verb::Updated, customer)?,
-        "deleted" => CustomerEvent::deletion(key, event, version, &customer),
+        "deleted" => CustomerEvent::deletion(key, event, None, verified.received_at(), &customer),
         _ => return Err(Untranslatable::Unreadable("kind")),
     };
     Ok(Translated::Event(Box::new(event)))
 }
+
+/// Versions that are too far from the arrival for an update, in seconds. A delete is accepted with them.
+pub(crate) const IMPLAUSIBLE_VERSIONS: [i64; 2] = [-2_000_000_000, 2_000_000_000];
 
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
