@@ -115,9 +115,8 @@ impl DeployedStack {
     /// # Errors
     /// When they cannot be written.
     pub async fn set_secrets(&self, provider: &Provider, secrets: &[SecretEntry]) -> Result<()> {
-        let entries: Vec<_> = secrets.iter().map(SecretEntry::json).collect();
         let request = self.clients.secrets_manager.put_secret_value().secret_id(self.secret_arn(provider)?);
-        let result = request.secret_string(format!("[{}]", entries.join(","))).send().await;
+        let result = request.secret_string(SecretEntry::array(secrets)).send().await;
         result.with_context(|| format!("the secret of {} cannot be written", provider.name))?;
         Ok(())
     }

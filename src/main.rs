@@ -27,7 +27,7 @@ enum Command {
     Cleanup(cleanup::Cleanup),
     Quarantine(quarantine::Quarantine),
     Fault(fault::Fault),
-    Secret(secret::Secret),
+    Secret(secret::ManageSecrets),
     Cost(cost::Cost),
     Smoke(smoke::Smoke),
 }

@@ -1,9 +1,9 @@
 //! Signs requests as the providers do, for the checked-in events and for `clientele send`.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Provider, Scheme, SignatureEncoding, SignedTime, TokenPlace};
+use clientele_model::{Provider, Scheme, Secret, SignatureEncoding, SignedTime, TokenPlace};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{Timestamp, Unit};
 use serde_json::Value;
@@ -48,9 +48,9 @@ pub fn sign(request: &UnsignedRequest, scheme: &Scheme, secret: &str, now: Times
             (vec![(header.to_string(), signature)], None)
         }
         Scheme::Svix => {
-            let key = BASE64_STANDARD.decode(secret.trim_start_matches("whsec_"));
-            let (key, seconds) = (key.context("the secret is not `whsec_` followed by base64")?, now.as_second());
-            let signature = hmac(&key, format!("{}.{seconds}.{body}", request.message_id).as_bytes())?;
+            let secret = Secret::parse(secret, scheme).map_err(|error| anyhow!("the secret {error}"))?;
+            let seconds = now.as_second();
+            let signature = hmac(secret.key(), format!("{}.{seconds}.{body}", request.message_id).as_bytes())?;
             let headers = [
                 ("svix-id", request.message_id.clone()),
                 ("svix-timestamp", seconds.to_string()),

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clientele_model::{Provider, Scheme, TokenPlace};
+use clientele_model::{Provider, Scheme, SecretEntry, TokenPlace};
 use clientele_providers::PROVIDERS;
 
+use super::secret;
 use crate::demonstration::{self, DeliveryResult};
 use crate::events;
 use crate::signing::token_path;
@@ -77,6 +78,7 @@ impl Local {
             ..StackOptions::ephemeral(self.template.clone())
         };
         for (provider, secret) in &self.secret {
+            self.check(provider, secret)?;
             options.set(provider, "WEBHOOK_SECRETS", secret.clone());
         }
         for (provider, scheme) in &self.signature {
@@ -85,6 +87,19 @@ impl Local {
             options.set(provider, variable, scheme.clone());
         }
         Ok(options)
+    }
+
+    /// Checks the secrets that a flag sets for a provider.
+    fn check(&self, provider: &'static Provider, secrets: &str) -> Result<()> {
+        let setting = self.signature.iter().rev().find(|(other, _)| other.name == provider.name);
+        let scheme = (provider.scheme)(setting.map(|(_, scheme)| scheme.as_str())).context("--signature")?;
+        let entries =
+            SecretEntry::list(secrets).with_context(|| format!("--secret: the value for {}", provider.name))?;
+        for entry in entries {
+            let text = entry.text().with_context(|| format!("--secret: a secret for {} is not text", provider.name))?;
+            secret::check(&text, provider, &scheme).context("--secret")?;
+        }
+        Ok(())
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::io::{IsTerminal, Read};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
-use clientele_model::{Provider, Scheme, SecretEntry, Secrets, TokenPlace};
+use clientele_model::{Provider, Scheme, Secret, SecretEntry, Secrets, TokenPlace};
 use clientele_providers::PROVIDERS;
 
 use super::target::DeployedTarget;
@@ -21,19 +21,20 @@ const SECRET_BYTES: usize = 20;
 /// rotate a secret, add the new one, set it at the provider, and remove the old one when the metric Verified no longer
 /// counts its position.
 #[derive(Args, Debug)]
-pub struct Secret {
+pub struct ManageSecrets {
     #[command(subcommand)]
     action: Action,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show how many secrets each provider has
+    /// Show how many secrets each provider has, and what is wrong with them
     List {
         #[command(flatten)]
         target: DeployedTarget,
     },
-    /// Add a secret, read from standard input. It becomes the first one; the others stay valid
+    /// Add a secret, read from standard input. It becomes the first one; the others stay valid. One that is too weak is
+    /// refused
     Add {
         #[arg(value_parser = clientele_providers::parse, help = format!("The provider: {}", clientele_providers::names().join(", ")))]
         provider: &'static Provider,
@@ -61,9 +62,9 @@ enum Action {
 /// Runs `clientele secret`.
 ///
 /// # Errors
-/// When the stack or its secrets cannot be read or written, or a secret does not fit the provider's scheme.
-pub async fn secret(secret: Secret) -> Result<()> {
-    match secret.action {
+/// When the stack or its secrets cannot be read or written, or a secret is unusable or too weak.
+pub async fn secret(manage: ManageSecrets) -> Result<()> {
+    match manage.action {
         Action::List { target } => list(&target.open().await?).await,
         Action::Add { provider, generate, target } => {
             let stack = target.open().await?;
@@ -78,23 +79,47 @@ pub async fn secret(secret: Secret) -> Result<()> {
 
 async fn list(stack: &DeployedStack) -> Result<()> {
     for provider in PROVIDERS {
-        let count = stack.secrets(provider).await?.len();
-        let note = if count == 0 { ": every delivery is refused" } else { "" };
-        anstream::println!("{:<11}{count}{note}", provider.name);
+        let secrets = stack.secrets(provider).await?;
+        let note = if secrets.is_empty() { ": every delivery is refused" } else { "" };
+        anstream::println!("{:<11}{}{note}", provider.name, secrets.len());
+        let parsed = Secrets::parse(&SecretEntry::array(&secrets), &stack.scheme(provider)?);
+        for problem in parsed.map_or_else(|problems| problems, |secrets| secrets.problems().clone()).0 {
+            anstream::println!("           {problem}");
+        }
     }
     Ok(())
 }
 
+/// Checks a secret before it is set. A weak one is refused, or only causes a warning if the provider generates it.
+///
+/// # Errors
+/// When it cannot be used or is too weak. The error says what is required, and nothing of the secret.
+pub(super) fn check(text: &str, provider: &Provider, scheme: &Scheme) -> Result<Secret> {
+    let name = provider.name;
+    let secret = Secret::parse(text, scheme).map_err(|error| anyhow!("the secret for {name} {error}"))?;
+    match secret.weakness() {
+        Some(weakness) if provider.accepts_weak_secrets => {
+            anstream::eprintln!("Warning: the secret for {name} is weak: {weakness}.");
+        }
+        Some(weakness) => bail!("the secret for {name} is too weak: {weakness}"),
+        None => {}
+    }
+    Ok(secret)
+}
+
 async fn add(stack: &DeployedStack, provider: &Provider, new: String, is_generated: bool) -> Result<()> {
     let name = provider.name;
-    let (mut secrets, entry) = (stack.secrets(provider).await?, SecretEntry::new(&new));
-    // Only the new one is checked, so that one which cannot be used can be replaced.
-    Secrets::parse(&format!("[{}]", entry.json()), &stack.scheme(provider)?)
-        .with_context(|| format!("nothing was changed: for {name}"))?;
-    if secrets.iter().any(|known| known.text().is_some_and(|text| *text == new)) {
+    let (mut secrets, scheme) = (stack.secrets(provider).await?, stack.scheme(provider)?);
+    // Only the new one is checked, so that a weak one can be replaced.
+    let checked = check(&new, provider, &scheme).context("nothing was changed")?;
+    let is_same = |entry: &SecretEntry| {
+        let known = entry.text().and_then(|text| Secret::parse(&text, &scheme).ok());
+        known.is_some_and(|known| known.key() == checked.key())
+    };
+    if secrets.iter().any(is_same) {
         bail!("{name} has this secret already");
     }
-    secrets.insert(0, entry);
+    secrets.insert(0, SecretEntry::new(&new));
     stack.set_secrets(provider, &secrets).await?;
     match secrets.len() {
         1 => anstream::println!("{name} has its first secret."),
@@ -102,7 +127,7 @@ async fn add(stack: &DeployedStack, provider: &Provider, new: String, is_generat
     }
     anstream::println!("The function reads it when a delivery matches no secret it knows, at most once a minute.");
     let shown = if is_generated { &new } else { "YOUR-SECRET" };
-    if stack.scheme(provider)? == Scheme::Token(TokenPlace::Path) {
+    if scheme == Scheme::Token(TokenPlace::Path) {
         let url = stack.output("ApiUrl")?;
         let path = token_path(provider, shown);
         anstream::println!("Enter this URL at {name}. It contains the secret:\n{url}{path}");
@@ -134,14 +159,14 @@ fn read_secret() -> Result<String> {
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("the secret on standard input is not text")?;
-    let secret = text.trim();
+    let secret = SecretEntry::new(&text).text().unwrap_or_default();
     if secret.is_empty() {
         bail!("there is no secret on standard input");
     }
     if secret.starts_with('[') || secret.contains('\n') {
         bail!("standard input must hold one secret on one line, not a list");
     }
-    Ok(secret.to_owned())
+    Ok(secret.to_string())
 }
 
 fn generated_secret() -> Result<String> {

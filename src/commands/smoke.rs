@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clientele_model::{Provider, Scheme, SecretEntry};
+use clientele_model::{Provider, Scheme, Secret, SecretEntry};
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -113,6 +113,7 @@ impl<'a> SmokeTest<'a> {
     async fn run(&mut self) -> Result<()> {
         let (response_rules, scheme) = (self.provider.response_rules, self.stack.scheme(self.provider)?);
         let secrets = self.stack.secrets(self.provider).await?;
+        let usable = secrets.iter().filter_map(SecretEntry::text).find(|text| Secret::parse(text, &scheme).is_ok());
         let created = events::load_one(self.events, self.provider, "customer-created")?;
         // Not every provider reports deletions.
         let deleted = events::load_one(self.events, self.provider, "customer-deleted").ok();
@@ -124,7 +125,7 @@ impl<'a> SmokeTest<'a> {
         let (secret, otherwise) = if self.stack.requires_domain_name(self.provider) {
             (None, "accepts only its own domain name, with a client certificate: nothing else to test")
         } else {
-            (secrets.iter().find_map(SecretEntry::text), "no secret yet: nothing else to test")
+            (usable, "no secret yet: nothing else to test")
         };
         let Some(secret) = secret else {
             // The local secret has the form that the scheme needs, and no deployed function accepts it.

@@ -19,6 +19,7 @@ pub const PROVIDER: Provider = Provider {
     name: "flexprice",
     scheme_variable: Some("FLEXPRICE_SIGNATURE"),
     scheme: signature::scheme,
+    accepts_weak_secrets: false,
     response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: translate::translate,
     credential_fields: payload::CREDENTIALS,

@@ -17,6 +17,8 @@ pub const PROVIDER: Provider = Provider {
     name: "plain",
     scheme_variable: None,
     scheme: signature::scheme,
+    // Plain generates its secret.
+    accepts_weak_secrets: true,
     response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: translate::translate,
     credential_fields: payload::CREDENTIALS,

@@ -16,6 +16,7 @@ pub const PROVIDER: Provider = Provider {
     name: "smarterpay",
     scheme_variable: Some("SMARTERPAY_SIGNATURE"),
     scheme: signature::scheme,
+    accepts_weak_secrets: false,
     // SmarterPay's API page asks for 498 "Token Invalid", and for 204 in answer to events of other types.
     response_rules: ResponseRules { rejected_status: 498, ignored_status: 204, batch_field: Some("events") },
     translate: translate::translate,

@@ -161,6 +161,7 @@ mod tests {
         name: "acme",
         scheme_variable: None,
         scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
+        accepts_weak_secrets: false,
         response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: Some("events") },
         translate: |_| vec![],
         credential_fields: CredentialFields { name_prefixes: &["otp"], exempt_fields: &[] },

@@ -14,6 +14,8 @@ pub struct Provider {
     pub scheme_variable: Option<&'static str>,
     /// The scheme for a value of that variable (`None` if it is not set).
     pub scheme: fn(Option<&str>) -> Result<Scheme, SchemeError>,
+    /// Whether a weak secret may be set, with a warning, because an operator cannot choose a better one.
+    pub accepts_weak_secrets: bool,
     /// What the provider expects of our responses.
     pub response_rules: ResponseRules,
     /// Translates a delivery into our own terms: one result for each of its events.

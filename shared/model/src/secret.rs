@@ -1,33 +1,33 @@
-//! Webhook secrets. Several can be valid at once. They are redacted in `Debug` and wiped from memory when dropped.
+//! A webhook secret: which a scheme can use, and how strong it must be. A weak one is refused where it is set, but a
+//! function that has it uses it.
 
-use std::fmt;
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::value::RawValue;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
 use zeroize::Zeroizing;
 
-use crate::scheme::Scheme;
+use crate::scheme::{Scheme, TokenPlace};
 
-/// The most problems that a text lists.
-const PROBLEMS_LISTED_MAX: usize = 5;
+/// The fewest characters of a token or of an HMAC key that is text.
+const CHARS_MIN: usize = 16;
+/// The fewest bytes of a Svix key, which the specification limits as well
+/// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
+const SVIX_KEY_BYTES_MIN: usize = 24;
 
-/// The keys of all secrets that are valid now, in the order in which they were configured, and what is wrong with the
-/// others. The default has none, so every delivery is rejected.
-#[derive(Clone, Default)]
-pub struct Secrets {
-    /// Each with its index in the configured list.
-    keys: Vec<(usize, Zeroizing<Vec<u8>>)>,
-    problems: SecretProblems,
+/// Accepts what other decoders of base64 accept. Padding is removed before.
+const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// A secret that a scheme can use.
+pub struct Secret {
+    key: Zeroizing<Vec<u8>>,
+    weakness: Option<Weakness>,
 }
 
-/// An entry of a configured list, as it was written.
-pub struct SecretEntry {
-    /// A string, unless somebody made a mistake.
-    json: Zeroizing<String>,
-}
-
-redacted_debug!(Secrets, SecretEntry);
+redacted_debug!(Secret);
 
 /// Why a secret cannot be used. No error contains the secret or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,233 +46,178 @@ pub enum SecretError {
     NotUserPassword,
 }
 
-/// Something that an operator should correct. Positions count from 1.
+/// Why a usable secret is weak. No text contains the secret or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SecretProblem {
-    /// The text begins with `[` but is not a JSON array, so none of it can be read.
-    #[error("begins with `[` but is not a JSON array")]
-    NotAList,
-    /// The secret at that position is not used. The others are.
-    #[error("secret {0} {1}")]
-    Unusable(usize, SecretError),
+pub enum Weakness {
+    /// It can be guessed.
+    #[error("at least {CHARS_MIN} characters are required")]
+    FewCharacters,
+    /// It can be guessed.
+    #[error("a key of at least {SVIX_KEY_BYTES_MIN} bytes is required")]
+    FewBytes,
+    /// Characters that must be encoded in a URL, which not everybody does in the same way (RFC 3986, section 2.3).
+    #[error("in a URL only the letters a to z and A to Z, digits, `-`, `.`, `_` and `~` are allowed")]
+    NotForUrl,
+    /// Characters that a header cannot contain, or that are lost on the way.
+    #[error("in a header only visible ASCII characters are allowed")]
+    NotForHeader,
+    /// A secret for basic authentication lacks one of its parts.
+    #[error("a user and a password are required")]
+    NoUserOrNoPassword,
 }
 
-/// Everything that an operator should correct.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecretProblems(pub Vec<SecretProblem>);
-
-impl fmt::Display for SecretProblems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().take(PROBLEMS_LISTED_MAX).enumerate() {
-            write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
-        }
-        match self.0.len().saturating_sub(PROBLEMS_LISTED_MAX) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
-    }
-}
-
-impl std::error::Error for SecretProblems {}
-
-impl Secrets {
-    /// Reads a JSON array of secrets, or one secret as plain text. Empty text contains no secret. An entry that cannot be
-    /// used is skipped, and is one of [`Self::problems`].
+impl Secret {
+    /// Reads a secret. Blanks and line ends around it are not part of it.
     ///
     /// # Errors
-    /// When there are entries, but `scheme` can use none of them. This is a mistake, whereas an empty list is a decision.
-    pub fn parse(text: &str, scheme: &Scheme) -> Result<Self, SecretProblems> {
-        let entries = SecretEntry::list(text).map_err(|problem| SecretProblems(vec![problem]))?;
-        let mut secrets = Self::default();
-        for (index, entry) in entries.iter().enumerate() {
-            match entry.text().ok_or(SecretError::NotText).and_then(|text| key(&text, scheme)) {
-                Ok(key) => secrets.keys.push((index, key)),
-                Err(error) => secrets.problems.0.push(SecretProblem::Unusable(index + 1, error)),
-            }
-        }
-        if secrets.is_empty() && !secrets.problems.0.is_empty() { Err(secrets.problems) } else { Ok(secrets) }
-    }
-
-    /// Whether there are no secrets, so that no delivery can be accepted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// What is wrong with the configured list.
-    #[must_use]
-    pub fn problems(&self) -> &SecretProblems {
-        &self.problems
-    }
-
-    /// The keys, each with the index of its secret in the configured list.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.keys.iter().map(|(index, key)| (*index, key.as_slice()))
-    }
-}
-
-impl SecretEntry {
-    /// The entries of a JSON array, or one secret as plain text. Empty text contains none.
-    ///
-    /// # Errors
-    /// When the text begins with `[` but is not a JSON array.
-    pub fn list(text: &str) -> Result<Vec<Self>, SecretProblem> {
+    /// When the scheme cannot use it.
+    pub fn parse(text: &str, scheme: &Scheme) -> Result<Self, SecretError> {
         let text = trimmed(text);
-        if text.starts_with('[') {
-            let entries: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| SecretProblem::NotAList)?;
-            Ok(entries.into_iter().map(|entry| Self { json: Zeroizing::new(entry.get().to_owned()) }).collect())
-        } else if text.is_empty() {
-            Ok(vec![])
-        } else {
-            Ok(vec![Self::new(text)])
+        if text.is_empty() {
+            return Err(SecretError::Empty);
         }
+        let key = match scheme {
+            Scheme::Svix => svix_key(text).ok_or(SecretError::NotWhsec)?,
+            Scheme::Basic if !is_user_and_password(text) => return Err(SecretError::NotUserPassword),
+            Scheme::Basic | Scheme::Hmac { .. } | Scheme::Token(_) => text.as_bytes().to_vec(),
+        };
+        let key = Zeroizing::new(key);
+        if key.is_empty() {
+            return Err(SecretError::Empty);
+        }
+        let weakness = weakness(text, &key, scheme);
+        Ok(Self { key, weakness })
     }
 
-    /// An entry for a secret.
+    /// The key. Different spellings of one secret have the same one.
     #[must_use]
-    pub fn new(secret: &str) -> Self {
-        Self { json: Zeroizing::new(serde_json::Value::from(secret).to_string()) }
+    pub fn key(&self) -> &[u8] {
+        &self.key
     }
 
-    /// The secret, unless the entry is not text. Blanks and line ends around it are not part of it.
+    /// Why it should be replaced.
     #[must_use]
-    pub fn text(&self) -> Option<Zeroizing<String>> {
-        let text = Zeroizing::new(serde_json::from_str::<String>(&self.json).ok()?);
-        Some(Zeroizing::new(trimmed(&text).to_owned()))
+    pub fn weakness(&self) -> Option<Weakness> {
+        self.weakness
     }
 
-    /// The entry in a JSON array.
-    #[must_use]
-    pub fn json(&self) -> &str {
-        &self.json
+    pub(crate) fn into_key(self) -> Zeroizing<Vec<u8>> {
+        self.key
     }
 }
 
 /// Editors and shells add line ends, and some of them a byte order mark.
-fn trimmed(text: &str) -> &str {
+pub(crate) fn trimmed(text: &str) -> &str {
     text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}')
 }
 
-fn key(secret: &str, scheme: &Scheme) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    if secret.is_empty() {
-        return Err(SecretError::Empty);
+/// The key in `whsec_` followed by base64. The prefix is optional, as in Svix's own libraries, and so is the padding; the
+/// alphabet may be the one for URLs; and some dashboards show the version of the signature before it.
+fn svix_key(secret: &str) -> Option<Vec<u8>> {
+    let secret = secret.strip_prefix("v1,").unwrap_or(secret).trim_start();
+    // The prefixes of asymmetric keys. Whoever knows the public key could sign with it.
+    if ["whpk_", "whsk_"].iter().any(|prefix| secret.starts_with(prefix)) {
+        return None;
     }
-    let key = match scheme {
-        // The prefix is optional, as in Svix's own libraries.
-        Scheme::Svix => BASE64_STANDARD
-            .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
-            .map_err(|_| SecretError::NotWhsec)?,
-        Scheme::Basic if !secret.contains(':') => return Err(SecretError::NotUserPassword),
-        Scheme::Basic | Scheme::Hmac { .. } | Scheme::Token(_) => secret.as_bytes().to_vec(),
+    let standard = |character| match character {
+        '-' => '+',
+        '_' => '/',
+        other => other,
     };
-    if key.is_empty() { Err(SecretError::Empty) } else { Ok(Zeroizing::new(key)) }
+    let text = secret.strip_prefix("whsec_").unwrap_or(secret).trim_end_matches('=');
+    let text = Zeroizing::new(text.chars().map(standard).collect::<String>());
+    LENIENT_BASE64.decode(text.as_bytes()).ok()
+}
+
+/// Whether there is a colon and anything beside it.
+fn is_user_and_password(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(user, password)| !(user.trim().is_empty() && password.trim().is_empty()))
+}
+
+/// The weakness of a secret with this text, of which the scheme uses `key`.
+fn weakness(text: &str, key: &[u8], scheme: &Scheme) -> Option<Weakness> {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_short = text.chars().count() < CHARS_MIN;
+    match scheme {
+        Scheme::Token(TokenPlace::Path) if !text.bytes().all(is_unreserved) => Some(Weakness::NotForUrl),
+        Scheme::Token(TokenPlace::Header(_)) if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Some(Weakness::NotForHeader)
+        }
+        Scheme::Token(_) | Scheme::Hmac { .. } => is_short.then_some(Weakness::FewCharacters),
+        Scheme::Svix => (key.len() < SVIX_KEY_BYTES_MIN).then_some(Weakness::FewBytes),
+        Scheme::Basic => {
+            let is_complete =
+                text.split_once(':').is_some_and(|(user, password)| !is_blank(user) && !is_blank(password));
+            (!is_complete).then_some(Weakness::NoUserOrNoPassword)
+        }
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use super::Weakness::*;
     use super::*;
-    use crate::scheme::{SignatureEncoding, SignedTime, TokenPlace};
+    use crate::scheme::{SignatureEncoding, SignedTime};
     use rstest::rstest;
 
+    const PATH: Scheme = Scheme::Token(TokenPlace::Path);
+    const HEADER: Scheme = Scheme::Token(TokenPlace::Header(Cow::Borrowed("x-api-key")));
     const HMAC: Scheme = Scheme::Hmac {
-        header: std::borrow::Cow::Borrowed("x-signature"),
+        header: Cow::Borrowed("x-signature"),
         encoding: SignatureEncoding::Hex,
         signed_time: SignedTime::None,
     };
 
-    /// The keys with the indexes of their secrets, and the problems.
-    fn parsed(text: &str, scheme: &Scheme) -> (Vec<(usize, String)>, Vec<SecretProblem>) {
-        let secrets = Secrets::parse(text, scheme).unwrap();
-        let key = |(index, key): (usize, &[u8])| (index, String::from_utf8(key.to_vec()).unwrap());
-        (secrets.keys().map(key).collect(), secrets.problems().0.clone())
-    }
-
     #[rstest]
-    #[case("", HMAC, &[])]
-    #[case("  \n", HMAC, &[])]
-    #[case("\u{feff}", HMAC, &[])]
-    #[case("[]", HMAC, &[])]
-    #[case("\u{feff}[ ]\r\n", HMAC, &[])]
-    #[case("one", HMAC, &["one"])]
-    #[case("one\n", HMAC, &["one"])]
-    #[case("\u{feff}one\r\n", HMAC, &["one"])]
-    #[case(r#" ["one", "two"] "#, HMAC, &["one", "two"])]
-    #[case(r#"["one\n", " two\r\n", "\ufeffthree"]"#, HMAC, &["one", "two", "three"])]
-    #[case("whsec_b25l", Scheme::Svix, &["one"])]
-    #[case("b25l", Scheme::Svix, &["one"])]
-    #[case("user:pass:word", Scheme::Basic, &["user:pass:word"])]
-    #[case(r#"["user:pass word\n"]"#, Scheme::Basic, &["user:pass word"])]
-    #[case("one", Scheme::Token(TokenPlace::Path), &["one"])]
-    fn usable_secrets_are_parsed(#[case] text: &str, #[case] scheme: Scheme, #[case] keys: &[&str]) {
-        let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).enumerate().collect();
-        assert_eq!(Secrets::parse(text, &scheme).unwrap().is_empty(), keys.is_empty());
-        assert_eq!(parsed(text, &scheme), (keys, vec![]));
-    }
-
-    /// The others are used, under their own positions.
-    #[rstest]
-    #[case(r#"["a", "", "b"]"#, HMAC, &[(0, "a"), (2, "b")], &[(2, SecretError::Empty)])]
-    #[case(r#"[" \n", "a"]"#, HMAC, &[(1, "a")], &[(1, SecretError::Empty)])]
-    #[case(r#"[1, "a", null]"#, HMAC, &[(1, "a")], &[(1, SecretError::NotText), (3, SecretError::NotText)])]
-    #[case(r#"["a", ["b"], {"c": "d"}, true]"#, HMAC, &[(0, "a")],
-        &[(2, SecretError::NotText), (3, SecretError::NotText), (4, SecretError::NotText)])]
-    #[case(r#"["a", "\ud800"]"#, HMAC, &[(0, "a")], &[(2, SecretError::NotText)])]
-    #[case(r#"[{"$serde_json::private::Number": "x"}, "a"]"#, HMAC, &[(1, "a")], &[(1, SecretError::NotText)])]
-    #[case(r#"["whsec_!", "whsec_b25l"]"#, Scheme::Svix, &[(1, "one")], &[(1, SecretError::NotWhsec)])]
-    #[case(r#"["u:p", "up"]"#, Scheme::Basic, &[(0, "u:p")], &[(2, SecretError::NotUserPassword)])]
-    fn an_unusable_secret_does_not_affect_the_others(
-        #[case] text: &str,
-        #[case] scheme: Scheme,
-        #[case] keys: &[(usize, &str)],
-        #[case] problems: &[(usize, SecretError)],
-    ) {
-        let keys = keys.iter().map(|(index, key)| (*index, (*key).to_owned())).collect();
-        let problems = problems.iter().map(|(position, error)| SecretProblem::Unusable(*position, *error)).collect();
-        assert_eq!(parsed(text, &scheme), (keys, problems));
-    }
-
-    #[rstest]
-    #[case("[\"a\"", HMAC, SecretProblem::NotAList)]
-    #[case("[\"a\"] x", HMAC, SecretProblem::NotAList)]
-    #[case("['a']", HMAC, SecretProblem::NotAList)]
-    #[case("[1]", HMAC, SecretProblem::Unusable(1, SecretError::NotText))]
-    #[case("whsec_", Scheme::Svix, SecretProblem::Unusable(1, SecretError::Empty))]
-    #[case("whsec_!", Scheme::Svix, SecretProblem::Unusable(1, SecretError::NotWhsec))]
-    #[case("up", Scheme::Basic, SecretProblem::Unusable(1, SecretError::NotUserPassword))]
-    #[case(r#"[""]"#, Scheme::Basic, SecretProblem::Unusable(1, SecretError::Empty))]
-    #[case(r#"[" "]"#, Scheme::Token(TokenPlace::Path), SecretProblem::Unusable(1, SecretError::Empty))]
-    fn nothing_usable_is_an_error(#[case] text: &str, #[case] scheme: Scheme, #[case] problem: SecretProblem) {
-        assert_eq!(Secrets::parse(text, &scheme).unwrap_err(), SecretProblems(vec![problem]));
-    }
-
-    /// However many there are, since the text is part of a log line.
-    #[test]
-    fn problems_are_described_without_the_secrets() {
-        let error = |secrets: &[&str]| {
-            Secrets::parse(&serde_json::json!(secrets).to_string(), &Scheme::Svix).unwrap_err().to_string()
-        };
-        assert_eq!(error(&["", "hunter2!"]), "secret 1 is empty; secret 2 is not `whsec_` followed by base64");
-        let many = error(&[""; 1_000]);
-        assert!(
-            many.starts_with("secret 1 is empty; ") && many.ends_with("; secret 5 is empty; and 995 more"),
-            "{many}"
-        );
-        assert_eq!(
-            Secrets::parse("[hunter2]", &HMAC).unwrap_err().to_string(),
-            "begins with `[` but is not a JSON array"
-        );
+    #[case(PATH, "0123456789abcdef", None)]
+    #[case(PATH, "0123456789abcde", Some(FewCharacters))]
+    #[case(PATH, "AZaz09-._~AZaz09", None)]
+    #[case(PATH, "a", Some(FewCharacters))]
+    #[case(PATH, "a/b", Some(NotForUrl))]
+    #[case(PATH, "a?b", Some(NotForUrl))]
+    #[case(PATH, "0123456789abcdef%20", Some(NotForUrl))]
+    #[case(PATH, "0123456789abcdef#", Some(NotForUrl))]
+    #[case(PATH, "0123456789abcdef+=", Some(NotForUrl))]
+    #[case(PATH, "0123456789 abcdef", Some(NotForUrl))]
+    #[case(PATH, "0123456789abcdefé", Some(NotForUrl))]
+    #[case(HEADER, "!23456789/?&\"~:=", None)]
+    #[case(HEADER, "!23456789/?&\"~:", Some(FewCharacters))]
+    #[case(HEADER, "01234567 89abcdef", Some(NotForHeader))]
+    #[case(HEADER, "01234567\u{7f}9abcdef", Some(NotForHeader))]
+    #[case(HEADER, "01234567\n89abcdef", Some(NotForHeader))]
+    #[case(HEADER, "01234567é9abcdef", Some(NotForHeader))]
+    #[case(HMAC, "0123456789abcdef", None)]
+    #[case(HMAC, "0123456789abcde", Some(FewCharacters))]
+    #[case(HMAC, "éééééééééééééééé", None)]
+    #[case(HMAC, "ééééééééééééééé", Some(FewCharacters))]
+    #[case(Scheme::Svix, "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3", None)]
+    #[case(Scheme::Svix, "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY=", Some(FewBytes))]
+    #[case(Scheme::Basic, "u:p", None)]
+    #[case(Scheme::Basic, "user:pass:word", None)]
+    #[case(Scheme::Basic, "u:", Some(NoUserOrNoPassword))]
+    #[case(Scheme::Basic, ":p", Some(NoUserOrNoPassword))]
+    #[case(Scheme::Basic, "u: \t", Some(NoUserOrNoPassword))]
+    #[case(Scheme::Basic, "\u{a0}:p", Some(NoUserOrNoPassword))]
+    fn strength_depends_on_the_scheme(#[case] scheme: Scheme, #[case] text: &str, #[case] weakness: Option<Weakness>) {
+        assert_eq!(Secret::parse(text, &scheme).unwrap().weakness(), weakness);
     }
 
     #[test]
-    fn an_entry_is_written_as_it_was_read() {
-        let entries = SecretEntry::list(r#"[ "a\n" , 1.50, {"b":[]} ]"#).unwrap();
-        assert_eq!(entries.iter().map(SecretEntry::json).collect::<Vec<_>>(), [r#""a\n""#, "1.50", r#"{"b":[]}"#]);
-        assert_eq!(SecretEntry::new("a\"").json(), r#""a\"""#);
+    fn a_weakness_says_what_is_required() {
+        let texts = [FewCharacters, FewBytes, NotForUrl, NotForHeader, NoUserOrNoPassword].map(|it| it.to_string());
+        assert_eq!(texts[0], "at least 16 characters are required");
+        assert_eq!(texts[1], "a key of at least 24 bytes is required");
+        assert!(texts.iter().all(|text| text.contains(" required") || text.contains(" allowed")));
     }
 
     #[test]
     fn debug_prints_no_secret() {
-        assert_eq!(format!("{:?}", Secrets::parse("hunter2", &HMAC).unwrap()), "Secrets(..)");
-        assert_eq!(format!("{:?}", SecretEntry::new("hunter2")), "SecretEntry(..)");
+        assert_eq!(format!("{:?}", Secret::parse("hunter2", &HMAC).unwrap()), "Secret(..)");
     }
 }

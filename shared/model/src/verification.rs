@@ -15,7 +15,7 @@ use crate::delivery::{Delivery, Proof, Verified};
 use crate::json::text_at;
 use crate::rejection::Rejection;
 use crate::scheme::{Scheme, SignatureEncoding, SignedTime, TokenPlace};
-use crate::secret::Secrets;
+use crate::secrets::Secrets;
 
 /// A rejected delivery. It can be verified again with newer secrets.
 #[derive(Debug)]

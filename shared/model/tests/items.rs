@@ -327,6 +327,7 @@ const PROVIDER: Provider = Provider {
     name: "acme",
     scheme_variable: None,
     scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
+    accepts_weak_secrets: false,
     response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: |_| vec![],
     credential_fields: CredentialFields::NONE,

@@ -83,14 +83,51 @@ pub(crate) fn keys(secrets: &str, scheme: &Scheme) -> Option<Vec<(usize, Vec<u8>
     let key = |entry: &Value| {
         let secret = trimmed(entry.as_str()?);
         let key = match scheme {
-            Scheme::Svix => BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()?,
-            Scheme::Basic if !secret.contains(':') => return None,
+            Scheme::Svix => svix_key(secret)?,
+            Scheme::Basic => {
+                let (user, password) = secret.split_once(':')?;
+                if trimmed(user).is_empty() && trimmed(password).is_empty() {
+                    return None;
+                }
+                secret.as_bytes().to_vec()
+            }
             _ => secret.as_bytes().to_vec(),
         };
         (!key.is_empty()).then_some(key)
     };
-    let usable: Vec<_> = entries.iter().map(key).enumerate().filter_map(|(index, key)| Some((index, key?))).collect();
+    let mut usable: Vec<(usize, Vec<u8>)> = vec![];
+    for (index, entry) in entries.iter().enumerate() {
+        let key = key(entry).filter(|key| usable.iter().all(|(_, known)| known != key));
+        usable.extend(key.map(|key| (index, key)));
+    }
     (entries.is_empty() || !usable.is_empty()).then_some(usable)
+}
+
+/// Decodes the key six bits at a time, in either alphabet of base64, with or without padding. Bits that fill no byte are
+/// dropped.
+fn svix_key(secret: &str) -> Option<Vec<u8>> {
+    let secret = secret.strip_prefix("v1,").unwrap_or(secret).trim_start();
+    if secret.starts_with("whpk_") || secret.starts_with("whsk_") {
+        return None;
+    }
+    let text = secret.strip_prefix("whsec_").unwrap_or(secret).trim_end_matches('=');
+    let (mut key, mut bits, mut count) = (vec![], 0_u32, 0);
+    for byte in text.bytes() {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        (bits, count) = (bits << 6 | u32::from(digit), count + 6);
+        if count >= 8 {
+            count -= 8;
+            key.push(u8::try_from(bits >> count & 0xff).unwrap());
+        }
+    }
+    (text.len() % 4 != 1).then_some(key)
 }
 
 fn trimmed(text: &str) -> &str {

@@ -3,7 +3,8 @@
 use clap::Parser;
 use clientele_model::{Scheme, TokenPlace};
 use clientele_providers::PROVIDERS;
-use serde_json::Value;
+use rstest::rstest;
+use serde_json::{Value, json};
 
 use crate::command::deliveries_benchmark::{Options, run as measure};
 use crate::support::cli::{ANY_PORTS, RunningStack, clientele, run};
@@ -45,13 +46,63 @@ fn the_local_stack_ignores_settings_for_aws() {
 /// Replaced secrets are used for signing. With a replaced scheme the results cannot be judged, which is an error.
 #[test]
 fn once_fails_if_results_cannot_be_judged() {
+    let plain = format!("plain={}", json!(["the-new-one-of-plain", "the-old-one-of-plain"]));
     let (code, _, errors) =
-        run(&[&["--once", "--secret", "plain=[\"new\",\"old\"]", "--secret", "metrifox=a/b?c#d%20+="], &ANY_PORTS[..]]
-            .concat());
+        run(&[&["--once", "--secret", &plain, "--secret", "metrifox=Az09-._~0123456789"], &ANY_PORTS[..]].concat());
     assert_eq!((code, errors.as_str()), (0, ""));
     let (code, _, errors) =
         run(&[&["--once", "--signature", "smarterpay=basic", "--secret", "smarterpay=u:p"], &ANY_PORTS[..]].concat());
     assert_eq!((code, errors.as_str()), (1, "error: the results cannot be judged: --signature changes a scheme\n"));
+}
+
+/// The flag refuses what the function would warn about. The error says what is required, and nothing of the secret.
+#[rstest]
+#[case("metrifox=a/b?c", "--secret: the secret for metrifox is too weak: in a URL only the letters")]
+#[case("metrifox=canary", "--secret: the secret for metrifox is too weak: at least 16 characters are required")]
+#[case(r#"metrifox=[" "]"#, "--secret: the secret for metrifox is empty")]
+#[case(r#"metrifox=["0123456789abcdef", "canary"]"#, "the secret for metrifox is too weak: at least 16 characters")]
+#[case(r#"metrifox=["0123456789abcdef", 17]"#, "--secret: a secret for metrifox is not text")]
+#[case(r#"metrifox=["canary""#, "--secret: the value for metrifox: begins with `[` but is not a JSON array")]
+#[case("smarterpay=canary", "--secret: the secret for smarterpay is too weak: at least 16 characters are required")]
+#[case("flexprice=whsec_!canary", "--secret: the secret for flexprice is not `whsec_` followed by base64")]
+#[case("flexprice=whsec_canary==", "--secret: the secret for flexprice is too weak: a key of at least 24 bytes")]
+fn weak_secrets_are_refused_by_the_flag(#[case] flag: &str, #[case] error: &str) {
+    let (code, shown, errors) = run(&[&["--empty", "--secret", flag], &ANY_PORTS[..]].concat());
+    assert_eq!((code, shown.as_str()), (1, ""), "{errors}");
+    assert!(errors.contains(error), "{errors}");
+    assert!(!errors.contains("canary") && !errors.contains("b?c"), "{errors}");
+}
+
+#[rstest]
+#[case("smarterpay=basic", "smarterpay=:", "is not `user:password`")]
+#[case("smarterpay=basic", "smarterpay=canary:", "is too weak: a user and a password are required")]
+#[case("smarterpay=basic", "smarterpay=:canary", "is too weak: a user and a password are required")]
+#[case("flexprice=token:X-Api-Key", "flexprice=0123456789abcdéf", "in a header only visible ASCII characters")]
+#[case("metrifox=hmac-sha256-hex:X-Signature", "metrifox=canary", "at least 16 characters are required")]
+fn strength_depends_on_the_signature_flag(#[case] scheme: &str, #[case] secret: &str, #[case] error: &str) {
+    let flags = ["--empty", "--signature", scheme, "--secret", secret];
+    let (code, shown, errors) = run(&[&flags, &ANY_PORTS[..]].concat());
+    assert_eq!((code, shown.as_str()), (1, ""), "{errors}");
+    assert!(errors.contains(error) && !errors.contains("canary"), "{errors}");
+}
+
+/// Plain generates its secret, so an operator cannot choose a better one.
+#[test]
+fn a_weak_secret_of_plain_is_only_warned_about() {
+    let (code, _, errors) = run(&[&["--once", "--secret", "plain=short"], &ANY_PORTS[..]].concat());
+    let warning = "Warning: the secret for plain is weak: at least 16 characters are required.\n";
+    assert_eq!((code, errors.as_str()), (0, warning));
+}
+
+/// All event files are signed and verified with one key, however it is spelled.
+#[rstest]
+#[case("v1,whsec_++//MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NQ==")]
+#[case("whsec_--__MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NQ")]
+#[case(r#"[" whsec_++//MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NQ\r\n", "++//MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NQ=="]"#)]
+fn a_svix_secret_may_be_spelled_differently(#[case] secret: &str) {
+    let flag = format!("flexprice={secret}");
+    let (code, _, errors) = run(&[&["--once", "--secret", &flag], &ANY_PORTS[..]].concat());
+    assert_eq!((code, errors.as_str()), (0, ""));
 }
 
 /// An unexpected result is described, and the exit code is 1.

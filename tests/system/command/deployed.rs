@@ -118,13 +118,14 @@ async fn secrets_are_set_and_rotated() {
     let deployed = deploy(options()).await;
     deployed.aws.set_secret("plain", "[]");
     let add = ["secret", "add", "plain", "--stack", "test"];
-    let (code, shown, errors) = deployed.run(&add, "first\n").await;
+    let [first, second] = ["the-first-secret-of-plain", "the-second-secret-of-plain"];
+    let (code, shown, errors) = deployed.run(&add, &format!("{first}\n")).await;
     assert_eq!((code, errors.as_str()), (0, ""));
     assert!(shown.starts_with("plain has its first secret."), "{shown}");
-    let (_, shown, _) = deployed.run(&add, "second\n").await;
+    let (_, shown, _) = deployed.run(&add, &format!("\u{feff}{second}\r\n")).await;
     assert!(shown.starts_with("plain has 2 secrets, all valid; the new one is at position 1"), "{shown}");
-    assert_eq!(deployed.aws.secret("plain"), r#"["second","first"]"#);
-    assert!(!shown.contains("first\n") && !shown.contains("second"), "a secret is shown: {shown}");
+    assert_eq!(deployed.aws.secret("plain"), format!(r#"["{second}","{first}"]"#));
+    assert!(!shown.contains(first) && !shown.contains(second), "a secret is shown: {shown}");
 
     let (code, shown, _) = deployed.run(&["secret", "list", "--stack", "test"], "").await;
     let line = |name: &str| format!("{name:<11}{}\n", if name == "plain" { 2 } else { 1 });
@@ -132,7 +133,7 @@ async fn secrets_are_set_and_rotated() {
     assert_eq!((code, shown), (0, expected));
     let remove = |position| ["secret", "remove", "plain", position, "--stack", "test"];
     let (code, _, _) = deployed.run(&remove("2"), "").await;
-    assert_eq!((code, deployed.aws.secret("plain").as_str()), (0, r#"["second"]"#));
+    assert_eq!((code, deployed.aws.secret("plain").as_str()), (0, format!(r#"["{second}"]"#).as_str()));
 
     let (code, _, errors) = deployed.run(&remove("1"), "").await;
     assert_eq!(code, 1);
@@ -155,7 +156,7 @@ async fn only_a_generated_secret_is_shown() {
     let [made, before] = &secrets[..] else { panic!("{secrets:?}") };
     assert_eq!((made.len(), before.as_str()), (40, "metrifox-local-secret"));
     assert!(shown.ends_with(&format!("{}/webhooks/metrifox/{made}\n", deployed.stack.url())), "{shown}");
-    let (code, shown, _) = deployed.run(&["secret", "add", "metrifox", "--stack", "test"], "my-own").await;
+    let (code, shown, _) = deployed.run(&["secret", "add", "metrifox", "--stack", "test"], "my-own-0123456789").await;
     assert_eq!(code, 0);
     assert!(shown.ends_with("/webhooks/metrifox/YOUR-SECRET\n") && !shown.contains("my-own"), "{shown}");
 }
@@ -163,18 +164,63 @@ async fn only_a_generated_secret_is_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_does_not_fit_is_not_written() {
     let deployed = deploy(options()).await;
-    let before = deployed.aws.secret("flexprice");
-    for (input, error) in [
-        ("nonsense!", "nothing was changed: for flexprice: secret 1 is not `whsec_` followed by base64"),
-        ("", "there is no secret on standard input"),
-        ("a\nb", "standard input must hold one secret on one line"),
-        (&before, "flexprice has this secret already"),
+    let local = deployed.aws.secret("flexprice");
+    let unpadded = local.trim_end_matches('=');
+    for (provider, input, error) in [
+        ("flexprice", "nonsense!", "nothing was changed: the secret for flexprice is not `whsec_` followed by base64"),
+        ("flexprice", "bm9uc2Vuc2U=", "the secret for flexprice is too weak: a key of at least 24 bytes is required"),
+        ("flexprice", "", "there is no secret on standard input"),
+        ("flexprice", " \u{feff}\n", "there is no secret on standard input"),
+        ("flexprice", "a\nb", "standard input must hold one secret on one line"),
+        ("flexprice", &local, "flexprice has this secret already"),
+        ("flexprice", unpadded, "flexprice has this secret already"),
+        ("metrifox", "nonsense", "nothing was changed: the secret for metrifox is too weak: at least 16 characters"),
+        ("metrifox", "nonsense/nonsense", "the secret for metrifox is too weak: in a URL only the letters"),
+        ("smarterpay", "nonsense", "nothing was changed: the secret for smarterpay is too weak: at least 16"),
     ] {
-        let (code, _, errors) = deployed.run(&["secret", "add", "flexprice", "--stack", "test"], input).await;
+        let before = deployed.aws.secret(provider);
+        let (code, _, errors) = deployed.run(&["secret", "add", provider, "--stack", "test"], input).await;
         assert_eq!(code, 1, "{input}");
         assert!(errors.contains(error), "{errors}");
-        assert!(input.len() < 3 || !errors.contains(input), "the secret is in the error");
-        assert_eq!(deployed.aws.secret("flexprice"), before);
+        assert!(
+            input.len() < 3 || !errors.contains(input.trim()) || input.trim().is_empty(),
+            "the secret is in the error"
+        );
+        assert_eq!(deployed.aws.secret(provider), before);
+    }
+}
+
+/// Plain generates its secret, so an operator cannot choose a better one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weak_secret_of_plain_is_added_with_a_warning() {
+    let deployed = deploy(options()).await;
+    deployed.aws.set_secret("plain", "[]");
+    let (code, shown, errors) = deployed.run(&["secret", "add", "plain", "--stack", "test"], "short").await;
+    let warning = "Warning: the secret for plain is weak: at least 16 characters are required.\n";
+    assert_eq!((code, errors.as_str()), (0, warning), "{shown}");
+    assert_eq!(deployed.aws.secret("plain"), r#"["short"]"#);
+}
+
+/// What cannot be used is listed, and does not prevent a change. The other entries stay as they were written.
+#[tokio::test(flavor = "multi_thread")]
+async fn unusable_secrets_can_be_replaced() {
+    let deployed = deploy(options()).await;
+    deployed.aws.set_secret("metrifox", r#"["canary", 1.50, ""]"#);
+    let (code, shown, _) = deployed.run(&["secret", "list", "--stack", "test"], "").await;
+    let problems = [
+        "metrifox   3",
+        "           secret 1 is weak: at least 16 characters are required",
+        "           secret 2 is not text",
+        "           secret 3 is empty",
+    ];
+    assert!(code == 0 && shown.starts_with(&problems.join("\n")), "{shown}");
+    let (code, _, errors) = deployed.run(&["secret", "add", "metrifox", "--stack", "test"], "0123456789abcdef").await;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert_eq!(deployed.aws.secret("metrifox"), r#"["0123456789abcdef","canary",1.50,""]"#);
+    for (position, rest) in [("4", r#"["0123456789abcdef","canary",1.50]"#), ("3", r#"["0123456789abcdef","canary"]"#)]
+    {
+        let (code, _, errors) = deployed.run(&["secret", "remove", "metrifox", position, "--stack", "test"], "").await;
+        assert_eq!((code, errors.as_str(), deployed.aws.secret("metrifox").as_str()), (0, "", rest));
     }
 }
 

@@ -23,6 +23,7 @@ static UNREACHABLE: Provider = Provider {
     name: "unreachable",
     scheme_variable: None,
     scheme: |_| Ok(Scheme::Token(TokenPlace::Path)),
+    accepts_weak_secrets: false,
     response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: None },
     translate: |_: &Verified| panic!("provider code ran for an unproved delivery"),
     credential_fields: CredentialFields::NONE,

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clientele::events::signed_at;
 use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::{HttpResponse, Receiver};
@@ -279,4 +281,35 @@ async fn what_could_not_be_verified_has_its_own_metric() {
     assert_eq!(line["level"], "ERROR");
     assert_eq!(line["reason"], "secrets_not_fetched");
     assert_eq!(line["warning"], "secrets not fetched: Secrets Manager: an error without a code");
+}
+
+/// Anybody could present these.
+#[rstest]
+#[case("metrifox", "", "", 503)]
+#[case("metrifox", "", " ", 503)]
+#[case("metrifox", "a-good-secret-of-metrifox", "", 401)]
+#[case("metrifox", "a-good-secret-of-metrifox", " ", 401)]
+#[case("smarterpay", "", ":", 503)]
+#[case("smarterpay", "user:password", ":", 498)]
+#[case("smarterpay", "user:password", "user:", 498)]
+#[tokio::test]
+async fn nothing_is_accepted_with_an_empty_secret(
+    #[case] provider: &str,
+    #[case] good: &str,
+    #[case] presented: &str,
+    #[case] status: u16,
+) {
+    let stack = stack().await;
+    let aws = AwsStandIn::start(&stack).await;
+    let secrets: Vec<_> =
+        ["", " ", ":", " : ", good].into_iter().filter(|it| provider != "metrifox" || !it.contains(':')).collect();
+    aws.set_secret(provider, &json!(secrets).to_string());
+    let mut environment = stack.environments[provider].clone();
+    environment.remove("WEBHOOK_SECRETS");
+    environment.insert("SMARTERPAY_SIGNATURE".to_owned(), "basic".to_owned());
+    let provider = clientele_providers::find(provider).unwrap();
+    let receiver = start_receiver(provider, &environment, &aws.clients(), &CapturedLog::default()).await;
+    let authorization = format!("Basic {}", BASE64_STANDARD.encode(presented));
+    let event = json!({ "headers": { "authorization": authorization }, "pathParameters": { "token": presented }, "body": "{}" });
+    assert_eq!(handle(&receiver, &event, signed_at()).await.status_code, status);
 }

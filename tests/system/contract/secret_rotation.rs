@@ -5,10 +5,16 @@ use clientele::events::signed_at;
 use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::Receiver;
 use jiff::SignedDuration;
+use serde_json::json;
 
 use crate::support::aws::AwsStandIn;
 use crate::support::{case, handle, json_lines, metrics, scheme, stack, start_receiver};
 
+const OLD: &str = "the-old-secret-of-smarterpay";
+const NEW: &str = "the-new-secret-of-smarterpay";
+const RIGHT: &str = "the-right-secret";
+const WRONG: &str = "the-wrong-secret";
+const SET: &str = "a-secret-that-is-set";
 const PROBLEMS: &str = "SecretProblems clientele-smarterpay smarterpay";
 
 /// A stack, and Secrets Manager with that secret of SmarterPay.
@@ -42,49 +48,49 @@ async fn status(receiver: &Receiver, secret: &str, seconds: i64) -> u16 {
 
 #[tokio::test]
 async fn secrets_are_rotated_without_losing_a_delivery() {
-    let (stack, aws) = stack_with_secret("old").await;
+    let (stack, aws) = stack_with_secret(OLD).await;
     let receiver = start(&stack, &aws, &CapturedLog::default()).await;
-    assert_eq!(status(&receiver, "old", 1).await, 200);
+    assert_eq!(status(&receiver, OLD, 1).await, 200);
     assert_eq!(reads(&aws), 1);
 
     // Both are valid. The first delivery that is signed with the new one makes the function read the secrets again.
-    aws.set_secret("smarterpay", r#"["new", "old"]"#);
-    assert_eq!(status(&receiver, "new", 60).await, 498, "the secrets are not older than a minute");
+    aws.set_secret("smarterpay", &json!([NEW, OLD]).to_string());
+    assert_eq!(status(&receiver, NEW, 60).await, 498, "the secrets are not older than a minute");
     assert_eq!(reads(&aws), 0);
-    assert_eq!(status(&receiver, "new", 61).await, 200);
-    assert_eq!(status(&receiver, "old", 62).await, 200);
+    assert_eq!(status(&receiver, NEW, 61).await, 200);
+    assert_eq!(status(&receiver, OLD, 62).await, 200);
     assert_eq!(reads(&aws), 1);
 
     // The old one is refused from the next refresh on, at the latest after five minutes.
-    aws.set_secret("smarterpay", "new");
-    assert_eq!(status(&receiver, "old", 361).await, 200);
-    assert_eq!(status(&receiver, "old", 362).await, 498);
+    aws.set_secret("smarterpay", NEW);
+    assert_eq!(status(&receiver, OLD, 361).await, 200);
+    assert_eq!(status(&receiver, OLD, 362).await, 498);
     assert_eq!(reads(&aws), 1);
 }
 
 #[tokio::test]
 async fn forged_deliveries_read_the_secret_at_most_once_a_minute() {
-    let (stack, aws) = stack_with_secret("right").await;
+    let (stack, aws) = stack_with_secret(RIGHT).await;
     let receiver = start(&stack, &aws, &CapturedLog::default()).await;
     for seconds in 0..60 {
-        assert_eq!(status(&receiver, "wrong", 100 + seconds).await, 498);
+        assert_eq!(status(&receiver, WRONG, 100 + seconds).await, 498);
     }
     assert_eq!(reads(&aws), 2, "once at the start, once for the first mismatch");
     // The same while Secrets Manager fails. The secrets that were read before stay valid.
     aws.remove_secret("smarterpay");
     for seconds in 0..60 {
-        assert_eq!(status(&receiver, "wrong", 200 + seconds).await, 503);
-        assert_eq!(status(&receiver, "right", 200 + seconds).await, 200);
+        assert_eq!(status(&receiver, WRONG, 200 + seconds).await, 503);
+        assert_eq!(status(&receiver, RIGHT, 200 + seconds).await, 200);
     }
     assert_eq!(reads(&aws), 1);
 }
 
 #[tokio::test]
 async fn a_delivery_without_a_signature_reads_no_secret() {
-    let (stack, aws) = stack_with_secret("right").await;
+    let (stack, aws) = stack_with_secret(RIGHT).await;
     let receiver = start(&stack, &aws, &CapturedLog::default()).await;
     let now = signed_at() + SignedDuration::from_secs(200);
-    assert_eq!(handle(&receiver, &serde_json::json!({}), now).await.status_code, 498);
+    assert_eq!(handle(&receiver, &json!({}), now).await.status_code, 498);
     assert_eq!(reads(&aws), 1);
 }
 
@@ -92,19 +98,19 @@ async fn a_delivery_without_a_signature_reads_no_secret() {
 async fn an_empty_secret_refuses_until_it_is_set() {
     let (stack, aws) = stack_with_secret("[]").await;
     let receiver = start(&stack, &aws, &CapturedLog::default()).await;
-    assert_eq!(status(&receiver, "set", 1).await, 498);
-    aws.set_secret("smarterpay", "set");
-    assert_eq!(status(&receiver, "set", 61).await, 200);
+    assert_eq!(status(&receiver, SET, 1).await, 498);
+    aws.set_secret("smarterpay", SET);
+    assert_eq!(status(&receiver, SET, 61).await, 200);
 }
 
 /// Operators can remove the old secret once it no longer matches. A failed refresh is a warning on the same line.
 #[tokio::test]
 async fn the_log_says_which_secret_matched() {
     let log = CapturedLog::default();
-    let (stack, aws) = stack_with_secret(r#"["new", "old"]"#).await;
+    let (stack, aws) = stack_with_secret(&json!([NEW, OLD]).to_string()).await;
     let receiver = start(&stack, &aws, &log).await;
     aws.remove_secret("smarterpay");
-    for (secret, seconds) in [("old", 1), ("new", 2), ("wrong", 3), ("old", 400), ("wrong", 500)] {
+    for (secret, seconds) in [(OLD, 1), (NEW, 2), (WRONG, 3), (OLD, 400), (WRONG, 500)] {
         status(&receiver, secret, seconds).await;
     }
     let lines = json_lines(&log);

@@ -32,6 +32,7 @@ pub(crate) static ACME: Provider = Provider {
     name: "acme",
     scheme_variable: None,
     scheme: |_| Ok(SCHEME),
+    accepts_weak_secrets: false,
     response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: Some("events") },
     translate,
     credential_fields: CREDENTIALS,
