@@ -7,7 +7,7 @@ use crate::customer::Customer;
 use crate::event_time::EventTime;
 use crate::key::CustomerKey;
 use crate::rank::{EpochMicros, Rank, Sequence, Verb};
-use crate::table_limits::can_store;
+use crate::table_limits::{check_field, check_value};
 use crate::time::Time;
 use crate::untranslatable::Untranslatable;
 
@@ -85,14 +85,11 @@ impl CustomerEvent {
     ) -> Result<Self, Untranslatable> {
         // The fields of `extra` are one level deep in its map, and `metadata` is one level deep in `profile`.
         let mut extra = customer.extra.iter().chain(customer.extra_of_batch.iter());
-        let can_store_extra = extra.all(|(name, value)| !name.is_empty() && can_store(value, 1));
-        if can_store_extra && customer.profile.metadata.as_ref().is_none_or(|metadata| can_store(metadata, 1)) {
-            let EventFacts { id, kind, version, raised, place } = facts;
-            let (version, sequence) = (version?.into(), Sequence { raised: raised?.into(), place });
-            Ok(Self { key, id, kind, version, verb, sequence, change: Change::Snapshot(Box::new(customer)) })
-        } else {
-            Err(Untranslatable::NotStorable)
-        }
+        extra.try_for_each(|(name, value)| check_field(name, value, 1))?;
+        customer.profile.metadata.as_ref().map_or(Ok(()), |metadata| check_value(metadata, 1))?;
+        let EventFacts { id, kind, version, raised, place } = facts;
+        let (version, sequence) = (version?.into(), Sequence { raised: raised?.into(), place });
+        Ok(Self { key, id, kind, version, verb, sequence, change: Change::Snapshot(Box::new(customer)) })
     }
 
     /// An event after which the customer is deleted. `customer` is its last known record. A delete does not wait for an

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::untranslatable::Untranslatable;
+
 /// The maximum length of a partition key, of the table and of its indexes.
 const KEY_BYTES_MAX: usize = 2048;
 /// The maximum number of lists and maps around a value within its attribute.
@@ -19,16 +21,21 @@ pub(crate) fn fits_key(text: &str) -> bool {
     text.len() <= KEY_BYTES_MAX
 }
 
-/// Whether the value can be stored `levels` deep in an attribute: it is not nested too deeply, and no name is empty.
-pub(crate) fn can_store(value: &Value, levels: usize) -> bool {
-    levels <= NESTING_LEVELS_MAX
-        && match value {
-            Value::Array(elements) => elements.iter().all(|element| can_store(element, levels + 1)),
-            Value::Object(fields) => {
-                fields.iter().all(|(name, value)| !name.is_empty() && can_store(value, levels + 1))
-            }
-            _ => true,
-        }
+/// Checks that the value can be stored `levels` deep in an attribute.
+pub(crate) fn check_value(value: &Value, levels: usize) -> Result<(), Untranslatable> {
+    if levels > NESTING_LEVELS_MAX {
+        return Err(Untranslatable::NestedTooDeep);
+    }
+    match value {
+        Value::Array(elements) => elements.iter().try_for_each(|element| check_value(element, levels + 1)),
+        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| check_field(name, value, levels + 1)),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the field of an object can be stored. Its value is `levels` deep.
+pub(crate) fn check_field(name: &str, value: &Value, levels: usize) -> Result<(), Untranslatable> {
+    if name.is_empty() { Err(Untranslatable::EmptyName) } else { check_value(value, levels) }
 }
 
 /// The same value, except that a number which the table cannot hold exactly becomes text.
@@ -94,19 +101,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case(31, true)]
-    #[case(32, false)]
-    fn nesting_is_limited(#[case] levels: usize, #[case] is_storable: bool) {
+    #[case(31, Ok(()))]
+    #[case(32, Err(Untranslatable::NestedTooDeep))]
+    fn nesting_is_limited(#[case] levels: usize, #[case] result: Result<(), Untranslatable>) {
         let (mut lists, mut maps) = (Value::Null, Value::Null);
         for _ in 0..levels {
             lists = serde_json::json!([lists]);
             maps = serde_json::json!({ "a": maps });
         }
-        assert_eq!((can_store(&lists, 0), can_store(&maps, 0)), (is_storable, is_storable));
+        assert_eq!((check_value(&lists, 0), check_value(&maps, 0)), (result, result));
     }
 
     #[test]
     fn empty_names_cannot_be_stored() {
-        assert!(!can_store(&serde_json::json!({"a": [{"": 1}]}), 0));
+        assert_eq!(check_value(&serde_json::json!({"a": [{"": 1}]}), 0), Err(Untranslatable::EmptyName));
     }
 }

@@ -25,7 +25,10 @@ pub enum Untranslatable {
     /// The customer's key is longer than the table allows.
     #[error("the customer's key is too long for the table")]
     KeyTooLong,
-    /// The record is nested more deeply than the table allows, or has an empty field name.
-    #[error("nested too deep, or an empty field name")]
-    NotStorable,
+    /// The record is nested more deeply than the table allows.
+    #[error("a field is nested too deep for the table")]
+    NestedTooDeep,
+    /// A field of the record has no name, which the table does not allow.
+    #[error("the name of a field is empty")]
+    EmptyName,
 }

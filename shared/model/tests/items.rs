@@ -302,15 +302,15 @@ fn nested(levels: usize) -> Value {
 #[case::nothing(json!({}), json!({}), None, Ok(()))]
 #[case::flat(json!({"a": 1}), json!({"b": 2}), Some(json!("c")), Ok(()))]
 #[case::just_not_too_deep(json!({"a": nested(30)}), json!({"b": nested(30)}), Some(nested(30)), Ok(()))]
-#[case::extra_too_deep(json!({"a": nested(31)}), json!({}), None, Err(Untranslatable::NotStorable))]
-#[case::extra_of_batch_too_deep(json!({}), json!({"b": nested(31)}), None, Err(Untranslatable::NotStorable))]
-#[case::metadata_too_deep(json!({}), json!({}), Some(nested(31)), Err(Untranslatable::NotStorable))]
+#[case::extra_too_deep(json!({"a": nested(31)}), json!({}), None, Err(Untranslatable::NestedTooDeep))]
+#[case::extra_of_batch_too_deep(json!({}), json!({"b": nested(31)}), None, Err(Untranslatable::NestedTooDeep))]
+#[case::metadata_too_deep(json!({}), json!({}), Some(nested(31)), Err(Untranslatable::NestedTooDeep))]
 #[case::extra_and_metadata_too_deep(
-    json!({"a": nested(31)}), json!({}), Some(json!("c")), Err(Untranslatable::NotStorable)
+    json!({"a": nested(31)}), json!({}), Some(json!("c")), Err(Untranslatable::NestedTooDeep)
 )]
-#[case::empty_name(json!({"": 1}), json!({}), None, Err(Untranslatable::NotStorable))]
-#[case::empty_name_of_batch(json!({"a": 1}), json!({"": 1}), None, Err(Untranslatable::NotStorable))]
-#[case::empty_name_in_metadata(json!({}), json!({}), Some(json!({"": 1})), Err(Untranslatable::NotStorable))]
+#[case::empty_name(json!({"": 1}), json!({}), None, Err(Untranslatable::EmptyName))]
+#[case::empty_name_of_batch(json!({"a": 1}), json!({"": 1}), None, Err(Untranslatable::EmptyName))]
+#[case::empty_name_in_metadata(json!({}), json!({}), Some(json!({"": 1})), Err(Untranslatable::EmptyName))]
 fn customers_that_cannot_be_stored_are_refused(
     #[case] extra: Value,
     #[case] extra_of_batch: Value,

@@ -203,8 +203,8 @@ fn a_lone_surrogate_loses_no_event() {
 /// DynamoDB limits the nesting of values, JSON does not.
 #[rstest]
 #[case(31, Ok("event"))]
-#[case(32, Err(Untranslatable::NotStorable))]
-#[case(120, Err(Untranslatable::NotStorable))]
+#[case(32, Err(Untranslatable::NestedTooDeep))]
+#[case(120, Err(Untranslatable::NestedTooDeep))]
 fn nesting(#[case] levels: usize, #[case] expected: Result<&'static str, Untranslatable>) {
     let nested = (1..levels).fold(json!(1), |value, _| json!([value]));
     let field = changed("plain/customer-updated", "/payload/customer/nested", Some(nested));
@@ -215,7 +215,7 @@ fn nesting(#[case] levels: usize, #[case] expected: Result<&'static str, Untrans
 #[case("metrifox/customer-created", "/data/customer/metadata")]
 #[case("flexprice/customer-created", "/customer/metadata")]
 fn unstorable_metadata(#[case] title: &str, #[case] pointer: &str) {
-    let error = Err(Untranslatable::NotStorable);
+    let error = Err(Untranslatable::EmptyName);
     assert_eq!(variant(changed(title, pointer, Some(json!({ "": 1 })))), error);
 }
 
