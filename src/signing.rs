@@ -3,10 +3,9 @@
 use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_model::{Provider, Scheme, Secret, SignatureEncoding, SignedTime, TokenPlace};
+use clientele_model::{Provider, Scheme, Secret, SignatureEncoding, SignedTime, TokenPlace, parse_json};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{Timestamp, Unit};
-use serde_json::Value;
 use sha2::Sha256;
 
 /// A request to sign.
@@ -69,8 +68,8 @@ pub fn sign(request: &UnsignedRequest, scheme: &Scheme, secret: &str, now: Times
 
 /// The body with `now` as the time of the attempt. Everything else stays the same, including white space.
 fn with_time(body: &str, path: &[&str], now: Timestamp) -> Result<String> {
-    let json: Value = serde_json::from_str(body).context("the body is not JSON")?;
-    let Some(old) = json.pointer(&format!("/{}", path.join("/"))).and_then(Value::as_str) else {
+    let json = parse_json(body.as_bytes()).context("the body is not JSON")?;
+    let Some(old) = json.pointer(&format!("/{}", path.join("/"))).and_then(serde_json::Value::as_str) else {
         bail!("the body has no {}", path.join("."))
     };
     let now = now.round(Unit::Millisecond)?;

@@ -8,7 +8,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use clap::{Args, Subcommand};
 use clientele_aws::{Clients, Resources, read_kept_message};
 use clientele_flow::Deadlines;
-use clientele_model::{CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Verified};
+use clientele_model::{CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Verified, parse_json};
 use clientele_providers::PROVIDERS;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -159,13 +159,16 @@ async fn show(show: Show) -> Result<()> {
     let message = find(&messages, &show.id)?;
     let mut shown: Value = serde_json::from_str(message.body().unwrap_or_default()).unwrap_or(Value::Null);
     // A JSON body is easier to read when it is not a string.
-    if let Some(body) = shown["body"].as_str().and_then(|body| serde_json::from_str::<Value>(body).ok()) {
+    if let Some(body) = shown["body"].as_str().and_then(|body| parse_json(body.as_bytes())) {
         shown["body"] = body;
     }
     if shown.is_null() {
         anstream::println!("{}", message.body().unwrap_or_default());
     } else {
         anstream::println!("{}", serde_json::to_string_pretty(&shown)?);
+    }
+    if let Err(error) = read_kept_message(message.body().unwrap_or_default(), PROVIDERS) {
+        anstream::eprintln!("{error}");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! The embedded DynamoDB and its tables.
+//! The embedded DynamoDB and its tables. The engine is behind an HTTP front end, because its JSON parser gives two names a
+//! meaning of their own.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
@@ -9,6 +10,17 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
     ScalarAttributeType,
 };
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use clientele_model::parse_json;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
 
 use super::server;
 use crate::template::{Index, KeyElement, Table};
@@ -24,11 +36,81 @@ pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<Sock
     let bound = listener.local_addr()?;
     server::spawn("local-dynamodb", async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        dynoxide::server::serve_with_shutdown(listener, database, std::future::pending())
+        let engine_listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let engine = Engine {
+            address: engine_listener.local_addr()?,
+            client: HttpClient::builder(TokioExecutor::new()).build_http(),
+        };
+        let router = Router::new().fallback(forward).with_state(engine);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        dynoxide::server::serve_with_shutdown(engine_listener, database, std::future::pending())
             .await
             .map_err(|error| anyhow!(error))
     })?;
     Ok(bound)
+}
+
+/// Where the engine listens.
+#[derive(Clone)]
+struct Engine {
+    address: SocketAddr,
+    client: HttpClient<HttpConnector, Body>,
+}
+
+/// Passes a request on to the engine. In it, each text that begins with `$` has one more `$`, which is removed from the
+/// answer: so no attribute's name is private to the engine's JSON parser.
+async fn forward(State(engine): State<Engine>, request: Request) -> Response {
+    let bad_gateway = |error: axum::Error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response();
+    let (mut parts, body) = request.into_parts();
+    let body = match to_bytes(body, usize::MAX).await {
+        Ok(body) => with_changed_texts(body, |text| text.insert(0, '$')),
+        Err(error) => return bad_gateway(error),
+    };
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = Uri::try_from(format!("http://{}{path}", engine.address)).unwrap_or_default();
+    parts.headers.remove(CONTENT_LENGTH);
+    let response = match engine.client.request(Request::from_parts(parts, Body::from(body))).await {
+        Ok(response) => response,
+        Err(error) => return bad_gateway(axum::Error::new(error)),
+    };
+    let (mut parts, body) = response.into_parts();
+    match to_bytes(Body::new(body), usize::MAX).await {
+        Ok(body) => {
+            // The checksum would be that of the engine's answer.
+            parts.headers.remove("x-amz-crc32");
+            parts.headers.remove(CONTENT_LENGTH);
+            let body = with_changed_texts(body, |text| {
+                text.remove(0);
+            });
+            Response::from_parts(parts, Body::from(body))
+        }
+        Err(error) => bad_gateway(error),
+    }
+}
+
+/// The JSON with each name and each text changed that begins with `$`. What is not JSON stays as it is.
+fn with_changed_texts(json: Bytes, change: impl Fn(&mut String) + Copy) -> Bytes {
+    fn change_in(value: &mut Value, change: impl Fn(&mut String) + Copy) {
+        match value {
+            Value::String(text) if text.starts_with('$') => change(text),
+            Value::Array(elements) => elements.iter_mut().for_each(|element| change_in(element, change)),
+            Value::Object(fields) => {
+                let changed = std::mem::take(fields).into_iter().map(|(mut name, mut value)| {
+                    if name.starts_with('$') {
+                        change(&mut name);
+                    }
+                    change_in(&mut value, change);
+                    (name, value)
+                });
+                *fields = changed.collect();
+            }
+            _ => {}
+        }
+    }
+    let is_affected = std::str::from_utf8(&json).is_ok_and(|json| json.contains("\"$") || json.contains("\"\\u0024"));
+    let Some(mut value) = is_affected.then(|| parse_json(&json)).flatten() else { return json };
+    change_in(&mut value, change);
+    value.to_string().into()
 }
 
 /// Creates a table of the template unless it exists.

@@ -154,7 +154,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, Vec<Line>>> {
     Ok(pending)
 }
 
-fn queue_name(url: &Value) -> String {
+pub(super) fn queue_name(url: &Value) -> String {
     url.as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default().to_owned()
 }
 

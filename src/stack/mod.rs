@@ -8,6 +8,7 @@ mod dynamodb;
 pub mod faults;
 mod gateway;
 mod journal;
+mod large_messages;
 mod log;
 mod secrets_manager;
 mod server;

@@ -23,11 +23,12 @@ use rustack_sqs_http::router::resolve_operation;
 use serde_json::{Value, json};
 
 use super::journal::Journal;
+use super::large_messages::LargeMessages;
 use super::server;
 use crate::template::{Queue, Redrive};
 
 /// SQS limits a message, and all messages of a batch together, to this size.
-const MESSAGE_BYTES_MAX: usize = 1 << 20;
+pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Serves SQS on its own thread with its own runtime.
 pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<SocketAddr> {
@@ -40,7 +41,7 @@ pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<Sock
         let router = Router::new()
             .fallback(respond)
             .layer(DefaultBodyLimit::max(4 * MESSAGE_BYTES_MAX))
-            .with_state(Arc::new(FrontEnd { engine, journal }));
+            .with_state(Arc::new(FrontEnd { engine, large_messages: LargeMessages::default(), journal }));
         Ok(axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await?)
     })?;
     Ok(bound)
@@ -88,6 +89,7 @@ fn host(address: IpAddr) -> String {
 
 struct FrontEnd {
     engine: RustackSqsHandler,
+    large_messages: LargeMessages,
     journal: Option<Journal>,
 }
 
@@ -108,7 +110,7 @@ impl FrontEnd {
             let error = json!({ "__type": format!("com.amazonaws.sqs#{code}"), "message": message });
             return (400, error.to_string().into());
         }
-        let (status, answer) = self.engine(operation, body).await;
+        let (status, answer) = self.engine(operation, &request, body).await;
         if let Some(journal) = self.journal.as_ref().filter(|_| status == 200) {
             if let Err(error) = journal.record(operation, &request, &answer) {
                 // A message that is not durable must not be acknowledged.
@@ -125,12 +127,13 @@ impl FrontEnd {
     async fn restore(&self, journal: &Journal, created: &[u8]) {
         let created = serde_json::from_slice::<Value>(created).unwrap_or_default();
         for (journal_id, request) in journal.take_pending(&created["QueueUrl"]) {
-            let (_, answer) = self.engine("SendMessage", request.to_string().into()).await;
+            let (_, answer) = self.engine("SendMessage", &request, request.to_string().into()).await;
             journal.restored(journal_id, &answer);
         }
     }
 
-    async fn engine(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
+    async fn engine(&self, operation: &str, request: &Value, body: Bytes) -> (u16, Bytes) {
+        let body = self.large_messages.replace(operation, request).unwrap_or(body);
         let mut headers = HeaderMap::new();
         if let Ok(target) = HeaderValue::try_from(format!("AmazonSQS.{operation}")) {
             headers.insert("x-amz-target", target);
@@ -141,7 +144,8 @@ impl FrontEnd {
         };
         let response = response.unwrap_or_else(|error| error_to_response(&error, "local"));
         let status = response.status().as_u16();
-        (status, to_bytes(Body::new(response.into_body()), usize::MAX).await.unwrap_or_default())
+        let answer = to_bytes(Body::new(response.into_body()), usize::MAX).await.unwrap_or_default();
+        (status, self.large_messages.restore(operation, request, answer))
     }
 }
 

@@ -28,6 +28,7 @@ mod storage {
     mod load;
     mod outages;
     mod storage_contract;
+    mod unusual_bodies;
 }
 
 /// The `clientele` command.

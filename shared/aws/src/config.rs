@@ -1,12 +1,17 @@
 //! The configuration of a function, which is its environment.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Credentials;
-use clientele_model::{Provider, Scheme, Secrets};
+use clientele_model::{BODY_BYTES_MAX, Provider, Scheme, Secrets};
 
 use crate::environment::{ConfigError, Environment};
 use crate::telemetry::{LogLevel, TelemetrySettings};
+
+/// The values of `SIGNATURE_TOLERANCE_SECONDS`. template.yaml allows an hour; the event files, which are signed once, need
+/// years on the local stack.
+const TOLERANCE_SECONDS: RangeInclusive<u64> = 1..=3_155_760_000;
 
 /// The configuration of a function that receives webhooks.
 #[derive(Debug)]
@@ -112,8 +117,8 @@ impl ReceiverConfig {
     pub fn read(provider: &Provider, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut environment = Environment::new(&variable);
         let resources = Resources::read(&mut environment);
-        let tolerance = Duration::from_secs(environment.number("SIGNATURE_TOLERANCE_SECONDS", 300));
-        let body_bytes_max = environment.number("MAX_BODY_BYTES", 262_144);
+        let tolerance = Duration::from_secs(environment.number("SIGNATURE_TOLERANCE_SECONDS", 300, &TOLERANCE_SECONDS));
+        let body_bytes_max = environment.number("MAX_BODY_BYTES", BODY_BYTES_MAX, &(1..=BODY_BYTES_MAX));
         let domain_names = environment.optional("REQUIRED_DOMAIN_NAME").map_or(DomainNames::Any, DomainNames::Only);
         let telemetry = telemetry_settings(&mut environment, provider.name);
         let scheme = scheme(&mut environment, provider);

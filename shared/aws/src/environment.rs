@@ -1,6 +1,7 @@
 //! Reads environment variables. All problems are collected, so that one error names them all.
 
 use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// Every variable that is missing or unreadable, one text each.
@@ -38,10 +39,13 @@ impl<'a> Environment<'a> {
         })
     }
 
-    pub(crate) fn number<T: FromStr>(&mut self, name: &str, default: T) -> T {
+    pub(crate) fn number<T>(&mut self, name: &str, default: T, range: &RangeInclusive<T>) -> T
+    where
+        T: FromStr + PartialOrd + Display,
+    {
         let Some(value) = self.optional(name) else { return default };
-        value.parse().unwrap_or_else(|_| {
-            self.problem(format!("{name} is not a whole number"));
+        value.parse().ok().filter(|number| range.contains(number)).unwrap_or_else(|| {
+            self.problem(format!("{name} is not a whole number from {} to {}", range.start(), range.end()));
             default
         })
     }

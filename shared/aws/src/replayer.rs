@@ -4,11 +4,11 @@
 use std::fmt;
 
 use clientele_flow::deadlines::replay_delay;
-use clientele_flow::{Deadlines, Flow};
+use clientele_flow::{Deadlines, Flow, Queue, Queues};
 use clientele_model::{KeptDelivery, KeptDeliveryError, Outcome, Provider, Verified};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clients::Clients;
 use crate::config::WorkerConfig;
@@ -20,8 +20,8 @@ use crate::telemetry::{LogLine, LogWriter, Telemetry};
 /// How many messages of a batch are replayed concurrently.
 const CONCURRENT_MESSAGES: usize = 4;
 
-/// Why a message of the inbox cannot be replayed. SQS delivers it again, and moves it to quarantine after the queue's
-/// limit of receives.
+/// Why a message cannot be replayed. On the inbox, SQS delivers it again, and moves it to quarantine after the queue's
+/// limit of receives. Only a message whose body was omitted goes to quarantine at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableMessage {
     /// It is not a kept delivery.
@@ -82,12 +82,7 @@ impl Replayer {
     async fn replay(&self, message: &SqsMessage, invocation: &Invocation, deadlines: Deadlines) -> bool {
         let (provider, verified) = match read_kept_message(&message.body, self.providers) {
             Ok(kept) => kept,
-            Err(error) => {
-                let log = self.telemetry.delivery_log("unknown", invocation, &message.message_id);
-                let (outcome, reason) = (Some(Outcome::Unavailable), Some(error.to_string()));
-                log.write(&LogLine { outcome, reason, duration: deadlines.started.elapsed(), ..LogLine::default() });
-                return false;
-            }
+            Err(error) => return self.set_aside(message, error, invocation, deadlines).await,
         };
         let log = self.telemetry.delivery_log(provider.name, invocation, &message.message_id);
         let settled = self.flow.replay(provider, &verified, deadlines).await;
@@ -95,6 +90,32 @@ impl Replayer {
         let warning = if must_wait { self.delay(message).await } else { None };
         log.write_settled(&settled, None, warning.as_deref(), deadlines.started.elapsed());
         !must_wait
+    }
+
+    /// Sends a message whose body was omitted to quarantine, because no attempt can apply it: an operator moved it to the
+    /// inbox. Any other unreadable message waits for another release. Returns whether the message is done.
+    async fn set_aside(
+        &self,
+        message: &SqsMessage,
+        error: UnreadableMessage,
+        invocation: &Invocation,
+        deadlines: Deadlines,
+    ) -> bool {
+        let mut reason = error.to_string();
+        let mut outcome = Outcome::Unavailable;
+        if error == UnreadableMessage::KeptDelivery(KeptDeliveryError::Omitted) {
+            let provider = KeptDelivery::from_message(&message.body).map(|kept| kept.provider).unwrap_or_default();
+            let send = self.flow.queues.send(Queue::Quarantine, &provider, &message.body);
+            match timeout_at(deadlines.send_by, send).await {
+                Ok(Ok(())) => outcome = Outcome::Quarantined,
+                Ok(Err(error)) => reason = format!("{reason}; {error}"),
+                Err(_) => reason = format!("{reason}; the quarantine queue did not answer in time"),
+            }
+        }
+        let log = self.telemetry.delivery_log("unknown", invocation, &message.message_id);
+        let (duration, logged) = (deadlines.started.elapsed(), Some(outcome));
+        log.write(&LogLine { outcome: logged, reason: Some(reason), duration, ..LogLine::default() });
+        outcome == Outcome::Quarantined
     }
 
     /// Hides the message for longer after each receive, so that an outage does not use up its receives. Returns a warning

@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use crate::rejection::Rejection;
 use crate::time::Time;
 
+/// The largest body that can be configured to be accepted. Whatever is accepted can be kept, as a message on a queue.
+pub const BODY_BYTES_MAX: usize = 262_144;
+
 /// A request as the gateway passes it on.
 #[derive(Default)]
 pub struct Request {

@@ -1,20 +1,33 @@
 //! The message on the inbox and quarantine queues: a verified delivery that could not be applied yet.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use crate::delivery::{Proof, Verified};
+use crate::delivery::{BODY_BYTES_MAX, Proof, Verified};
 use crate::json::{self, sqs_message};
 use crate::provider::Provider;
+use crate::redaction::CredentialFields;
 use crate::schema_version::SCHEMA_VERSION;
 use crate::time::Time;
 
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
+
+/// The largest message that SQS accepts
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>). Every queue of
+/// template.yaml is set to it.
+pub const MESSAGE_BYTES_MAX: usize = 1_048_576;
+
+/// What a message contains besides the body. API Gateway limits all headers together to 10,240 bytes, the reason has at
+/// most 1,024 characters, and no character takes more than six bytes.
+const ENVELOPE_BYTES_MAX: usize = 6 * (10_240 + 1_024) + 1_024;
+
+// Each byte of a body takes at most two and a half bytes of the message: two where a quotation mark or a line break is
+// escaped, five for two where the event `0,` of a batch becomes `null,`. Base64 takes four for three.
+const _: () = assert!(BODY_BYTES_MAX * 5 / 2 + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX);
 
 /// A verified delivery that is kept so that it can be applied later. Its payload contains no credentials.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +48,12 @@ pub struct KeptDelivery {
     pub sent_at: Option<Time>,
     /// How `body` is encoded.
     pub encoding: BodyEncoding,
-    /// JSON text, or base64 of the bytes if they are not JSON.
-    pub body: String,
+    /// JSON text, or base64 of the bytes if they are not JSON. Absent if the body is omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Identifies a body that is omitted. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// How the body of a kept delivery is encoded.
@@ -46,8 +63,22 @@ pub struct KeptDelivery {
 pub enum BodyEncoding {
     /// JSON text without the payload's credentials. If it had none, every byte is as it was sent.
     Json,
-    /// Base64 of bytes that are not JSON. What looks like one of the payload's credentials is removed.
+    /// Base64 of bytes that are not JSON, from a provider that sends no credentials.
     Base64,
+    /// The body is not in the message. It is not JSON, so that credentials in it cannot be found, and its provider sends
+    /// credentials.
+    Omitted,
+}
+
+/// Identifies a body that is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprint {
+    /// The length of the body in bytes.
+    pub bytes: usize,
+    /// The SHA-256 of the body in hexadecimal digits.
+    pub sha256: String,
 }
 
 /// Which part of a delivery is kept.
@@ -71,6 +102,11 @@ pub enum KeptDeliveryError {
     /// The message is of a schema version that this release does not know.
     #[error("the kept delivery is of schema {0}")]
     Schema(u8),
+    /// The body was not kept, so the message can never be applied.
+    #[error(
+        "the body was not kept, because it is not JSON and may contain credentials: ask the provider to send it again"
+    )]
+    Omitted,
     /// The message says that the body is base64, but it is not.
     #[error("the body of the kept delivery is not base64")]
     NotBase64,
@@ -78,12 +114,16 @@ pub enum KeptDeliveryError {
 
 impl KeptDelivery {
     /// Keeps a delivery or a part of it. A body that is kept whole and has no credentials keeps every byte, because the
-    /// bytes identify the event of a provider that sends no id.
+    /// bytes identify the event of a provider that sends no id. Of a provider that sends credentials, a body that is not
+    /// JSON is omitted.
     #[must_use]
     pub fn new(provider: &Provider, verified: &Verified, reason: &str, part: KeptPart<'_>) -> Self {
-        let (encoding, body) = match json::parse(verified.body()) {
-            Some(payload) => (BodyEncoding::Json, json_body(provider, verified.body(), &payload, part)),
-            None => (BodyEncoding::Base64, BASE64_STANDARD.encode(without_credentials(provider, verified.body()))),
+        let (encoding, body, fingerprint) = match json::parse(verified.body()) {
+            Some(payload) => (BodyEncoding::Json, Some(json_body(provider, verified.body(), payload, part)), None),
+            None if provider.credential_fields == CredentialFields::NONE => {
+                (BodyEncoding::Base64, Some(BASE64_STANDARD.encode(verified.body())), None)
+            }
+            None => (BodyEncoding::Omitted, None, Some(Fingerprint::of(verified.body()))),
         };
         Self {
             schema: SCHEMA_VERSION,
@@ -94,6 +134,7 @@ impl KeptDelivery {
             sent_at: verified.proof().sent_at.map(Time),
             encoding,
             body,
+            fingerprint,
         }
     }
 
@@ -115,11 +156,15 @@ impl KeptDelivery {
     /// The verified delivery. It is not verified again, because only functions and operators may send to the queues.
     ///
     /// # Errors
-    /// When the body is not in its encoding.
+    /// When the body was omitted, or is not in its encoding.
     pub fn into_verified(self) -> Result<Verified, KeptDeliveryError> {
-        let body = match self.encoding {
-            BodyEncoding::Json => self.body.into_bytes(),
-            BodyEncoding::Base64 => BASE64_STANDARD.decode(&self.body).map_err(|_| KeptDeliveryError::NotBase64)?,
+        let body = match (self.encoding, self.body) {
+            (BodyEncoding::Json, Some(text)) => text.into_bytes(),
+            (BodyEncoding::Base64, Some(text)) => {
+                BASE64_STANDARD.decode(text).map_err(|_| KeptDeliveryError::NotBase64)?
+            }
+            (BodyEncoding::Omitted, _) => return Err(KeptDeliveryError::Omitted),
+            (BodyEncoding::Json | BodyEncoding::Base64, None) => return Err(KeptDeliveryError::NotKept),
         };
         // Which secret matched is no longer known, and is not used from here on.
         let proof = Proof { secret_index: 0, message_id: self.delivery_id, sent_at: self.sent_at.map(|Time(at)| at) };
@@ -128,35 +173,36 @@ impl KeptDelivery {
     }
 }
 
-fn json_body(provider: &Provider, body: &[u8], payload: &Value, part: KeptPart<'_>) -> String {
-    let mut kept = payload.clone();
-    provider.credential_fields.remove_from(&mut kept);
-    let events = provider.response_rules.batch_field.and_then(|name| kept.get_mut(name)?.as_array_mut());
-    if let (KeptPart::Events(places), Some(events)) = (part, events) {
-        let others = events.iter_mut().enumerate().filter(|(place, _)| !places.contains(place));
-        others.for_each(|(_, event)| *event = Value::Null);
+impl Fingerprint {
+    fn of(body: &[u8]) -> Self {
+        Self { bytes: body.len(), sha256: hex::encode(Sha256::digest(body)) }
     }
-    // If a field name occurs twice, only the last value is in `payload`. The bytes also contain the others.
-    let is_clean = |text: &&str| kept == *payload && provider.credential_fields.replace_in(text) == **text;
-    std::str::from_utf8(body).ok().filter(is_clean).map_or_else(|| kept.to_string(), str::to_owned)
 }
 
-/// Bytes that are not JSON, without what looks like a credential.
-fn without_credentials<'a>(provider: &Provider, body: &'a [u8]) -> Cow<'a, [u8]> {
+fn json_body(provider: &Provider, body: &[u8], mut payload: Value, part: KeptPart<'_>) -> String {
     let text = String::from_utf8_lossy(body);
-    let redacted = provider.credential_fields.replace_in(&text);
-    if redacted == text { Cow::Borrowed(body) } else { Cow::Owned(redacted.into_bytes()) }
+    let mut is_changed = provider.credential_fields.remove_from_parsed(&text, &mut payload);
+    let events = provider.response_rules.batch_field.and_then(|name| payload.get_mut(name)?.as_array_mut());
+    if let (KeptPart::Events(places), Some(events)) = (part, events) {
+        let others = events.iter_mut().enumerate().filter(|(place, _)| !places.contains(place));
+        for (_, event) in others {
+            is_changed |= !event.is_null();
+            *event = Value::Null;
+        }
+    }
+    if is_changed { payload.to_string() } else { text.into_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redaction::CredentialFields;
     use crate::response::ResponseRules;
     use crate::scheme::{Scheme, TokenPlace};
     use jiff::Timestamp;
     use rstest::rstest;
+    use serde_json::json;
 
+    /// Sends credentials.
     const PROVIDER: Provider = Provider {
         name: "acme",
         scheme_variable: None,
@@ -164,9 +210,12 @@ mod tests {
         accepts_weak_secrets: false,
         response_rules: ResponseRules { rejected_status: 401, ignored_status: 200, batch_field: Some("events") },
         translate: |_| vec![],
-        credential_fields: CredentialFields { name_prefixes: &["otp"], exempt_fields: &[] },
+        credential_fields: CredentialFields { name_prefixes: &["otp"], exempt_fields: &["metadata"] },
         dropped_paths: &[],
     };
+
+    /// Sends no credentials.
+    const OTHER: Provider = Provider { credential_fields: CredentialFields::NONE, ..PROVIDER };
 
     fn verified(body: &[u8]) -> Verified {
         let received_at = Timestamp::constant(1_795_176_000, 123_000_000);
@@ -174,14 +223,13 @@ mod tests {
         Verified { body: body.to_vec(), proof, received_at }
     }
 
-    fn there_and_back(body: &[u8]) -> Vec<u8> {
-        part_there_and_back(body, KeptPart::Whole)
+    fn keep(provider: &Provider, body: &[u8], part: KeptPart<'_>) -> KeptDelivery {
+        KeptDelivery::new(provider, &verified(body), "why", part)
     }
 
-    fn part_there_and_back(body: &[u8], part: KeptPart<'_>) -> Vec<u8> {
+    fn there_and_back(provider: &Provider, body: &[u8], part: KeptPart<'_>) -> Vec<u8> {
         let before = verified(body);
-        let kept =
-            KeptDelivery::from_message(&KeptDelivery::new(&PROVIDER, &before, "why", part).to_message()).unwrap();
+        let kept = KeptDelivery::from_message(&keep(provider, body, part).to_message()).unwrap();
         assert_eq!((kept.provider.as_str(), kept.reason.as_str()), ("acme", "why"));
         let after = kept.into_verified().unwrap();
         assert_eq!((after.proof(), after.received_at()), (before.proof(), before.received_at()));
@@ -191,30 +239,62 @@ mod tests {
     #[rstest]
     #[case(br#" { "b": 1.00, "a" : "\u0041" } "#)]
     #[case(b"[]")]
-    #[case(b"not JSON")]
-    #[case(b"\xff\x00")]
-    #[case(b"")]
     #[case("{\"a\":\"\u{fffe}\u{ffff}\"}".as_bytes())]
-    fn every_byte_is_kept_without_credentials(#[case] body: &[u8]) {
-        assert_eq!(there_and_back(body), body);
+    #[case("\u{feff}{\"a\" : 1}".as_bytes())]
+    #[case(br#"{"$serde_json::private::Number" : "x"}"#)]
+    #[case(br#"{"a" : 1, "a" : 2}"#)]
+    // The customer's own fields may have any name.
+    #[case(br#"{ "metadata" : {"otp":"924117", "n": 1.0} }"#)]
+    fn every_byte_of_json_without_credentials_is_kept(
+        #[case] body: &[u8],
+        #[values(PROVIDER, OTHER)] provider: Provider,
+    ) {
+        assert_eq!(there_and_back(&provider, body, KeptPart::Whole), body);
     }
 
     #[rstest]
     #[case(br#"{"otp":"924117","name":"Ada"}"#, br#"{"name":"Ada"}"#)]
     // The parser keeps only the last of two fields with the same name.
     #[case(br#"{"a":{"otp":"924117"},"a":{}}"#, br#"{"a":{}}"#)]
-    // Truncated, so it is not JSON.
-    #[case(br#"{"otp":"924117","name":"Ada"#, br#"{"otp":null,"name":"Ada"#)]
-    #[case(b"{\"otp\":\"924117\",\"x\":\"\xff\"", "{\"otp\":null,\"x\":\"\u{fffd}\"".as_bytes())]
+    #[case(br#"{"a":{"\u006ftp":"924117"},"a":{}}"#, br#"{"a":{}}"#)]
+    #[case("\u{feff}{\"otp\":\"924117\"}".as_bytes(), b"{}")]
+    // Encoded twice.
+    #[case(br#""{\"id\":\"e1\",\"otp\":\"924117\"}""#, br#""{\"id\":\"e1\"}""#)]
+    #[case(br#"{"a":{"$serde_json::private::Number":"x","otp":1}}"#, br#"{"a":{"$serde_json::private::Number":"x"}}"#)]
     fn credentials_are_not_kept(#[case] body: &[u8], #[case] kept: &[u8]) {
-        assert_eq!(String::from_utf8_lossy(&there_and_back(body)), String::from_utf8_lossy(kept));
+        let is = there_and_back(&PROVIDER, body, KeptPart::Whole);
+        assert_eq!(String::from_utf8_lossy(&is), String::from_utf8_lossy(kept));
+        assert_eq!(there_and_back(&OTHER, body, KeptPart::Whole), body);
     }
 
-    #[test]
-    fn credentials_nested_too_deeply_to_parse_are_not_kept() {
-        let body = format!(r#"{}{{"otp":"924117"}}{}"#, "[".repeat(200), "]".repeat(200));
-        let kept = String::from_utf8(there_and_back(body.as_bytes())).unwrap();
-        assert_eq!(kept, body.replace(r#""924117""#, "null"));
+    /// Nobody knows where a credential in such a body begins and ends.
+    #[rstest]
+    #[case(br#"{"name":"5" pipe","otp":"924117"}"#)]
+    #[case(br#"{"name":"pipe,"otp":"924117","z":1}"#)]
+    #[case("{\"id\":\"e1\",\u{201c}otp\u{201d}:\u{201c}924117\u{201d}}".as_bytes())]
+    #[case(b"{'otp':'924117'}")]
+    #[case(b"{otp:\"924117\"}")]
+    #[case(br#"{"otp":"924117"} {"otp":"924117"}"#)]
+    #[case(br#"{"otp":"924117","name":"Ada"#)]
+    #[case(b"{\"otp\":\"924117\",\"x\":\"\xff\"}")]
+    #[case(b"\xff\xfe{\0\"\0o\0t\0p\0\"\0:\0\"\09\x002\x004\x001\x001\x007\0\"\0}\0")]
+    #[case(b"otp=924117&id=e1")]
+    #[case(format!(r#"{}{{"otp":"924117"}}{}"#, "[".repeat(200), "]".repeat(200)))]
+    #[case(b"not JSON")]
+    #[case(b"")]
+    fn a_body_that_is_not_json_is_omitted_if_it_may_have_credentials(#[case] body: impl AsRef<[u8]>) {
+        let body = body.as_ref();
+        let message = keep(&PROVIDER, body, KeptPart::Whole).to_message();
+        let read: Value = serde_json::from_str(&message).unwrap();
+        let expected = json!({
+            "schema": 1, "provider": "acme", "reason": "why", "received_at": "2026-11-20T12:00:00.123Z",
+            "delivery_id": "msg_1", "sent_at": "2026-11-20T12:00:00.123Z", "encoding": "omitted",
+            "fingerprint": {"bytes": body.len(), "sha256": hex::encode(Sha256::digest(body))},
+        });
+        assert_eq!(read, expected);
+        let kept = KeptDelivery::from_message(&message).unwrap();
+        assert!(matches!(kept.into_verified(), Err(KeptDeliveryError::Omitted)));
+        assert_eq!(there_and_back(&OTHER, body, KeptPart::Whole), body);
     }
 
     #[rstest]
@@ -222,7 +302,7 @@ mod tests {
     #[case(&[0, 2], r#"{"events":[{"id":1},null,{"id":3}],"id":"b"}"#)]
     fn other_events_of_a_batch_are_not_kept(#[case] places: &[usize], #[case] kept: &str) {
         let body = br#"{"id":"b", "events":[{"id":1},{"id":2},{"id":3,"otp":"924117"}]}"#;
-        assert_eq!(String::from_utf8(part_there_and_back(body, KeptPart::Events(places))).unwrap(), kept);
+        assert_eq!(String::from_utf8(there_and_back(&PROVIDER, body, KeptPart::Events(places))).unwrap(), kept);
     }
 
     #[test]
@@ -247,10 +327,14 @@ mod tests {
         assert!(matches!(KeptDelivery::from_message(&kept.to_message()), Err(KeptDeliveryError::Schema(9))));
         let kept = KeptDelivery {
             encoding: BodyEncoding::Base64,
-            body: "!".into(),
-            ..KeptDelivery::new(&PROVIDER, &verified(b""), "", KeptPart::Whole)
+            body: Some("!".into()),
+            ..keep(&OTHER, b"", KeptPart::Whole)
         };
-        assert!(matches!(kept.into_verified(), Err(KeptDeliveryError::NotBase64)));
+        assert!(matches!(kept.clone().into_verified(), Err(KeptDeliveryError::NotBase64)));
+        for encoding in [BodyEncoding::Json, BodyEncoding::Base64] {
+            let kept = KeptDelivery { encoding, body: None, ..kept.clone() };
+            assert!(matches!(kept.into_verified(), Err(KeptDeliveryError::NotKept)));
+        }
     }
 
     #[test]

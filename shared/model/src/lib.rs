@@ -47,14 +47,15 @@ mod verification;
 
 pub use cleanup::{CleanupMessage, CleanupType, Deletion, Identifiers};
 pub use customer::{Customer, CustomerStatus};
-pub use delivery::{Delivery, Proof, Request, Verified};
+pub use delivery::{BODY_BYTES_MAX, Delivery, Proof, Request, Verified};
 pub use email_key::email_key;
 pub use event::{Change, ChangeKind, CustomerEvent, EventFacts, Translated, Translation};
 pub use event_time::EventTime;
 pub use extra::ExtraFields;
 pub use fields::Fields;
 pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone};
-pub use kept::{BodyEncoding, KeptDelivery, KeptDeliveryError, KeptPart};
+pub use json::parse as parse_json;
+pub use kept::{BodyEncoding, Fingerprint, KeptDelivery, KeptDeliveryError, KeptPart, MESSAGE_BYTES_MAX};
 pub use key::{CustomerKey, Id};
 pub use profile::{Actor, Address, Contact, CustomerKind, Email, Group, Phone, Profile, SpamMark, TaxId};
 pub use provider::Provider;

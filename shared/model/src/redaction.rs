@@ -1,94 +1,153 @@
 //! Removes the secrets that a provider sends in a payload.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::json;
 
 /// Which fields of a payload contain credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialFields {
-    /// A field whose name begins with one of these, in any letter case, is a credential.
+    /// A field whose name begins with one of these, in any letter case, is a credential. In lower case.
     pub name_prefixes: &'static [&'static str],
     /// Nothing inside fields with these names is a credential. They are the customer's own and may contain any name.
     pub exempt_fields: &'static [&'static str],
 }
 
+/// A field may name another field if its own name ends like this: `name`, `attributeName`, `changed_field`.
+const NAME_FIELD_ENDS: [&str; 8] = ["name", "key", "field", "attribute", "property", "column", "parameter", "path"];
+/// Beside a field that names a credential, fields with these names contain it, and those with `value` in their name.
+const VALUE_FIELDS: [&str; 11] =
+    ["old", "new", "from", "to", "before", "after", "previous", "current", "data", "content", "text"];
+/// An object with more fields is a record, and not the name and the values of a field.
+const PAIR_FIELDS_MAX: usize = 12;
+/// JSON may be inside a string of JSON, and so on. No sender is known that nests it more than twice.
+const TEXT_DEPTH_MAX: usize = 8;
+
 impl CredentialFields {
     /// For a provider that sends no credentials.
     pub const NONE: Self = Self { name_prefixes: &[], exempt_fields: &[] };
 
-    /// Removes credentials from every object of a payload.
-    pub fn remove_from(&self, payload: &mut Value) {
-        match payload {
-            _ if self.name_prefixes.is_empty() => {}
-            Value::Object(fields) => {
-                fields.retain(|name, _| !self.is_name(name));
-                let others = fields.iter_mut().filter(|(name, _)| !self.exempt_fields.contains(&name.as_str()));
-                others.for_each(|(_, value)| self.remove_from(value));
-            }
-            Value::Array(elements) => elements.iter_mut().for_each(|element| self.remove_from(element)),
-            _ => {}
+    /// Removes credentials from every object of a payload, also where a string contains JSON, and where a credential's
+    /// name and value are two fields or the elements of a list. Returns whether there were any.
+    pub fn remove_from(&self, payload: &mut Value) -> bool {
+        !self.name_prefixes.is_empty() && self.remove(payload, 0)
+    }
+
+    /// Removes credentials from `payload`, which is what was parsed from `text`. Returns whether there are any in `text`.
+    pub(crate) fn remove_from_parsed(&self, text: &str, payload: &mut Value) -> bool {
+        !self.name_prefixes.is_empty() && self.remove_parsed(text, payload, 0)
+    }
+
+    fn remove_parsed(&self, text: &str, parsed: &mut Value, depth: usize) -> bool {
+        // Of fields with the same name only the last is in `parsed`, and the others may contain a credential.
+        let is_hidden = self.is_mentioned_in(text) && json::has_repeated_names(text, parsed);
+        self.remove(parsed, depth) || is_hidden
+    }
+
+    fn remove(&self, value: &mut Value, depth: usize) -> bool {
+        match value {
+            Value::Object(fields) => self.remove_from_object(fields, depth),
+            Value::Array(elements) => self.remove_from_array(elements, depth),
+            Value::String(text) => match self.replacement(text, depth) {
+                Some(replacement) => {
+                    *value = replacement;
+                    true
+                }
+                None => false,
+            },
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
 
-    /// The text with `null` in place of each value that looks like a credential. This is for text that cannot be parsed
-    /// as JSON because it is broken, truncated or nested too deeply.
-    pub(crate) fn replace_in(&self, text: &str) -> String {
-        let mut redacted = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find('"').filter(|_| !self.name_prefixes.is_empty()) {
-            let (before, token) = rest.split_at(at);
-            let (token, after) = token.split_at(string_len(token));
-            redacted.extend([before, token]);
-            rest = after;
-            if let Some(value) = after.trim_start().strip_prefix(':').filter(|_| self.is_quoted_name(token)) {
-                redacted.push_str(":null");
-                let value = value.trim_start();
-                rest = &value[value_len(value)..];
-            }
+    fn remove_from_object(&self, fields: &mut Map<String, Value>, depth: usize) -> bool {
+        let fields_before = fields.len();
+        fields.retain(|name, _| !self.is_name(name));
+        let names_credential = |(name, value): (&String, &Value)| is_name_field(name) && self.is_name_in_text(value);
+        if fields.len() <= PAIR_FIELDS_MAX && fields.iter().any(names_credential) {
+            fields.retain(|name, _| !is_value_field(name));
         }
-        redacted + rest
+        let mut is_removed = fields.len() < fields_before;
+        for (name, value) in fields {
+            is_removed |= !self.exempt_fields.contains(&name.as_str()) && self.remove(value, depth);
+        }
+        is_removed
+    }
+
+    fn remove_from_array(&self, elements: &mut [Value], depth: usize) -> bool {
+        let mut is_removed = false;
+        // `[name, value]` or `[name, old value, new value]`.
+        if let [name, values @ ..] = elements
+            && matches!(values.len(), 1 | 2)
+            && self.is_name_in_text(name)
+        {
+            is_removed = values.iter().any(|value| !value.is_null());
+            values.fill(Value::Null);
+        }
+        for element in elements {
+            is_removed |= self.remove(element, depth);
+        }
+        is_removed
+    }
+
+    /// What replaces a string that contains JSON with credentials. If it is not parsed, nobody knows where a credential in
+    /// it begins and ends, so all of it is removed.
+    fn replacement(&self, text: &str, depth: usize) -> Option<Value> {
+        let first = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).bytes().next()?;
+        if !matches!(first, b'{' | b'[' | b'"') {
+            return None;
+        }
+        match json::parse(text.as_bytes()) {
+            Some(mut parsed) if depth < TEXT_DEPTH_MAX => {
+                self.remove_parsed(text, &mut parsed, depth + 1).then(|| Value::String(parsed.to_string()))
+            }
+            // A customer's name may begin with a quotation mark.
+            None if first == b'"' => None,
+            _ => self.is_mentioned_in(text).then_some(Value::Null),
+        }
     }
 
     fn is_name(&self, name: &str) -> bool {
-        let start = |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-        self.name_prefixes.iter().any(start)
+        self.name_prefixes.iter().any(|prefix| starts_with(name, prefix))
     }
 
-    /// Whether the quoted text is the name of a credential, after its escapes are decoded. With escapes that cannot be
-    /// decoded, it is taken for one.
-    fn is_quoted_name(&self, token: &str) -> bool {
-        let name = serde_json::from_str::<String>(token);
-        name.map_or_else(|_| token.contains('\\') || self.is_name(token.trim_matches('"')), |name| self.is_name(&name))
+    /// Whether a value is the name of a credential, or a path to one such as `/customer/otp`. A customer may be called
+    /// Otpal, so the name must be a word: `otp`, `otp_code`, `otpCode`.
+    fn is_name_in_text(&self, value: &Value) -> bool {
+        let is_word = |name: &str, prefix: &str| {
+            let rest = starts_with(name, prefix).then(|| &name[prefix.len()..]);
+            rest.is_some_and(|rest| {
+                let is_camel_case = name.starts_with(prefix) && rest.starts_with(|c: char| c.is_ascii_uppercase());
+                rest.is_empty() || rest.starts_with(['_', '-']) || is_camel_case
+            })
+        };
+        let is_credential = |name: &str| self.name_prefixes.iter().any(|prefix| is_word(name, prefix));
+        value.as_str().is_some_and(|text| text.trim().split(['.', '/', '[', ']']).any(is_credential))
+    }
+
+    /// Whether the text contains a credential's name at the beginning of a word, or an escape that may hide one.
+    fn is_mentioned_in(&self, text: &str) -> bool {
+        let lower = text.to_ascii_lowercase();
+        let is_word = |at: usize| !lower[..at].ends_with(char::is_alphanumeric);
+        let is_in_text = |prefix: &&str| lower.match_indices(prefix).any(|(at, _)| is_word(at));
+        lower.contains(r"\u00") || self.name_prefixes.iter().any(is_in_text)
     }
 }
 
-/// The length in bytes of the string at the beginning of the text, including its quotes.
-fn string_len(text: &str) -> usize {
-    let mut is_escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
+fn starts_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// The length in bytes of the value at the beginning of the text; all of the text if the value does not end.
-fn value_len(text: &str) -> usize {
-    let (mut at, mut depth) = (0, 0_usize);
-    while let Some(byte) = text.as_bytes().get(at) {
-        match byte {
-            b'"' => at += string_len(&text[at..]) - 1,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' | b',' if depth == 0 => return at,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    text.len()
+fn is_name_field(name: &str) -> bool {
+    let ends_with = |end: &&str| {
+        let start = name.len().checked_sub(end.len());
+        start.and_then(|start| name.get(start..)).is_some_and(|last| last.eq_ignore_ascii_case(end))
+    };
+    NAME_FIELD_ENDS.iter().any(ends_with)
+}
+
+fn is_value_field(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("value") || VALUE_FIELDS.contains(&name.as_str())
 }
 
 #[cfg(test)]
@@ -107,36 +166,109 @@ mod tests {
             "customer": {"OTP": "4", "otp_sent_at": "5", "edit_token_expires_at": "6", "option": 7,
                 "contact_people": [{"otp": "8", "first_name": "c"}], "metadata": {"otp": "kept"}},
         }});
-        CREDENTIALS.remove_from(&mut payload);
+        assert!(CREDENTIALS.remove_from(&mut payload));
         let left = json!({"data": {
             "changes": {"first_name": ["a", "b"]},
             "customer": {"option": 7, "contact_people": [{"first_name": "c"}], "metadata": {"otp": "kept"}},
         }});
         assert_eq!(payload, left);
+        assert!(!CREDENTIALS.remove_from(&mut payload));
+        assert_eq!(payload, left);
     }
 
+    /// JSON inside a string, however often it is encoded.
     #[rstest]
-    #[case("", "")]
-    #[case("no quotes: otp 1", "no quotes: otp 1")]
-    #[case(r#"{"otp":"924117","a":1"#, r#"{"otp":null,"a":1"#)]
-    #[case(r#"{"otp" : "92\"4117" , "a":1"#, r#"{"otp":null, "a":1"#)]
-    #[case(r#"{"OTP_sent":{"a":["}","]"],"b":"\\"},"c":2"#, r#"{"OTP_sent":null,"c":2"#)]
-    #[case(r#"{"edit_token":[1,[2]]]]"#, r#"{"edit_token":null]]"#)]
-    #[case(r#"[{"otp":924117},3"#, r#"[{"otp":null},3"#)]
-    #[case(r#"{"\u006ftp":"924117"}"#, r#"{"\u006ftp":null}"#)]
-    #[case(r#"{"\u006ftp\x":"924117"}"#, r#"{"\u006ftp\x":null}"#)]
-    #[case(r#"{"a":"otp","b":"c"}"#, r#"{"a":"otp","b":"c"}"#)]
-    #[case(r#"{"otp":"924"#, r#"{"otp":null"#)]
-    #[case(r#"{"otp"#, r#"{"otp"#)]
-    #[case(r#"{"otp":"#, r#"{"otp":null"#)]
-    #[case("{\"otp\u{0}\\x\":\"924\",", "{\"otp\u{0}\\x\":null,")]
-    #[case("{\"é\":\"ü\",\"otp\":\"é\"}", "{\"é\":\"ü\",\"otp\":null}")]
-    fn credentials_are_replaced_in_text_that_is_not_json(#[case] text: &str, #[case] redacted: &str) {
-        assert_eq!(CREDENTIALS.replace_in(text), redacted);
+    #[case(json!(r#"{"otp":"924117","id":1}"#), json!(r#"{"id":1}"#))]
+    #[case(json!(" \n[{\"OTP\" : 924117}]"), json!("[{}]"))]
+    #[case(json!("\u{feff}{\"\\u006ftp\":924117}"), json!("{}"))]
+    #[case(json!(json!(json!({"otp": "924117"}).to_string()).to_string()), json!(json!("{}").to_string()))]
+    #[case(json!(r#"["otp","924117"]"#), json!(r#"["otp",null]"#))]
+    #[case(json!(r#"{"a":{"otp":"924117"},"a":{}}"#), json!(r#"{"a":{}}"#))]
+    #[case(json!(json!({"a": [json!({"otp": "924117"}).to_string()]}).to_string()), json!(json!({"a": ["{}"]}).to_string()))]
+    // Not JSON, so that nobody knows where the credential ends.
+    #[case(json!(r#"{"name":"5" pipe","otp":"924117"}"#), json!(null))]
+    #[case(json!(r#"{"otp":"924117""#), json!(null))]
+    #[case(json!("{'otp':'924117'}"), json!(null))]
+    #[case(json!("[{\u{201c}OTP\u{201d}:\u{201c}924117\u{201d}}]"), json!(null))]
+    #[case(json!(r#"{"\u006ftp":"924117""#), json!(null))]
+    fn credentials_are_removed_from_json_in_a_string(#[case] value: Value, #[case] left: Value) {
+        let mut payload = json!({"raw": value, "b": [value]});
+        assert!(CREDENTIALS.remove_from(&mut payload));
+        assert_eq!(payload, json!({"raw": left, "b": [left]}));
     }
 
     #[test]
-    fn nothing_is_replaced_without_credential_fields() {
-        assert_eq!(CredentialFields::NONE.replace_in(r#"{"otp":1"#), r#"{"otp":1"#);
+    fn json_that_is_encoded_too_often_is_removed() {
+        let mut text = json!({"otp": "924117"}).to_string();
+        for depth in 1..=TEXT_DEPTH_MAX + 2 {
+            for mut payload in [json!(text), json!([text])] {
+                assert!(CREDENTIALS.remove_from(&mut payload), "{depth}");
+                assert!(!payload.to_string().contains("924117"), "{depth}");
+            }
+            text = json!(text).to_string();
+        }
+    }
+
+    #[rstest]
+    #[case(json!({"name": "otp", "value": "924117"}), json!({"name": "otp"}))]
+    #[case(json!({"Key": "OTP", "Value": 924_117, "id": 1}), json!({"Key": "OTP", "id": 1}))]
+    #[case(json!({"field": "edit_token_hash", "old": "1", "new": ["2"]}), json!({"field": "edit_token_hash"}))]
+    #[case(json!({"attributeName": "otpCode", "oldValue": 1, "new_values": 2}), json!({"attributeName": "otpCode"}))]
+    #[case(json!({"property": " otp ", "from": null, "to": {"a": 1}}), json!({"property": " otp "}))]
+    #[case(json!({"op": "replace", "path": "/customer/otp/0", "value": 1}), json!({"op": "replace", "path": "/customer/otp/0"}))]
+    #[case(json!({"path": "data.customer.otp", "before": 1, "after": 2}), json!({"path": "data.customer.otp"}))]
+    #[case(json!(["otp", "924117"]), json!(["otp", null]))]
+    #[case(json!(["edit_token", null, {"a": 1}]), json!(["edit_token", null, null]))]
+    #[case(json!([["name", "Ada"], ["otp", "924117"]]), json!([["name", "Ada"], ["otp", null]]))]
+    fn values_beside_a_credentials_name_are_removed(#[case] pair: Value, #[case] left: Value) {
+        let mut payload = json!({"changes": [pair]});
+        assert!(CREDENTIALS.remove_from(&mut payload));
+        assert_eq!(payload, json!({"changes": [left]}));
+    }
+
+    #[rstest]
+    #[case(json!({"display_name": "OTP", "email": "ada@example.org"}))]
+    #[case(json!({"name": "Otpal", "value": 7}))]
+    #[case(json!({"name": "OTPAL", "value": 7}))]
+    #[case(json!({"name": "OTP Bank", "value": 7}))]
+    #[case(json!({"company_name": "Hotpot", "value": "otp"}))]
+    #[case(json!({"id": "otp", "value": 7}))]
+    #[case(json!(["Otpal", "x"]))]
+    #[case(json!(["otp"]))]
+    #[case(json!(["otp", "a", "b", "c"]))]
+    #[case(json!(["name", "otp"]))]
+    #[case(json!(["otp", null]))]
+    #[case(json!("otp: see [1]"))]
+    #[case(json!("[Hotpot] Ltd"))]
+    #[case(json!("\"OTP\" Consulting"))]
+    #[case(json!("{not JSON"))]
+    #[case(json!(r#"{"a" : 1, "a" : 2}"#))]
+    #[case(json!(r#"{ "metadata" : {"otp":1} }"#))]
+    #[case(json!(r#" { "option": "1" } "#))]
+    #[case(json!({"metadata": [{"name": "otp", "value": 1}, ["otp", 1], r#"{"otp":1}"#]}))]
+    fn other_values_remain(#[case] value: Value) {
+        let mut payload = json!({"a": [value]});
+        let before = payload.clone();
+        assert!(!CREDENTIALS.remove_from(&mut payload));
+        assert_eq!(payload, before);
+    }
+
+    #[test]
+    fn a_record_is_not_a_pair() {
+        let fields = (2..PAIR_FIELDS_MAX).map(|number| (format!("f{number}"), json!(number)));
+        let mut record: Map<String, Value> = fields.collect();
+        record.extend([("name".to_owned(), json!("OTP")), ("value".to_owned(), json!(7))]);
+        let mut longer = record.clone();
+        longer.insert("more".to_owned(), json!(8));
+        assert!(CREDENTIALS.remove_from(&mut Value::Object(record)));
+        assert!(!CREDENTIALS.remove_from(&mut Value::Object(longer)));
+    }
+
+    #[test]
+    fn nothing_is_removed_without_credential_fields() {
+        let mut payload = json!({"otp": 1, "a": r#"{"otp":1"#});
+        let before = payload.clone();
+        assert!(!CredentialFields::NONE.remove_from(&mut payload));
+        assert_eq!(payload, before);
     }
 }

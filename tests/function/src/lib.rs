@@ -76,7 +76,7 @@ pub(crate) fn connect(command: &mut Command, address: SocketAddr, secret: &str) 
         ("QUARANTINE_QUEUE_URL", url),
         ("WEBHOOK_SECRETS", secret.to_owned()),
         // The signatures of the event files are old.
-        ("SIGNATURE_TOLERANCE_SECONDS", "4000000000".to_owned()),
+        ("SIGNATURE_TOLERANCE_SECONDS", "3155760000".to_owned()),
     ];
     for (name, value) in variables {
         if command.get_envs().all(|(set, _)| set != OsStr::new(name)) {

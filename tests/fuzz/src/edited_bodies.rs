@@ -43,7 +43,17 @@ pub(crate) fn edited(provider: &str, input: &[u8]) -> Vec<u8> {
     let mut text = body.to_string().into_bytes();
     if choices.byte() % 8 == 7 {
         let at = choices.index(text.len());
-        let odd = choices.one_of(&[&b"\\ud83d"[..], b"\xff", b"\"", b"{", b"\0", b"\\", b"\"otp\":", b"}"]);
+        let odd = choices.one_of(&[
+            &b"\\ud83d"[..],
+            b"\xff",
+            b"\"",
+            b"{",
+            b"\0",
+            b"\\",
+            b"\"otp\":",
+            b"}",
+            b"\"$serde_json::private::Number\":",
+        ]);
         text.splice(at..at + choices.index(2), odd.iter().copied());
     }
     if choices.byte() % 8 == 7 {
@@ -122,9 +132,22 @@ static UNUSUAL_VALUES: LazyLock<Vec<Value>> = LazyLock::new(|| {
         "customer.customer_deleted",
         "ADDED",
         "otp",
+        "$serde_json::private::Number",
+        "$serde_json::private::RawValue",
+        "{\"otp\":1}",
     ];
-    let mut values =
-        vec![json!(null), json!(true), json!([]), json!({}), json!({ "": 1 }), json!([null]), deep, json!(long)];
+    let mut values = vec![
+        json!({ "$serde_json::private::Number": "7" }),
+        json!(["otp", "7"]),
+        json!(null),
+        json!(true),
+        json!([]),
+        json!({}),
+        json!({ "": 1 }),
+        json!([null]),
+        deep,
+        json!(long),
+    ];
     values.extend(numbers);
     values.extend(texts.map(Value::from));
     values

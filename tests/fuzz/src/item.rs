@@ -1,7 +1,9 @@
 //! Checks the item of an event, and the cleanup message in it.
 
 use clientele_aws::{from_attributes, to_attributes};
-use clientele_model::{Change, CleanupMessage, CustomerEvent, CustomerItem, Item, Rank, SORT_KEY, Tombstone};
+use clientele_model::{
+    Change, CleanupMessage, CustomerEvent, CustomerItem, Item, Rank, SORT_KEY, Tombstone, parse_json,
+};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -16,7 +18,10 @@ pub(crate) fn check(event: &CustomerEvent, received_at: Timestamp) {
     let (pk, sk) = match &item {
         Item::Customer(item) => {
             assert!(matches!(event.change(), Change::Snapshot(_)));
-            assert!(serde_json::from_str::<CustomerItem>(&text).unwrap() == **item, "decoded differently: {text}");
+            // Names that are private to the JSON parser can only be read with `parse_json`.
+            if !text.contains("$serde_json::private::") {
+                assert!(serde_json::from_str::<CustomerItem>(&text).unwrap() == **item, "decoded differently: {text}");
+            }
             assert_eq!(item.updated_at, rank.version.to_string());
             for key in [&item.external_id, &item.email].into_iter().flatten() {
                 assert!((1..=2048).contains(&key.len()), "not a key of an index: {key:?}");
@@ -38,7 +43,7 @@ pub(crate) fn check(event: &CustomerEvent, received_at: Timestamp) {
     let parts: Vec<_> = pk.split('#').map(|part| part.replace("%23", "#").replace("%25", "%")).collect();
     assert_eq!(parts, [key.provider(), key.account(), key.customer_id()]);
 
-    let Value::Object(fields) = serde_json::from_str(&text).unwrap() else { panic!("not an item: {text}") };
+    let Some(Value::Object(fields)) = parse_json(text.as_bytes()) else { panic!("not an item: {text}") };
     assert!(fields.values().all(|value| can_store(value, 1)), "the table cannot store {text}");
     assert_eq!(from_attributes(to_attributes(&fields).unwrap()), fields);
 }

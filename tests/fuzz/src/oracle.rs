@@ -182,12 +182,13 @@ fn sent_at(attempt: &Attempt, scheme: &Scheme) -> SentAt {
     let readable = |at: Option<Timestamp>| at.map_or(SentAt::Unreadable, SentAt::At);
     match scheme {
         Scheme::Hmac { signed_time: SignedTime::InBody(path), .. } => {
-            match serde_json::from_slice::<Value>(&attempt.body) {
+            let body = attempt.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&attempt.body);
+            match serde_json::from_slice::<Value>(body) {
                 Ok(body) => {
                     let at = body.pointer(&format!("/{}", path.join("/"))).filter(|_| body.is_object());
                     readable(at.and_then(|at| at.as_str()?.parse().ok()))
                 }
-                Err(_) if serde_json::from_slice::<IgnoredAny>(&attempt.body).is_ok() => SentAt::InUnusualJson,
+                Err(_) if serde_json::from_slice::<IgnoredAny>(body).is_ok() => SentAt::InUnusualJson,
                 Err(_) => SentAt::Unreadable,
             }
         }

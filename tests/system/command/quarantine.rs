@@ -107,3 +107,22 @@ async fn redrive_never_overwrites_newer_data() {
     let (code, output, _) = quarantine(&stack, &["redrive"]).await;
     assert_eq!((code, output.as_str()), (0, "Settled: nothing\n"));
 }
+
+/// The body of such a delivery is not kept, so the operator is told what to do instead. It is lost only when the message
+/// expires.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_omitted_body_stays_and_says_what_to_do() {
+    let stack = stack().await;
+    let id = send(&stack, &kept("metrifox", r#"{"name":"5" pipe","otp":"924117"}"#)).await;
+    let advice = "the body was not kept, because it is not JSON and may contain credentials: \
+                  ask the provider to send it again";
+    let (code, shown, errors) = quarantine(&stack, &["show", &id]).await;
+    assert!(code == 0 && errors.contains(advice), "{errors}");
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["encoding"], &shown["fingerprint"]["bytes"]), (&json!("omitted"), &json!(33)));
+    assert!(!shown.to_string().contains("924117"));
+    let (code, output, errors) = quarantine(&stack, &["redrive"]).await;
+    assert!(code == 1 && output.contains(advice), "{output}");
+    assert!(errors.contains("1 message cannot be settled yet and stays on the queue"), "{errors}");
+    assert_eq!(drain(&stack, "quarantine").await.len(), 1);
+}

@@ -12,6 +12,8 @@ use clientele_providers::find;
 use rstest::rstest;
 use sha2::{Digest, Sha256};
 
+use crate::support::template::template;
+
 const AMAZON_ROOTS: &str = include_str!("../../../shared/aws/src/amazon-trust-services.pem");
 
 fn complete() -> BTreeMap<&'static str, &'static str> {
@@ -70,8 +72,13 @@ fn everything_that_is_missing_is_named_at_once() {
 }
 
 #[rstest]
-#[case(&[("MAX_BODY_BYTES", "256k")], &["MAX_BODY_BYTES is not a whole number"])]
-#[case(&[("SIGNATURE_TOLERANCE_SECONDS", "-1")], &["SIGNATURE_TOLERANCE_SECONDS is not a whole number"])]
+#[case(&[("MAX_BODY_BYTES", "256k")], &["MAX_BODY_BYTES is not a whole number from 1 to 262144"])]
+#[case(&[("MAX_BODY_BYTES", "0")], &["MAX_BODY_BYTES is not a whole number from 1 to 262144"])]
+#[case(&[("MAX_BODY_BYTES", "262145")], &["MAX_BODY_BYTES is not a whole number from 1 to 262144"])]
+#[case(&[("MAX_BODY_BYTES", "99999999999999999999")], &["MAX_BODY_BYTES is not a whole number from 1 to 262144"])]
+#[case(&[("SIGNATURE_TOLERANCE_SECONDS", "-1")], &["SIGNATURE_TOLERANCE_SECONDS is not a whole number from 1 to 3155760000"])]
+#[case(&[("SIGNATURE_TOLERANCE_SECONDS", "0")], &["SIGNATURE_TOLERANCE_SECONDS is not a whole number from 1 to 3155760000"])]
+#[case(&[("SIGNATURE_TOLERANCE_SECONDS", "3155760001")], &["SIGNATURE_TOLERANCE_SECONDS is not a whole number from 1 to 3155760000"])]
 #[case(&[("FLEXPRICE_SIGNATURE", "none")], &["FLEXPRICE_SIGNATURE: expected `svix` or `token:<header>`"])]
 #[case(&[("POWERTOOLS_LOG_LEVEL", "LOUD")], &["POWERTOOLS_LOG_LEVEL is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL"])]
 #[case(&[("WEBHOOK_SECRETS", "[1]")], &["WEBHOOK_SECRETS: secret 1 is not text"])]
@@ -79,13 +86,29 @@ fn everything_that_is_missing_is_named_at_once() {
 #[case(&[("WEBHOOK_SECRETS", "[\"\"]")], &["WEBHOOK_SECRETS: secret 1 is empty"])]
 #[case(
     &[("CUSTOMERS_TABLE", ""), ("MAX_BODY_BYTES", "x"), ("WEBHOOK_SECRETS", "whsec_!")],
-    &["CUSTOMERS_TABLE is not set", "MAX_BODY_BYTES is not a whole number", "WEBHOOK_SECRETS: secret 1 is not `whsec_` followed by base64"]
+    &["CUSTOMERS_TABLE is not set", "MAX_BODY_BYTES is not a whole number from 1 to 262144", "WEBHOOK_SECRETS: secret 1 is not `whsec_` followed by base64"]
 )]
 fn what_is_unreadable_is_named(#[case] changes: &[(&'static str, &'static str)], #[case] wrong: &[&str]) {
     let mut variables = complete();
     variables.extend(changes.iter().copied());
     let wrong = wrong.iter().map(|wrong| (*wrong).to_owned()).collect();
     assert_eq!(read(&variables).unwrap_err(), ConfigError(wrong));
+}
+
+/// Every value that template.yaml allows is accepted by the functions.
+#[rstest]
+#[case("MaxBodyBytes", "MAX_BODY_BYTES")]
+#[case("SignatureToleranceSeconds", "SIGNATURE_TOLERANCE_SECONDS")]
+fn limits_of_parameters_are_within_those_of_the_functions(#[case] parameter: &str, #[case] variable: &'static str) {
+    let parameter = &template()["Parameters"][parameter];
+    for limit in ["MinValue", "MaxValue"] {
+        let value = parameter[limit].as_u64().unwrap().to_string();
+        let mut variables = complete();
+        variables.insert(variable, &value);
+        assert!(read(&variables).is_ok(), "{variable}={value}");
+    }
+    let [least, most] = ["MinValue", "MaxValue"].map(|limit| parameter[limit].as_u64().unwrap());
+    assert_eq!(parameter["ConstraintDescription"], format!("{least} to {most}"));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! `UPDATE=1 cargo test schemas` writes the files.
 
 use clientele::events::signed_at;
-use clientele_model::{KeptDelivery, KeptPart, schema};
+use clientele_model::{CredentialFields, KeptDelivery, KeptPart, schema};
+use clientele_providers::PROVIDERS;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -75,8 +76,15 @@ fn kept_messages_are_valid() {
         assert!(!body.to_string().contains("\"edit_token"), "{}", case.title());
     }
     let verified = crate::support::translation::verified(b"\xff no json", signed_at());
-    let kept = KeptDelivery::new(cases()[0].provider, &verified, "the body is not JSON", KeptPart::Whole);
-    let message = serde_json::to_value(&kept).unwrap();
-    assert_valid(&validator, &message);
-    assert_eq!((&message["encoding"], &message["body"]), (&json!("base64"), &json!("/yBubyBqc29u")));
+    for provider in PROVIDERS {
+        let kept = KeptDelivery::new(provider, &verified, "the body is not JSON", KeptPart::Whole);
+        let message = serde_json::to_value(&kept).unwrap();
+        assert_valid(&validator, &message);
+        if provider.credential_fields == CredentialFields::NONE {
+            assert_eq!((&message["encoding"], &message["body"]), (&json!("base64"), &json!("/yBubyBqc29u")));
+        } else {
+            assert_eq!((&message["encoding"], message.get("body")), (&json!("omitted"), None));
+            assert_eq!(message["fingerprint"]["bytes"], 9);
+        }
+    }
 }

@@ -59,7 +59,8 @@ fn items(case: &Case, body: &Value) -> String {
             Ok(Translated::Ignored(_) | Translated::AlreadySettled) => {}
             Err(_) => {
                 let verified = verified(body.as_bytes(), signed_at());
-                items += &KeptDelivery::new(case.provider, &verified, "", KeptPart::Events(&[place])).body;
+                let kept = KeptDelivery::new(case.provider, &verified, "", KeptPart::Events(&[place]));
+                items += &kept.body.unwrap();
             }
         }
     }

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::support::aws::AwsStandIn;
 use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
 use crate::support::{
-    all_items, drain, handle, invocation, item, stack, stack_with_template, start_receiver, timeless,
+    all_items, drain, handle, invocation, item, json_lines, replayer, sqs_event, stack, stack_with_template,
+    start_receiver, timeless,
 };
 
 /// A delivery of a provider with one change of a customer.
@@ -281,6 +282,31 @@ async fn an_unreadable_message_does_not_affect_others() {
         *quarantined.entry(message.body.unwrap()).or_insert(0) += 1;
     }
     assert_eq!(quarantined, poison.map(|poison| (poison.to_owned(), 1)).into());
+}
+
+/// An operator can move a message from quarantine to the inbox with the AWS console. No attempt can apply a message without
+/// its body, so it goes back at once, and only once.
+#[tokio::test]
+async fn a_message_without_its_body_returns_to_quarantine() {
+    let stack = stack().await;
+    let mut event = one("metrifox", "c", UPDATED);
+    event["body"] = r#"{"otp":"924117""#.into();
+    assert_outcome(&handle(&stack.receivers["metrifox"], &event, signed_at()).await, 202, "quarantined");
+    let [kept] = &drain(&stack, "quarantine").await[..] else { panic!("one message") };
+    let request = stack.clients.sqs.send_message().queue_url(&stack.queue_urls["inbox"]).message_body(kept.to_string());
+    request.send().await.unwrap();
+
+    let (aws, _) = AwsStandIn::with_receivers(&stack).await;
+    let log = CapturedLog::default();
+    let replayer = replayer(&stack.environments, &aws.clients(), &log);
+    aws.fail(&["SendMessage"]);
+    let failed = replayer.handle(sqs_event([kept.to_string()]), &invocation(signed_at())).await;
+    assert_eq!(failed.batch_item_failures.len(), 1, "it stays on the inbox");
+    assert_eq!(json_lines(&log)[0]["outcome"], "unavailable");
+
+    assert_eq!(stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 1);
+    assert_eq!(drain(&stack, "inbox").await, [] as [Value; 0]);
+    assert_eq!(drain(&stack, "quarantine").await, std::slice::from_ref(kept));
 }
 
 /// An update that was parked before its customer was deleted, and is replayed afterwards, brings nothing back.

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::{CallTimeouts, Clients, Receiver};
+use clientele_model::parse_json;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -216,7 +217,7 @@ async fn answer(State(aws): State<AwsStandIn>, headers: HeaderMap, body: Bytes) 
 }
 
 async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
-    let request: Value = serde_json::from_slice(&body).unwrap();
+    let request = parse_json(&body).unwrap();
     let (place, fails, hangs) = {
         let mut state = aws.state.lock().unwrap();
         state.calls.push(Call { operation: operation.to_owned(), request: request.clone(), response: Value::Null });

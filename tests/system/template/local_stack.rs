@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clientele::stack::LAMBDA_VARIABLES;
 use clientele::template::Template;
-use clientele_model::{Scheme, TokenPlace};
+use clientele_model::{MESSAGE_BYTES_MAX, Scheme, TokenPlace};
 use clientele_providers::PROVIDERS;
 use serde_json::Value;
 
@@ -70,9 +70,10 @@ async fn the_queues_are_those_of_the_template() {
             &stack.queue_urls[&id.strip_suffix("Queue").unwrap().replace("DeadLetter", "-dead-letter").to_lowercase()];
         let request = stack.clients.sqs.get_queue_attributes().queue_url(url).attribute_names("All".into());
         let attributes = request.send().await.unwrap().attributes.unwrap();
-        for name in ["VisibilityTimeout", "MessageRetentionPeriod"] {
+        for name in ["VisibilityTimeout", "MessageRetentionPeriod", "MaximumMessageSize"] {
             assert_eq!(attributes[&name.into()], properties[name].as_u64().unwrap().to_string(), "{id}");
         }
+        assert_eq!(properties["MaximumMessageSize"], MESSAGE_BYTES_MAX, "{id}: what is accepted must fit");
         let policy = attributes.get(&"RedrivePolicy".into());
         let policy = policy.map_or(Value::Null, |policy| serde_json::from_str(policy).unwrap());
         assert_eq!(policy["maxReceiveCount"], properties["RedrivePolicy"]["maxReceiveCount"], "{id}");
