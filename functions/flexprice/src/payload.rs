@@ -1,7 +1,7 @@
 //! Lists of the fields of Flexprice's webhooks. A body is `{"event_type", "customer"}` without an envelope. Until
 //! 2026-08-10 the customer had more fields. Self-hosted installations may still send them, so they are translated.
 
-use clientele_model::{ChangeKind, CredentialFields, Fields, Id, Untranslatable, Verb};
+use clientele_model::{ChangeKind, CredentialFields, EventFamily, Fields, Id, Untranslatable, Verb};
 
 /// Every field is stored.
 pub(crate) const DROPPED: &[&str] = &[];
@@ -17,7 +17,10 @@ pub(crate) fn account(record: &mut Fields) -> Result<Id, Untranslatable> {
     record.required("environment_id", Fields::key_part)
 }
 
-/// How an event of that type changes its customer, or `None` if it is not about a customer. Only the type decides: a
+/// The types of events about customers.
+pub(crate) const FAMILY: EventFamily = EventFamily { prefix: "customer.", ignored: &[] };
+
+/// How an event of that type changes its customer, or `None` if it changes no customer. Only the type decides: a
 /// delete sends the whole record, as archived.
 pub(crate) fn change_kind(kind: &str) -> Option<ChangeKind> {
     match kind {

@@ -6,7 +6,7 @@ use clientele_model::{
 };
 
 use crate::message::Message;
-use crate::payload::{DROPPED, REQUIRED, account, change_kind};
+use crate::payload::{DROPPED, FAMILY, REQUIRED, account, change_kind};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified)]
@@ -15,7 +15,7 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 fn event(verified: &Verified) -> Translation {
     let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
     let name = body.required("event_type", Fields::text)?;
-    let Some(change) = change_kind(&name) else { return Ok(Translated::Ignored(name)) };
+    let Some(change) = change_kind(&name) else { return FAMILY.ignore(name) };
     let mut record = body.required("customer", Fields::take_object)?;
     if matches!(change, ChangeKind::Snapshot(_)) {
         record.require(REQUIRED)?;

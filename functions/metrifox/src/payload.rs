@@ -1,6 +1,8 @@
 //! The envelope of Metrifox's webhooks, and the lists of its fields.
 
-use clientele_model::{ChangeKind, CredentialFields, EventTime, Fields, Id, Untranslatable, Verb, Verified};
+use clientele_model::{
+    ChangeKind, CredentialFields, EventFamily, EventTime, Fields, Id, Untranslatable, Verb, Verified,
+};
 
 /// The fields that are not stored: one-time passwords, edit tokens, the envelope's time and the previous record.
 pub(crate) const DROPPED: &[&str] = &["created_at", "data.changes", "data.customer.otp*", "data.customer.edit_token*"];
@@ -20,7 +22,10 @@ pub(crate) fn account(record: &mut Fields) -> Result<Id, Untranslatable> {
     record.required("tenant_id", Fields::key_part)
 }
 
-/// How an event of that type changes its customer, or `None` if it is not about a customer. `deleted_at` does not
+/// The types of events about customers.
+pub(crate) const FAMILY: EventFamily = EventFamily { prefix: "customer.", ignored: &[] };
+
+/// How an event of that type changes its customer, or `None` if it changes no customer. `deleted_at` does not
 /// decide, because updates may have it too.
 pub(crate) fn change_kind(kind: &str) -> Option<ChangeKind> {
     match kind {

@@ -9,7 +9,7 @@ use clientele_model::{
     Fields, Phone, Profile, TaxId, Translated, Translation, Untranslatable, Verified,
 };
 
-use crate::payload::{DROPPED, Envelope, REQUIRED, REQUIRED_EMAIL, account, change_kind};
+use crate::payload::{DROPPED, Envelope, FAMILY, REQUIRED, REQUIRED_EMAIL, account, change_kind};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified)]
@@ -19,7 +19,7 @@ fn event(verified: &Verified) -> Translation {
     let received_at = verified.received_at();
     let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
     let name = body.required("type", Fields::text)?;
-    let Some(change) = change_kind(&name) else { return Ok(Translated::Ignored(name)) };
+    let Some(change) = change_kind(&name) else { return FAMILY.ignore(name) };
     let Envelope { event_id, raised } = Envelope::take(&mut body, verified)?;
     let mut data = body.required("data", Fields::take_object)?;
     let mut record = data.required("data.customer", Fields::take_object)?;

@@ -1,7 +1,9 @@
 //! The envelope of Plain's webhooks, and the lists of its fields. Webhook targets have versions; the customer is the
 //! same in all of them.
 
-use clientele_model::{ChangeKind, CredentialFields, EventTime, Fields, Id, Untranslatable, Verb, Verified};
+use clientele_model::{
+    ChangeKind, CredentialFields, EventFamily, EventTime, Fields, Id, Untranslatable, Verb, Verified,
+};
 
 /// The fields that are not stored: ids and times of the envelope, data about the attempt, and the previous record.
 pub(crate) const DROPPED: &[&str] =
@@ -18,7 +20,11 @@ pub(crate) fn account(body: &mut Fields) -> Result<Id, Untranslatable> {
     body.required("workspaceId", Fields::key_part)
 }
 
-/// How an event of that type changes its customer, or `None` if it is not about a customer. For the
+/// The types of events about customers. One of them is about a group of customers.
+pub(crate) const FAMILY: EventFamily =
+    EventFamily { prefix: "customer.", ignored: &["customer.customer_group_changed"] };
+
+/// How an event of that type changes its customer, or `None` if it changes no customer. For the
 /// type `customer_changed`, `changeType` in the payload decides.
 pub(crate) fn change_kind(
     kind: &str,

@@ -5,7 +5,7 @@ use clientele_model::{
     SpamMark, Translated, Translation, Verified,
 };
 
-use crate::payload::{DROPPED, Envelope, REQUIRED, account, change_kind, record_path};
+use crate::payload::{DROPPED, Envelope, FAMILY, REQUIRED, account, change_kind, record_path};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     vec![event(verified)]
@@ -16,7 +16,7 @@ fn event(verified: &Verified) -> Translation {
     let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
     let kind = body.required("type", Fields::text)?;
     let mut payload = body.required("payload", Fields::take_object);
-    let Some(change) = change_kind(&kind, &mut payload)? else { return Ok(Translated::Ignored(kind)) };
+    let Some(change) = change_kind(&kind, &mut payload)? else { return FAMILY.ignore(kind) };
     let Envelope { event_id: id, raised } = Envelope::take(&mut body, verified)?;
     let mut payload = payload?;
     let mut record = payload.required(record_path(change), Fields::take_object)?;

@@ -1,7 +1,7 @@
 //! The envelope of SmarterPay's V2 webhooks, and the lists of its fields. A delivery is a batch of events of many
 //! types.
 
-use clientele_model::{CredentialFields, Fields, Id, Untranslatable, Verb};
+use clientele_model::{CredentialFields, EventFamily, Fields, Id, Untranslatable, Verb};
 use serde_json::Value;
 
 /// The fields that are not stored: ids and time of the envelope, and the source of an event.
@@ -31,7 +31,10 @@ pub(crate) fn account(fields: &mut Fields) -> Result<Option<Id>, Untranslatable>
     }
 }
 
-/// The verb of an event of that type, or `None` if it is not about a customer. SmarterPay sends no deletes.
+/// The types of events about customers.
+pub(crate) const FAMILY: EventFamily = EventFamily { prefix: "customer_account.", ignored: &[] };
+
+/// The verb of an event of that type, or `None` if it changes no customer. SmarterPay sends no deletes.
 pub(crate) fn verb(kind: &str) -> Option<Verb> {
     match kind {
         "customer_account.create" => Some(Verb::Created),
@@ -40,15 +43,20 @@ pub(crate) fn verb(kind: &str) -> Option<Verb> {
     }
 }
 
-/// The events of a body, in their order. A V1 body, which has no `idempotency_key`, may have no events.
+/// The events of a body, in their order. There may be none, or `null`, but only in the envelope of V2.
 pub(crate) fn events(body: &mut Fields) -> Result<Vec<Value>, Untranslatable> {
-    let is_v1 = !body.contains("idempotency_key");
-    let was_there = body.contains("events");
-    match body.take_list("events") {
-        Some(events) => Ok(events),
-        None if body.contains("events") => Err(Untranslatable::Unreadable("events")),
-        // `take_list` also takes `null`, which means an empty list.
-        None if was_there || is_v1 => Ok(vec![]),
-        None => Err(Untranslatable::Missing("events")),
-    }
+    let is_null = body.contains("events") && !body.has_value("events");
+    let events = if is_null { vec![] } else { body.required("events", Fields::take_list)? };
+    if events.is_empty() && !is_v2(body) { Err(Untranslatable::Missing("idempotency_key")) } else { Ok(events) }
+}
+
+/// Whether a body is an envelope of V2.
+pub(crate) fn is_v2(body: &Fields) -> bool {
+    body.contains("idempotency_key")
+}
+
+/// Whether it is an event of V1 (<https://wiki.smarterpay.com/smarterpaycloud/webhooks/v1/customeraccount>), in which
+/// `resource_type` is never empty.
+pub(crate) fn is_v1_event(fields: &mut Fields) -> bool {
+    !fields.contains("event_type") && fields.text("resource_type").is_some()
 }

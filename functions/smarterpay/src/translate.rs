@@ -8,7 +8,7 @@ use clientele_model::{
 };
 use serde_json::{Map, Value};
 
-use crate::payload::{DROPPED, REQUIRED, account, events, verb};
+use crate::payload::{DROPPED, FAMILY, REQUIRED, account, events, is_v1_event, is_v2, verb};
 
 pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
     batch(verified).unwrap_or_else(|error| vec![Err(error)])
@@ -16,9 +16,12 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 
 fn batch(verified: &Verified) -> Result<Vec<Translation>, Untranslatable> {
     let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
+    if !body.contains("events") && is_v1_event(&mut body) {
+        return Ok(vec![Ok(v1())]);
+    }
     let events = events(&mut body)?;
     let envelope = Envelope {
-        is_v2: body.contains("idempotency_key"),
+        is_v2: is_v2(&body),
         verified,
         sent_at: body.event_time("sent_at", Fields::time, verified.received_at()),
         account: account(&mut body),
@@ -47,11 +50,10 @@ fn event(envelope: &Envelope<'_>, place: u32, fields: Value) -> Translation {
     let mut record = Fields::try_from(fields)?;
     let kind = match record.required("event_type", Fields::text) {
         Ok(kind) => kind,
-        Err(error) if envelope.is_v2 => return Err(error),
-        // V1 events have a `resource_type` instead.
-        Err(_) => return Ok(Translated::Ignored("V1".to_owned())),
+        Err(_) if !envelope.is_v2 && is_v1_event(&mut record) => return Ok(v1()),
+        Err(error) => return Err(error),
     };
-    let Some(verb) = verb(&kind) else { return Ok(Translated::Ignored(kind)) };
+    let Some(verb) = verb(&kind) else { return FAMILY.ignore(kind) };
     record.require(REQUIRED)?;
     let id = record.required("event_id", Fields::id)?;
     let version = record.event_time("edited_at", Fields::time, envelope.verified.received_at());
@@ -62,6 +64,11 @@ fn event(envelope: &Envelope<'_>, place: u32, fields: Value) -> Translation {
     let key = CustomerKey::new(crate::PROVIDER.name, account, record.required("customer.id", Fields::key_part)?)?;
     let event = EventFacts { id, kind, version, raised: envelope.sent_at, place };
     snapshot(envelope, key, event, verb, record)
+}
+
+/// V1 sends the same changes in a format without versions, so only V2 is translated.
+fn v1() -> Translated {
+    Translated::Ignored("V1".to_owned())
 }
 
 fn snapshot(

@@ -19,6 +19,9 @@ pub enum Untranslatable {
     /// A time that orders events is before the year 2000.
     #[error("{0} is before the year 2000")]
     Before2000(&'static str),
+    /// An event about customers, of a type that is not known.
+    #[error("an event about customers, of an unknown type")]
+    UnknownType,
     /// The record lacks this field, so it must not replace the whole record.
     #[error("a partial snapshot: {0} is absent")]
     PartialSnapshot(&'static str),

@@ -114,7 +114,7 @@ async fn a_batch_is_counted_once_as_a_delivery() {
     assert_eq!(total(&lines, "ColdStart clientele-smarterpay smarterpay"), 1);
 
     let mut empty = case.event.clone();
-    empty["body"] = r#"{"events":[]}"#.into();
+    empty["body"] = r#"{"idempotency_key":"k","events":[]}"#.into();
     let empty = clientele::events::Case { event: empty, ..case.clone() };
     let signed = empty.sign(&scheme(&empty), &local_secret(empty.provider), signed_at()).unwrap();
     assert_eq!(handle(&receiver, &signed, signed_at()).await.status_code, 204);
@@ -147,7 +147,7 @@ async fn a_line_has_only_its_own_directives() {
     let (stack, receiver, log) = receiver("smarterpay").await;
     let case = case("smarterpay/batch-of-many-kinds");
     let mut empty = case.clone();
-    empty.event["body"] = r#"{"events":[]}"#.into();
+    empty.event["body"] = r#"{"idempotency_key":"k","events":[]}"#.into();
     let signed =
         |case: &clientele::events::Case| case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
     for event in [signed(case), empty.event.clone(), signed(&empty)] {
@@ -156,7 +156,12 @@ async fn a_line_has_only_its_own_directives() {
     let lines = json_lines(&log);
     let [first, second, _, written, refused, without_events] = &lines[..] else { panic!("six lines: {lines:?}") };
     let replay_log = CapturedLog::default();
-    let kept = KeptDelivery::new(case.provider, &verified(br#"{"events":[]}"#, signed_at()), "", KeptPart::Whole);
+    let kept = KeptDelivery::new(
+        case.provider,
+        &verified(br#"{"idempotency_key":"k","events":[]}"#, signed_at()),
+        "",
+        KeptPart::Whole,
+    );
     let replay = replayer(&stack.environments, &stack.clients, &replay_log);
     replay.handle(sqs_event([kept.to_message(), "{}".to_owned()]), &invocation(signed_at())).await;
     let replayed = json_lines(&replay_log);

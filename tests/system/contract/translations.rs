@@ -25,7 +25,6 @@ use Untranslatable::{Missing, PartialSnapshot, Unreadable};
 #[case("plain/customer-updated", "/payload/customer/externalId", None, Ok("event"))]
 #[case("plain/customer-updated", "/payload/customer/id", Some(json!("x".repeat(2048))), Err(Untranslatable::KeyTooLong))]
 #[case("plain/customer-updated", "/payload/previousCustomer", None, Ok("event"))]
-#[case("plain/customer-updated", "/type", Some(json!("customer.customer_merged")), Ok("ignored"))]
 #[case("plain/changed-added", "/payload/changeType", Some(json!("REMOVED")), Err(Unreadable("payload.changeType")))]
 #[case("plain/changed-added", "/payload/changeType", Some(json!("UPDATED")), Ok("event"))]
 #[case("plain/changed-added", "/payload", None, Err(Missing("payload")))]
@@ -44,7 +43,6 @@ use Untranslatable::{Missing, PartialSnapshot, Unreadable};
 #[case("metrifox/unrelated-invoice", "/data", None, Ok("ignored"))]
 #[case("flexprice/customer-updated", "/customer/name", None, Err(PartialSnapshot("name")))]
 #[case("flexprice/customer-updated", "/customer/name", Some(json!("")), Ok("event"))]
-#[case("flexprice/customer-updated", "/event_type", Some(json!("customer.merged")), Ok("ignored"))]
 #[case("flexprice/customer-deleted", "/customer/name", None, Ok("event"))]
 #[case("flexprice/unrelated-subscription", "/subscription", None, Ok("ignored"))]
 #[case("smarterpay/customer-updated", "/events/0/email", None, Err(PartialSnapshot("email")))]
@@ -219,17 +217,55 @@ fn unstorable_metadata(#[case] title: &str, #[case] pointer: &str) {
     assert_eq!(variant(changed(title, pointer, Some(json!({ "": 1 })))), error);
 }
 
-#[test]
-fn a_v1_batch_may_be_anything() {
-    assert_eq!(translate("smarterpay", b"{}"), []);
-    assert_eq!(translate("smarterpay", br#"{"events":[]}"#), []);
-    assert_eq!(translate("smarterpay", br#"{"idempotency_key":"k","events":[]}"#), []);
-    assert_eq!(translate("smarterpay", br#"{"idempotency_key":"k","events":null}"#), []);
-    assert_eq!(translate("smarterpay", br#"{"resource_type":"mandate"}"#), []);
-    assert_eq!(
-        translate("smarterpay", br#"{"events":[{"resource_type":"mandate"}]}"#),
-        [Ok(Translated::Ignored("V1".into()))]
-    );
+/// For every provider: its customers' family is what stands before the first dot in the type of an update.
+#[rstest]
+#[case("merged")]
+#[case("updated_v2")]
+#[case("customer_anonymized")]
+#[case("")]
+fn unknown_types_are_ignored_only_in_other_families(#[case] ending: &str) {
+    for &provider in PROVIDERS {
+        let body = case(&format!("{}/customer-updated", provider.name)).body().unwrap();
+        let Ok(Translated::Event(event)) = translate(provider.name, body.as_bytes()).remove(0) else {
+            panic!("an event")
+        };
+        let with = |kind: &str| {
+            let body = body.replace(&format!("\"{}\"", event.kind()), &format!("\"{kind}\""));
+            variant(translate(provider.name, body.as_bytes()).remove(0))
+        };
+        let family = event.kind().split_once('.').unwrap().0;
+        let unknown = Err(Untranslatable::UnknownType);
+        assert_eq!(with(&format!("{family}.{ending}")), unknown, "{}", provider.name);
+        assert_eq!(with(&format!("{}.{ending}", family.to_uppercase())), unknown, "{}", provider.name);
+        assert_eq!(with(&format!("invoice.{ending}")), Ok("ignored"), "{}", provider.name);
+    }
+}
+
+/// V1 is recognized by what it contains. Any other envelope could contain a customer, so it is not ignored.
+#[rstest]
+#[case(r#"{"events":[{"resource_type":"mandate","id":"EV1"},{"resource_type":"payment"}]}"#, &[Ok("ignored"), Ok("ignored")])]
+#[case(r#"{"resource_type":"customer_account","reference":"C1","Email":"a@x.y"}"#, &[Ok("ignored")])]
+#[case(r#"{"idempotency_key":"k","events":[]}"#, &[])]
+#[case(r#"{"idempotency_key":"k","events":null}"#, &[])]
+#[case(r#"{"events":[]}"#, &[Err(Missing("idempotency_key"))])]
+#[case(r#"{"events":null}"#, &[Err(Missing("idempotency_key"))])]
+#[case("{}", &[Err(Missing("events"))])]
+#[case(r#"{"type":"ping"}"#, &[Err(Missing("events"))])]
+#[case(r#"{"resource_type":null}"#, &[Err(Missing("events"))])]
+#[case(r#"{"resource_type":{"name":"customer"}}"#, &[Err(Missing("events"))])]
+#[case(r#"{"ResourceType":"customer_account","Reference":"C1"}"#, &[Err(Missing("events"))])]
+#[case(r#"{"IdempotencyKey":"k","Events":[{"event_type":"customer_account.update"}]}"#, &[Err(Missing("events"))])]
+#[case(r#"{"idempotency_key":"k","events":{}}"#, &[Err(Missing("events"))])]
+#[case(r#"{"idempotency_key":"k","events":{"0":{}}}"#, &[Err(Unreadable("events"))])]
+#[case(r#"{"events":[{"eventType":"customer_account.update"}]}"#, &[Err(Missing("event_type"))])]
+#[case(r#"{"events":[{}]}"#, &[Err(Missing("event_type"))])]
+#[case(r#"{"events":[{"resource_type":""}]}"#, &[Err(Missing("event_type"))])]
+#[case(r#"{"events":[{"resource_type":7}]}"#, &[Err(Missing("event_type"))])]
+#[case(r#"{"events":[{"resource_type":"mandate","event_type":7}]}"#, &[Err(Unreadable("event_type"))])]
+#[case(r#"{"idempotency_key":"k","events":[{"resource_type":"customer_account"}]}"#, &[Err(Missing("event_type"))])]
+fn envelopes_of_smarterpay(#[case] body: &str, #[case] expected: &[Result<&'static str, Untranslatable>]) {
+    let translated: Vec<_> = translate("smarterpay", body.as_bytes()).into_iter().map(variant).collect();
+    assert_eq!(translated, expected);
 }
 
 /// One bad event does not affect the others of its batch.
