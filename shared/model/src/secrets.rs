@@ -211,8 +211,16 @@ mod tests {
     #[case(":", Scheme::Basic, SecretProblem::Unusable(1, SecretError::NotUserPassword))]
     #[case(" : ", Scheme::Basic, SecretProblem::Unusable(1, SecretError::NotUserPassword))]
     #[case("whsec_====", Scheme::Svix, SecretProblem::Unusable(1, SecretError::Empty))]
-    #[case("whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3", Scheme::Svix, SecretProblem::Unusable(1, SecretError::NotWhsec))]
-    #[case("whsk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3", Scheme::Svix, SecretProblem::Unusable(1, SecretError::NotWhsec))]
+    #[case(
+        "whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        Scheme::Svix,
+        SecretProblem::Unusable(1, SecretError::NotWhsec)
+    )]
+    #[case(
+        "whsk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        Scheme::Svix,
+        SecretProblem::Unusable(1, SecretError::NotWhsec)
+    )]
     #[case("whsec_", Scheme::Svix, SecretProblem::Unusable(1, SecretError::Empty))]
     #[case("whsec_!", Scheme::Svix, SecretProblem::Unusable(1, SecretError::NotWhsec))]
     #[case("up", Scheme::Basic, SecretProblem::Unusable(1, SecretError::NotUserPassword))]

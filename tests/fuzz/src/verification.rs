@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clientele_model::{Provider, Rejection, Scheme, Secrets, verify};
 use jiff::Timestamp;
 use serde_json::json;
@@ -61,10 +61,13 @@ fn built(input: &[u8]) -> (String, String, Attempt) {
     let mut choices = Choices(input);
     let setting = format!("{}:{}", choices.one_of(&["token", "hmac-sha256-hex", "hmac-sha256-base64"]), choices.text());
     let [one, other] = [choices.text(), choices.text()];
-    let secrets = match choices.byte() % 4 {
+    let secrets = match choices.byte() % 5 {
         0 => one,
         1 => json!([one, other]).to_string(),
         2 => json!([format!("{one}:{other}")]).to_string(),
+        3 => {
+            json!([one, other].map(|secret| format!(" v1,whsec_{}", BASE64_URL_SAFE_NO_PAD.encode(secret)))).to_string()
+        }
         _ => json!([one, other].map(|secret| format!("whsec_{}", BASE64_STANDARD.encode(secret)))).to_string(),
     };
     let token = (choices.byte() < 128).then(|| choices.text());

@@ -67,7 +67,7 @@ fn once_fails_if_results_cannot_be_judged() {
 #[case("flexprice=whsec_!canary", "--secret: the secret for flexprice is not `whsec_` followed by base64")]
 #[case("flexprice=whsec_canary==", "--secret: the secret for flexprice is too weak: a key of at least 24 bytes")]
 fn weak_secrets_are_refused_by_the_flag(#[case] flag: &str, #[case] error: &str) {
-    let (code, shown, errors) = run(&[&["--empty", "--secret", flag], &ANY_PORTS[..]].concat());
+    let (code, shown, errors) = run(&[&["--once", "--secret", flag], &ANY_PORTS[..]].concat());
     assert_eq!((code, shown.as_str()), (1, ""), "{errors}");
     assert!(errors.contains(error), "{errors}");
     assert!(!errors.contains("canary") && !errors.contains("b?c"), "{errors}");
@@ -80,7 +80,7 @@ fn weak_secrets_are_refused_by_the_flag(#[case] flag: &str, #[case] error: &str)
 #[case("flexprice=token:X-Api-Key", "flexprice=0123456789abcdéf", "in a header only visible ASCII characters")]
 #[case("metrifox=hmac-sha256-hex:X-Signature", "metrifox=canary", "at least 16 characters are required")]
 fn strength_depends_on_the_signature_flag(#[case] scheme: &str, #[case] secret: &str, #[case] error: &str) {
-    let flags = ["--empty", "--signature", scheme, "--secret", secret];
+    let flags = ["--once", "--signature", scheme, "--secret", secret];
     let (code, shown, errors) = run(&[&flags, &ANY_PORTS[..]].concat());
     assert_eq!((code, shown.as_str()), (1, ""), "{errors}");
     assert!(errors.contains(error) && !errors.contains("canary"), "{errors}");

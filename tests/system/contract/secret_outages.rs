@@ -155,8 +155,8 @@ async fn old_secrets_are_used_during_an_outage(#[case] outage: Outage) {
     assert_eq!(plain.reads(), 1, "one attempt in a minute");
     plain.end();
     plain.aws.set_secret("plain", OTHER);
-    assert_eq!(status(&receiver, OTHER, 362).await, 200);
-    assert_eq!(status(&receiver, RIGHT, 363).await, 401, "removed");
+    assert_eq!(status(&receiver, RIGHT, 362).await, 401, "removed");
+    assert_eq!(status(&receiver, OTHER, 363).await, 200);
     assert_eq!(plain.reads(), 1);
 }
 
