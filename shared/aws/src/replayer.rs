@@ -4,11 +4,11 @@
 use std::fmt;
 
 use clientele_flow::deadlines::replay_delay;
-use clientele_flow::{Deadlines, Flow, Queue, Queues};
+use clientele_flow::{Deadlines, Flow, Queue};
 use clientele_model::{KeptDelivery, KeptDeliveryError, Outcome, Provider, Verified};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::clients::Clients;
 use crate::config::WorkerConfig;
@@ -105,11 +105,9 @@ impl Replayer {
         let mut outcome = Outcome::Unavailable;
         if error == UnreadableMessage::KeptDelivery(KeptDeliveryError::Omitted) {
             let provider = KeptDelivery::from_message(&message.body).map(|kept| kept.provider).unwrap_or_default();
-            let send = self.flow.queues.send(Queue::Quarantine, &provider, &message.body);
-            match timeout_at(deadlines.send_by, send).await {
-                Ok(Ok(())) => outcome = Outcome::Quarantined,
-                Ok(Err(error)) => reason = format!("{reason}; {error}"),
-                Err(_) => reason = format!("{reason}; the quarantine queue did not answer in time"),
+            match self.flow.send(Queue::Quarantine, &provider, &message.body, deadlines).await {
+                Ok(()) => outcome = Outcome::Quarantined,
+                Err(why) => reason = format!("{reason}; {why}"),
             }
         }
         let log = self.telemetry.delivery_log("unknown", invocation, &message.message_id);

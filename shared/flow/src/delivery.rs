@@ -90,6 +90,17 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         futures_util::stream::iter(customers).map(settle).buffer_unordered(CONCURRENT_WRITES).concat().await
     }
 
+    /// Sends a message to a queue.
+    ///
+    /// # Errors
+    /// The reason, when the queue did not take the message in time.
+    pub async fn send(&self, queue: Queue, provider: &str, message: &str, deadlines: Deadlines) -> Result<(), String> {
+        match timeout_at(deadlines.send_by, self.queues.send(queue, provider, message)).await {
+            Ok(sent) => sent.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("the {} queue did not answer in time", queue.name())),
+        }
+    }
+
     /// Sends the events of each outcome to its queue. Events that cannot be kept become `Unavailable`.
     async fn keep(
         &self,
@@ -107,10 +118,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             let places: Vec<_> = kept.iter().map(|event| event.place).collect();
             let part = if others.is_empty() { KeptPart::Whole } else { KeptPart::Events(&places) };
             let message = KeptDelivery::new(provider, verified, &reasons(&kept), part).to_message();
-            match timeout_at(deadlines.send_by, self.queues.send(*queue, provider.name, &message)).await {
-                Ok(sent) => sent.map_err(|error| error.to_string()),
-                Err(_) => Err(format!("the {} queue did not answer in time", queue.name())),
-            }
+            self.send(*queue, provider.name, &message, deadlines).await
         };
         let results = join_all(queues.iter().map(send)).await;
         for ((outcome, _), result) in queues.iter().zip(results) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clientele_flow::deadlines::{ANSWER_WITHIN, FUNCTION_TIMEOUT};
 use clientele_flow::memory::{InMemoryStorage, QueuedMessage};
 use clientele_flow::{Deadlines, Flow, Queue, Queues, SettledEvent, SweepLimits, SweepReport, Table};
-use clientele_model::{Change, CleanupMessage, KeptDelivery, KeptPart, Outcome};
+use clientele_model::{Change, CleanupMessage, KeptDelivery, KeptDeliveryError, KeptPart, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -106,8 +106,23 @@ impl<'h> Simulation<'h> {
             self.storage.move_to(message.id, Queue::Quarantine);
             return vec![];
         }
-        let verified = KeptDelivery::from_message(&message.body).unwrap().into_verified().unwrap();
         let started = Instant::now();
+        let verified = match KeptDelivery::from_message(&message.body).unwrap().into_verified() {
+            Ok(verified) => verified,
+            Err(KeptDeliveryError::Omitted) => {
+                let deadlines = Deadlines::of_replay(started);
+                let sent = flow(storage).send(Queue::Quarantine, ACME.name, &message.body, deadlines).await;
+                yield_now().await;
+                return match sent {
+                    Ok(()) => {
+                        self.storage.delete(message.id);
+                        vec![Outcome::Quarantined]
+                    }
+                    Err(_) => vec![Outcome::Unavailable],
+                };
+            }
+            Err(error) => panic!("{error}"),
+        };
         let settled = flow(storage).replay(&ACME, &verified, Deadlines::of_replay(started)).await;
         assert!(started.elapsed() < FUNCTION_TIMEOUT, "replayed after {:?}", started.elapsed());
         let outcomes = outcomes(&settled);
