@@ -8,8 +8,11 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use clap::{Args, Subcommand};
 use clientele_aws::{Clients, Resources, read_kept_message};
 use clientele_flow::Deadlines;
-use clientele_model::{CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Verified, parse_json};
+use clientele_model::{
+    CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Translation, Verified, parse_json,
+};
 use clientele_providers::PROVIDERS;
+use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -24,6 +27,10 @@ use crate::text_table;
 const HIDDEN_SECONDS: i32 = 120;
 /// Attributes that differ between any two items of a customer, so that listing them says nothing.
 const ALWAYS_DIFFERENT: [&str; 3] = ["rank", "updated_at", "last_event"];
+/// A message with more events is summarized instead of printing a line for each event.
+const LINES_MAX: usize = 20;
+/// How many items are read at a time.
+const CONCURRENT_READS: usize = 8;
 
 /// Verified deliveries that need an operator, because they could not be translated or stored
 #[derive(Args, Debug)]
@@ -237,7 +244,7 @@ async fn redrive(redrive: Redrive) -> Result<()> {
 #[derive(Default)]
 struct MessageResult {
     outcomes: Vec<Outcome>,
-    /// One line per event.
+    /// One line per event, or one per outcome if there are many.
     text: String,
     /// Whether the message could be read at all.
     is_readable: bool,
@@ -245,24 +252,38 @@ struct MessageResult {
 
 impl MessageResult {
     fn of(events: impl IntoIterator<Item = (Outcome, String)>) -> Self {
-        let (outcomes, lines): (Vec<_>, Vec<_>) = events
-            .into_iter()
-            .map(|(outcome, detail)| (outcome, format!("  {:<12}{detail}", outcome.as_str())))
-            .unzip();
+        let events: Vec<_> = events.into_iter().collect();
+        let line = |outcome: Outcome, detail: &str| format!("  {:<12}{detail}", outcome.as_str());
+        let lines: Vec<_> = if events.len() <= LINES_MAX {
+            events.iter().map(|(outcome, detail)| line(*outcome, detail)).collect()
+        } else {
+            let mut counts = BTreeMap::<_, usize>::new();
+            for (outcome, detail) in &events {
+                // The detail of an event that is not settled is the reason, and there are few different ones.
+                let reason = if is_open(*outcome) { format!(": {detail}") } else { String::new() };
+                *counts.entry((*outcome, reason)).or_default() += 1;
+            }
+            counts.iter().map(|((outcome, reason), count)| line(*outcome, &format!("{count} events{reason}"))).collect()
+        };
+        let outcomes = events.iter().map(|(outcome, _)| *outcome).collect();
         Self { outcomes, text: lines.join("\n"), is_readable: true }
     }
 
     fn is_settled(&self) -> bool {
-        let is_open = |outcome: &Outcome| match outcome {
-            Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => false,
-            Outcome::Parked
-            | Outcome::Quarantined
-            | Outcome::Unavailable
-            | Outcome::Rejected
-            | Outcome::TooLarge
-            | Outcome::Unverifiable => true,
-        };
-        self.is_readable && !self.outcomes.iter().any(is_open)
+        self.is_readable && !self.outcomes.iter().copied().any(is_open)
+    }
+}
+
+/// Whether the message of an event with this outcome must stay on the queue.
+fn is_open(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Ignored => false,
+        Outcome::Parked
+        | Outcome::Quarantined
+        | Outcome::Unavailable
+        | Outcome::Rejected
+        | Outcome::TooLarge
+        | Outcome::Unverifiable => true,
     }
 }
 
@@ -276,7 +297,7 @@ impl Settler {
     async fn settle(&self, provider: &Provider, verified: &Verified) -> MessageResult {
         let mut predictions = self.predictions(provider, verified).await;
         let flow = self.clients.flow(self.resources.clone());
-        let settled = flow.settle(provider, verified, Deadlines::of_replay(Instant::now())).await;
+        let settled = flow.settle(provider, verified, Deadlines::of_redrive(Instant::now())).await;
         MessageResult::of(settled.into_iter().map(|event| {
             let predicted = predictions.remove(&event.place).and_then(Result::ok).map(|(_, detail)| detail);
             (event.outcome, event.reason.or(predicted).unwrap_or_default())
@@ -295,17 +316,17 @@ impl Settler {
         provider: &Provider,
         verified: &Verified,
     ) -> BTreeMap<usize, Result<(Outcome, String)>> {
-        let mut predictions = BTreeMap::new();
-        for (position, translation) in (provider.translate)(verified).into_iter().enumerate() {
+        let predict = async |(position, translation): (usize, Translation)| {
             let prediction = match translation {
                 Ok(Translated::Event(event)) => self.prediction(&event, verified).await,
                 Ok(Translated::Ignored(kind)) => Ok((Outcome::Ignored, kind)),
-                Ok(Translated::AlreadySettled) => continue,
+                Ok(Translated::AlreadySettled) => return None,
                 Err(error) => Ok((Outcome::Quarantined, error.to_string())),
             };
-            predictions.insert(position, prediction);
-        }
-        predictions
+            Some((position, prediction))
+        };
+        let events = futures_util::stream::iter((provider.translate)(verified)).enumerate();
+        events.map(predict).buffer_unordered(CONCURRENT_READS).filter_map(std::future::ready).collect().await
     }
 
     /// The outcome of an event if nothing else is written meanwhile, with the names of the fields that it changes.

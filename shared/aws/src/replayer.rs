@@ -3,12 +3,12 @@
 
 use std::fmt;
 
-use clientele_flow::deadlines::replay_delay;
-use clientele_flow::{Deadlines, Flow, Queue};
+use clientele_flow::deadlines::{REPLAY_END_WITHIN, replay_delay};
+use clientele_flow::{Deadlines, Flow, Queue, SettledEvent};
 use clientele_model::{KeptDelivery, KeptDeliveryError, Outcome, Provider, Verified};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clients::Clients;
 use crate::config::WorkerConfig;
@@ -17,7 +17,7 @@ use crate::invocation::Invocation;
 use crate::queues::SqsQueues;
 use crate::telemetry::{LogLine, LogWriter, Telemetry};
 
-/// How many messages of a batch are replayed concurrently.
+/// How many messages of a batch are settled concurrently.
 const CONCURRENT_MESSAGES: usize = 4;
 
 /// Why a message cannot be replayed. On the inbox, SQS delivers it again, and moves it to quarantine after the queue's
@@ -30,6 +30,20 @@ pub enum UnreadableMessage {
     /// This release does not know the provider.
     #[error("the kept delivery is of an unknown provider")]
     UnknownProvider,
+}
+
+/// The name of a message's provider, and its events.
+type ReplayResult = Result<(&'static str, Vec<SettledEvent>), NotReplayed>;
+
+struct ReplayedMessage {
+    message: SqsMessage,
+    result: ReplayResult,
+}
+
+/// Why a message was not replayed.
+enum NotReplayed {
+    Unreadable(UnreadableMessage),
+    NoTimeLeft,
 }
 
 /// Reads a kept delivery of one of these providers.
@@ -66,30 +80,55 @@ impl Replayer {
         Self { providers, flow: clients.flow(config.resources), telemetry }
     }
 
-    /// Replays a batch. The response names the messages that SQS must deliver again.
+    /// Replays a batch. The response names the messages that SQS must deliver again. It comes in time, whatever hangs.
     pub async fn handle(&self, event: SqsEvent, invocation: &Invocation) -> SqsBatchResponse {
         let deadlines = Deadlines::of_replay(Instant::now());
         let replay = async |message: SqsMessage| {
-            let is_done = self.replay(&message, invocation, deadlines).await;
-            (!is_done).then_some(BatchItemFailure { item_identifier: message.message_id })
+            let result = self.replay(&message, deadlines).await;
+            ReplayedMessage { message, result }
         };
-        let messages = futures_util::stream::iter(event.records).map(replay);
-        let failures = messages.buffer_unordered(CONCURRENT_MESSAGES).filter_map(std::future::ready);
+        let finish = async |replayed: ReplayedMessage| {
+            let is_done = self.finish(&replayed, invocation, deadlines).await;
+            (!is_done).then_some(BatchItemFailure { item_identifier: replayed.message.message_id })
+        };
+        let replayed = futures_util::stream::iter(event.records).map(replay).buffer_unordered(CONCURRENT_MESSAGES);
+        // All at a time, so that hiding one message does not use up the time of the others.
+        let failures = replayed.map(finish).buffer_unordered(usize::MAX).filter_map(std::future::ready);
         SqsBatchResponse { batch_item_failures: failures.collect().await }
     }
 
-    /// Replays a message. Returns whether it is done and may be deleted.
-    async fn replay(&self, message: &SqsMessage, invocation: &Invocation, deadlines: Deadlines) -> bool {
-        let (provider, verified) = match read_kept_message(&message.body, self.providers) {
-            Ok(kept) => kept,
-            Err(error) => return self.set_aside(message, error, invocation, deadlines).await,
-        };
-        let log = self.telemetry.delivery_log(provider.name, invocation, &message.message_id);
-        let settled = self.flow.replay(provider, &verified, deadlines).await;
-        let must_wait = settled.iter().any(|event| matches!(event.outcome, Outcome::Parked | Outcome::Unavailable));
-        let warning = if must_wait { self.delay(message).await } else { None };
-        log.write_settled(&settled, None, warning.as_deref(), deadlines.started.elapsed());
-        !must_wait
+    /// Replays a message.
+    async fn replay(&self, message: &SqsMessage, deadlines: Deadlines) -> ReplayResult {
+        // Reading a message costs time too, so stop once the deadline has passed.
+        if Instant::now() >= deadlines.write_by {
+            return Err(NotReplayed::NoTimeLeft);
+        }
+        let (provider, verified) = read_kept_message(&message.body, self.providers).map_err(NotReplayed::Unreadable)?;
+        Ok((provider.name, self.flow.replay(provider, &verified, deadlines).await))
+    }
+
+    /// Logs a message after its replay, and hides it if it must be replayed again. Returns whether it is done and may be
+    /// deleted.
+    async fn finish(&self, replayed: &ReplayedMessage, invocation: &Invocation, deadlines: Deadlines) -> bool {
+        let ReplayedMessage { message, result } = replayed;
+        let log = |provider| self.telemetry.delivery_log(provider, invocation, &message.message_id);
+        match result {
+            Ok((provider, settled)) => {
+                let is_open = |event: &SettledEvent| matches!(event.outcome, Outcome::Parked | Outcome::Unavailable);
+                let is_done = !settled.iter().any(is_open);
+                let warning = if is_done { None } else { self.delay(message, deadlines).await };
+                log(provider).write_settled(settled, None, warning.as_deref(), deadlines.started.elapsed());
+                is_done
+            }
+            Err(NotReplayed::NoTimeLeft) => {
+                let warning = self.delay(message, deadlines).await;
+                let (outcome, reason) = (Some(Outcome::Parked), Some("no time left".to_owned()));
+                let duration = deadlines.started.elapsed();
+                log("unknown").write(&LogLine { outcome, reason, warning, duration, ..LogLine::default() });
+                false
+            }
+            Err(NotReplayed::Unreadable(error)) => self.set_aside(message, *error, invocation, deadlines).await,
+        }
     }
 
     /// Sends a message whose body was omitted to quarantine, because no attempt can apply it: an operator moved it to the
@@ -118,10 +157,16 @@ impl Replayer {
 
     /// Hides the message for longer after each receive, so that an outage does not use up its receives. Returns a warning
     /// on failure.
-    async fn delay(&self, message: &SqsMessage) -> Option<String> {
+    async fn delay(&self, message: &SqsMessage, deadlines: Deadlines) -> Option<String> {
         let receives = message.attributes.approximate_receive_count.parse().unwrap_or(1);
-        let hidden = self.flow.queues.hide(&message.receipt_handle, replay_delay(receives)).await;
-        hidden.err().map(|error| format!("comes back sooner: {error}"))
+        let time = replay_delay(&message.message_id, receives);
+        let hidden =
+            timeout_at(deadlines.started + REPLAY_END_WITHIN, self.flow.queues.hide(&message.receipt_handle, time));
+        let why = match hidden.await {
+            Ok(hidden) => hidden.err()?.to_string(),
+            Err(_) => "the inbox queue did not answer in time".to_owned(),
+        };
+        Some(format!("comes back sooner: {why}"))
     }
 }
 

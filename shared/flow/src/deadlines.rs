@@ -3,6 +3,8 @@
 //! The relations between constants are checked at compile time, at the end of this file. `template.yaml` states three of
 //! the numbers again, as `Timeout`, `VisibilityTimeout` and the sweep's rate; a test compares them with these constants.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,15 +21,24 @@ pub const SEND_WITHIN: Duration = Duration::from_millis(3_600);
 /// sent again later.
 pub const CLEAR_WITHIN: Duration = Duration::from_millis(500);
 
-/// As [`WRITE_WITHIN`], for a batch of the inbox. No provider waits, so it may take most of [`FUNCTION_TIMEOUT`].
+/// As [`WRITE_WITHIN`], for a batch of the inbox. No provider waits, so it may take most of [`FUNCTION_TIMEOUT`]. A message
+/// that has not been read by then is not read in this batch.
 pub const REPLAY_WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// As [`SEND_WITHIN`], for a batch of the inbox.
 pub const REPLAY_SEND_WITHIN: Duration = Duration::from_millis(6_500);
-/// A message of the inbox is hidden for this long after its first failed replay, and twice as long after each further
-/// one, so that an outage does not use up the message's receives.
+/// As [`ANSWER_WITHIN`], for a batch of the inbox: time from its arrival to the end of its last call, which hides a failed
+/// message. What is not hidden by then is reported as failed all the same. The difference to [`FUNCTION_TIMEOUT`] is for
+/// processing.
+pub const REPLAY_END_WITHIN: Duration = Duration::from_secs(9);
+/// A message of the inbox is hidden for at least this long after its first failed replay, and for twice as long after each
+/// further one, so that an outage does not use up the message's receives.
 pub const REPLAY_DELAY_MIN: Duration = Duration::from_mins(1);
 /// The longest that a message of the inbox is hidden: after an outage, the inbox is empty within this time.
 pub const REPLAY_DELAY_MAX: Duration = Duration::from_mins(15);
+
+/// Time for an operator to redrive one message. Every call has its own timeout, so this only has to be long enough for the
+/// largest batch, whose events may be all of one customer.
+pub const REDRIVE_WITHIN: Duration = Duration::from_hours(1);
 
 /// Time between two sweeps: the rate of `SweepFunction`.
 pub const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
@@ -46,7 +57,7 @@ pub const DYNAMODB_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(700);
 pub const SQS_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(600);
 /// Attempts of a call to AWS.
 pub const ATTEMPTS_MAX: u32 = 3;
-/// The longest pause before the second attempt. It doubles with each further one.
+/// The longest pause before the second attempt. It doubles with each further one. The SDK waits for a random part of it.
 pub const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// Operators wait longer than providers, perhaps while their credentials are fetched: the SDK's timeouts times this.
 pub const OPERATOR_FACTOR: u32 = 20;
@@ -88,13 +99,31 @@ impl Deadlines {
     pub fn of_replay(started: Instant) -> Self {
         Self { started, write_by: started + REPLAY_WRITE_WITHIN, send_by: started + REPLAY_SEND_WITHIN }
     }
+
+    /// While an operator waits for the redrive of a message.
+    #[must_use]
+    pub fn of_redrive(started: Instant) -> Self {
+        Self { started, write_by: started + REDRIVE_WITHIN, send_by: started + REDRIVE_WITHIN }
+    }
 }
 
-/// How long a message of the inbox is hidden after its replay has failed, given how often it was received.
+/// How long a message of the inbox is hidden after its replay has failed, given how often it was received. Messages that
+/// failed together are spread over [`replay_delay_range`], so that they do not come back together. A hash of the message
+/// spreads them as well as a random number.
 #[must_use]
-pub fn replay_delay(receives: u32) -> Duration {
-    let doublings = receives.saturating_sub(1);
-    REPLAY_DELAY_MIN.saturating_mul(2_u32.saturating_pow(doublings)).min(REPLAY_DELAY_MAX)
+pub fn replay_delay(message_id: &str, receives: u32) -> Duration {
+    let Range { start, end } = replay_delay_range(receives);
+    let mut hash = DefaultHasher::new();
+    (message_id, receives).hash(&mut hash);
+    let seconds = end.saturating_sub(start).as_secs().max(1);
+    start + Duration::from_secs(hash.finish() % seconds)
+}
+
+/// The shortest and the longest time that a message of the inbox is hidden, given how often it was received.
+#[must_use]
+pub fn replay_delay_range(receives: u32) -> Range<Duration> {
+    let longest = REPLAY_DELAY_MIN.saturating_mul(2_u32.saturating_pow(receives.max(1))).min(REPLAY_DELAY_MAX);
+    longest / 2..longest
 }
 
 /// The longest time that this number of attempts takes, with the pauses between them.
@@ -139,9 +168,10 @@ const _: () = {
     assert!(fit([attempts(ATTEMPTS_MAX, DYNAMODB_ATTEMPT_TIMEOUT)], REPLAY_WRITE_WITHIN));
     assert!(fit([REPLAY_WRITE_WITHIN, SQS_ATTEMPT_TIMEOUT], REPLAY_SEND_WITHIN));
     assert!(
-        fit([REPLAY_SEND_WITHIN, attempts(ATTEMPTS_MAX, SQS_ATTEMPT_TIMEOUT)], FUNCTION_TIMEOUT),
+        fit([REPLAY_SEND_WITHIN, attempts(ATTEMPTS_MAX, SQS_ATTEMPT_TIMEOUT)], REPLAY_END_WITHIN),
         "after the last send there is time to hide the message"
     );
+    assert!(fit([REPLAY_END_WITHIN], FUNCTION_TIMEOUT));
     assert!(
         VISIBILITY_TIMEOUT.as_secs() >= 6 * FUNCTION_TIMEOUT.as_secs(),
         "AWS recommends six times the timeout: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
@@ -150,7 +180,7 @@ const _: () = {
         VISIBILITY_TIMEOUT.as_secs() <= REPLAY_DELAY_MIN.as_secs(),
         "a message that could not be hidden comes back no later"
     );
-    assert!(fit([REPLAY_DELAY_MIN], REPLAY_DELAY_MAX));
+    assert!(REPLAY_DELAY_MIN.as_secs() <= REPLAY_DELAY_MAX.as_secs() / 2);
     assert!(fit([REPLAY_DELAY_MAX], Duration::from_hours(12)), "the longest that SQS hides a message");
 };
 
@@ -167,12 +197,31 @@ const _: () = {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
     fn a_failed_replay_waits_twice_as_long_each_time() {
-        let seconds = [0, 1, 2, 3, 4, 5, 6, u32::MAX].map(|receives| replay_delay(receives).as_secs());
-        assert_eq!(seconds, [60, 60, 120, 240, 480, 900, 900, 900]);
+        let ranges = [0, 1, 2, 3, 4, 5, u32::MAX].map(replay_delay_range);
+        let seconds = ranges.map(|Range { start, end }| (start.as_secs(), end.as_secs()));
+        assert_eq!(seconds, [(60, 120), (60, 120), (120, 240), (240, 480), (450, 900), (450, 900), (450, 900)]);
+    }
+
+    /// In no second do more than three times as many messages come back as on average.
+    #[test]
+    fn messages_that_failed_together_do_not_come_back_together() {
+        for receives in [1, 2, 3, 4, 5, 100] {
+            let range = replay_delay_range(receives);
+            let mut messages = BTreeMap::<u64, u64>::new();
+            for number in 0..9_000 {
+                let delay = replay_delay(&format!("message-{number}"), receives);
+                assert!(range.contains(&delay), "{delay:?}");
+                *messages.entry(delay.as_secs()).or_default() += 1;
+            }
+            let average = 9_000 / range.end.saturating_sub(range.start).as_secs();
+            assert!(messages.values().all(|number| *number <= 3 * average), "{messages:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clientele_model::{CustomerKey, KeptDelivery, KeptPart, Outcome, Provider, Translated, Translation, Verified};
+use clientele_model::{
+    CustomerKey, EVENTS_MAX, KeptDelivery, KeptPart, Outcome, Provider, Translated, Translation, Untranslatable,
+    Verified,
+};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::timeout_at;
@@ -44,9 +47,11 @@ pub struct SettledEvent {
 impl<T: Table, Q: Queues> Flow<T, Q> {
     /// Settles every event of a delivery. Events that cannot be written now go to the inbox queue, and events that cannot
     /// be written or translated at all go to the quarantine queue, in one message per queue. Events that could not be
-    /// kept either are `Unavailable`: the provider must deliver them again.
+    /// kept either are `Unavailable`: the provider must deliver them again. A batch of more than [`EVENTS_MAX`] events is
+    /// quarantined as a whole.
     pub async fn receive(&self, provider: &Provider, verified: &Verified, deadlines: Deadlines) -> Vec<SettledEvent> {
-        let mut settled = self.settle(provider, verified, deadlines).await;
+        let events = events_within_limit(provider, verified);
+        let mut settled = self.settle_events(events, verified, deadlines).await;
         self.keep(provider, verified, &mut settled, &[PARK, QUARANTINE], deadlines).await;
         settled
     }
@@ -54,7 +59,8 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
     /// Settles every event of a delivery that was kept. As long as one of them is `Parked` or `Unavailable`, the message
     /// must stay on its queue and be replayed again; otherwise it can be deleted.
     pub async fn replay(&self, provider: &Provider, verified: &Verified, deadlines: Deadlines) -> Vec<SettledEvent> {
-        let mut settled = self.settle(provider, verified, deadlines).await;
+        let events = events_within_limit(provider, verified);
+        let mut settled = self.settle_events(events, verified, deadlines).await;
         if settled.iter().any(|event| event.outcome == Outcome::Parked) {
             // The message comes back, so its bad events go to quarantine with the last attempt only, and thus only once.
             for event in settled.iter_mut().filter(|event| event.outcome == Outcome::Quarantined) {
@@ -66,11 +72,20 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         settled
     }
 
-    /// Applies every event, without keeping those whose outcome is `Parked` or `Quarantined`. The order of events does not
-    /// matter, so several customers are written concurrently. Events of one customer are written one after the other,
-    /// because they would only contend for its item.
+    /// Applies every event, however many there are, without keeping those whose outcome is `Parked` or `Quarantined`.
     pub async fn settle(&self, provider: &Provider, verified: &Verified, deadlines: Deadlines) -> Vec<SettledEvent> {
-        let customers = by_customer((provider.translate)(verified));
+        self.settle_events((provider.translate)(verified), verified, deadlines).await
+    }
+
+    /// The order of events does not matter, so several customers are written concurrently. Events of one customer are
+    /// written one after the other, because they would only contend for its item.
+    async fn settle_events(
+        &self,
+        events: Vec<Translation>,
+        verified: &Verified,
+        deadlines: Deadlines,
+    ) -> Vec<SettledEvent> {
+        let customers = by_customer(events);
         let received_at = verified.received_at();
         let settle = async |events: Vec<(usize, Translation)>| {
             let mut settled = Vec::with_capacity(events.len());
@@ -129,6 +144,12 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             }
         }
     }
+}
+
+/// The events of a delivery. If there are too many, the delivery counts as one event that is not understood.
+fn events_within_limit(provider: &Provider, verified: &Verified) -> Vec<Translation> {
+    let events = (provider.translate)(verified);
+    if events.len() > EVENTS_MAX { vec![Err(Untranslatable::TooManyEvents)] } else { events }
 }
 
 /// The reasons of the events, each once.

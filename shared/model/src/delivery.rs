@@ -9,6 +9,9 @@ use crate::time::Time;
 
 /// The largest body that can be configured to be accepted. Whatever is accepted can be kept, as a message on a queue.
 pub const BODY_BYTES_MAX: usize = 262_144;
+/// The most events that a delivery may have to be settled on arrival. A batch of the largest body has fewer, unless its
+/// events are much smaller than real ones.
+pub const EVENTS_MAX: usize = 1_000;
 
 /// A request as the gateway passes it on.
 #[derive(Default)]

@@ -1,5 +1,7 @@
 //! The message on the inbox and quarantine queues: a verified delivery that could not be applied yet.
 
+use std::collections::HashSet;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
@@ -184,6 +186,7 @@ fn json_body(provider: &Provider, body: &[u8], mut payload: Value, part: KeptPar
     let mut is_changed = provider.credential_fields.remove_from_parsed(&text, &mut payload);
     let events = provider.response_rules.batch_field.and_then(|name| payload.get_mut(name)?.as_array_mut());
     if let (KeptPart::Events(places), Some(events)) = (part, events) {
+        let places: HashSet<usize> = places.iter().copied().collect();
         let others = events.iter_mut().enumerate().filter(|(place, _)| !places.contains(place));
         for (_, event) in others {
             is_changed |= !event.is_null();

@@ -48,7 +48,7 @@ mod verification;
 
 pub use cleanup::{CleanupMessage, CleanupType, Deletion, Identifiers};
 pub use customer::{Customer, CustomerStatus};
-pub use delivery::{BODY_BYTES_MAX, Delivery, Proof, Request, Verified};
+pub use delivery::{BODY_BYTES_MAX, Delivery, EVENTS_MAX, Proof, Request, Verified};
 pub use email_key::email_key;
 pub use event::{Change, ChangeKind, CustomerEvent, EventFacts, Translated, Translation};
 pub use event_family::EventFamily;

@@ -7,6 +7,9 @@ pub enum Untranslatable {
     /// The body is not JSON.
     #[error("the body is not JSON")]
     NotJson,
+    /// The delivery is a batch of more events than are settled on arrival.
+    #[error("more than {} events in one delivery", crate::EVENTS_MAX)]
+    TooManyEvents,
     /// A value that every event has is absent, `null` or empty.
     #[error("{0} is missing")]
     Missing(&'static str),

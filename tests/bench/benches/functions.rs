@@ -17,7 +17,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clientele_bench::{NAMES, Sample, answer_to};
+use clientele_bench::{NAMES, Sample, TOO_MANY_EVENTS, answer_to};
 use clientele_function::{Function, Invocation, Request, Response};
 use serde_json::Value;
 
@@ -90,9 +90,10 @@ fn rows(root: &Path) -> Vec<Row> {
         rounds: vec![],
     };
     let event = |name: &str| std::fs::read_to_string(root.join("events").join(name)).unwrap();
-    let samples = NAMES.map(|name| (name, Sample::of(name)));
-    let samples =
-        samples.iter().map(|(name, sample)| row(name, &sample.function_id(), sample.event(), sample.secret()));
+    let samples = NAMES.into_iter().chain([TOO_MANY_EVENTS]).map(|name| {
+        let sample = Sample::of(name);
+        row(name, &sample.function_id(), sample.event(), sample.secret())
+    });
     samples
         .chain([
             row("replay", "ReplayFunction", &event("replay/parked-and-poison.json"), ""),
@@ -123,7 +124,7 @@ fn measure(row: &Row, delay: Duration) -> [f64; FIGURES.len()] {
     let used = processor_time(process).saturating_sub(before);
     let processor = milliseconds(used) * 1e3 / f64::from(u32::try_from(took.len()).unwrap());
     let [p50, p99] = [50, 99].map(|percent| percentile(took.clone(), percent));
-    [percentile(inits, 50), percentile(firsts, 50), p50, p99, processor, memory_mb(process)]
+    [percentile(inits, 50), percentile(firsts, 50), p50, p99, processor, function.peak_memory_mb()]
 }
 
 fn percentile(mut figures: Vec<f64>, percent: usize) -> f64 {
@@ -149,12 +150,13 @@ fn start(row: &Row, delay: Duration) -> Function {
     })
 }
 
-/// Only settled deliveries are measured, not refused or parked ones.
+/// Only settled and quarantined deliveries are measured, not refused or parked ones.
 fn invoke(function: &mut Function, event: &str) -> Invocation {
     let invocation = function.invoke(event);
     let text = invocation.result.as_ref().unwrap_or_else(|error| give_up(error));
     let answer: Value = serde_json::from_str(text).unwrap_or_else(|_| give_up(text));
-    let is_settled = answer.get("statusCode").is_none_or(|status| *status == 200);
+    let is_quarantined = answer["body"] == r#"{"outcomes":{"quarantined":1}}"#;
+    let is_settled = is_quarantined || answer.get("statusCode").is_none_or(|status| *status == 200);
     let failures = answer.get("batchItemFailures");
     if !is_settled || failures.is_some_and(|failures| failures.as_array().map(Vec::len) != Some(1)) {
         give_up(text);
@@ -169,13 +171,6 @@ fn processor_time(process: u32) -> Duration {
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
     Duration::from_millis(ticks.sum::<u64>() * 10)
-}
-
-/// The peak of memory; zero without /proc.
-fn memory_mb(process: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    peak.and_then(|kb| kb.parse::<f64>().ok()).unwrap_or_default() / 1024.0
 }
 
 fn give_up(why: &str) -> ! {

@@ -16,10 +16,22 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::runtime::Runtime;
 
-/// The samples. The larger ones are a customer with as many fields as fit into 256 KiB, and batches of 25 and 200
-/// events of different customers.
-pub const NAMES: [&str; 8] =
-    ["plain", "plain-delete", "plain-256k", "metrifox", "flexprice", "smarterpay", "smarterpay-25", "smarterpay-200"];
+/// The samples. The larger ones are a customer with as many fields as fit into 256 KiB, batches of 25 and 200 events of
+/// different customers, and batches of 500 and 1,000 events with only the required fields.
+pub const NAMES: [&str; 10] = [
+    "plain",
+    "plain-delete",
+    "plain-256k",
+    "metrifox",
+    "flexprice",
+    "smarterpay",
+    "smarterpay-25",
+    "smarterpay-200",
+    "smarterpay-500",
+    "smarterpay-1000",
+];
+/// One more sample: a batch of as many events as fit into 256 KiB, none of which is an event of a customer.
+pub const TOO_MANY_EVENTS: &str = "smarterpay-zeros";
 
 /// When all samples are signed and received: 2026-11-20T12:00:00Z.
 const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
@@ -37,7 +49,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// One of [`NAMES`].
+    /// One of [`NAMES`], or [`TOO_MANY_EVENTS`].
     #[must_use]
     pub fn of(name: &str) -> Self {
         let provider = clientele_providers::find(name.split('-').next().unwrap()).unwrap();
@@ -48,6 +60,9 @@ impl Sample {
             "plain-256k" => change(&mut event, &secret, "plain-request-signature", large),
             "smarterpay-25" => change(&mut event, &secret, "webhook-signature", |body| batch(body, 25)),
             "smarterpay-200" => change(&mut event, &secret, "webhook-signature", |body| batch(body, 200)),
+            "smarterpay-500" => change(&mut event, &secret, "webhook-signature", |body| small_batch(body, 500)),
+            "smarterpay-1000" => change(&mut event, &secret, "webhook-signature", |body| small_batch(body, 1_000)),
+            TOO_MANY_EVENTS => change(&mut event, &secret, "webhook-signature", zeros),
             _ => {}
         }
         let scheme = (provider.scheme)(None).unwrap();
@@ -195,6 +210,20 @@ fn large(body: &mut Value) {
         let field = json!({ "label": format!("Field {number}"), "values": [number, true, "x".repeat(180)] });
         body["payload"]["customer"][format!("custom_{number}")] = field;
     }
+}
+
+fn small_batch(body: &mut Value, events: usize) {
+    let required = ["event_type", "email", "first_name", "last_name", "billing_address_line_1", "status", "edited_at"];
+    let event = &mut body["events"][0];
+    event.as_object_mut().unwrap().retain(|name, _| required.contains(&name.as_str()));
+    for name in ["first_name", "last_name", "billing_address_line_1"] {
+        event[name] = Value::Null;
+    }
+    batch(body, events);
+}
+
+fn zeros(body: &mut Value) {
+    body["events"] = json!(vec![0; 130_000]);
 }
 
 fn batch(body: &mut Value, events: usize) {

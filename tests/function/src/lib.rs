@@ -150,6 +150,14 @@ impl Function {
         self.process.id()
     }
 
+    /// The most memory that the process has used so far, in MB; zero without /proc.
+    #[must_use]
+    pub fn peak_memory_mb(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.and_then(|kb| kb.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+    }
+
     /// Kills the function, and returns what it printed to the streams that are piped.
     #[must_use]
     pub fn kill(mut self) -> String {

@@ -1,11 +1,12 @@
 //! `clientele quarantine`: deliveries that wait for an operator.
 
 use clientele::events::signed_at;
-use clientele_model::{ChangeKind, KeptDelivery, KeptPart};
+use clientele::signing::UnsignedRequest;
+use clientele_model::{ChangeKind, EVENTS_MAX, KeptDelivery, KeptPart};
 use serde_json::{Value, json};
 
 use crate::support::cli::run;
-use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
+use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver, signed};
 use crate::support::translation::verified;
 use crate::support::{drain, handle, item, stack};
 
@@ -88,6 +89,42 @@ async fn quarantined_deliveries_can_be_redriven() {
     let mut expected = [json!(unreadable), json!(poison)];
     expected.sort_by_key(ToString::to_string);
     assert_eq!(left, expected);
+}
+
+/// A batch that has too many events for a function: all of them are settled, and the output stays short. Those that
+/// cannot be settled keep the message on the queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_any_size_can_be_redriven() {
+    let stack = stack().await;
+    let event = |number: usize| {
+        json!({
+            "event_id": format!("E{number}"), "event_type": "customer_account.update", "id": format!("c{number}"),
+            "email": null, "first_name": null, "last_name": null, "billing_address_line_1": null, "status": null,
+            "edited_at": "2026-11-19T12:00:00Z",
+        })
+    };
+    let mut body = json!({
+        "id": "OM1", "idempotency_key": "k1", "sent_at": "2026-11-20T12:00:00Z", "client": { "id": "w_1" },
+        "events": (0..=EVENTS_MAX).map(event).collect::<Vec<_>>(),
+    });
+    let unsigned = UnsignedRequest { body: body.to_string(), message_id: String::new() };
+    let provider = clientele_providers::find("smarterpay").unwrap();
+    let answer = handle(&stack.receivers["smarterpay"], &signed(provider, &unsigned, signed_at()), signed_at()).await;
+    assert_eq!(answer.body.as_deref(), Some(r#"{"outcomes":{"quarantined":1}}"#));
+    let (code, predicted, _) = quarantine(&stack, &["redrive", "--dry-run"]).await;
+    assert_eq!((code, predicted.lines().nth(1)), (0, Some("  applied     1001 events")));
+    let (code, output, errors) = quarantine(&stack, &["redrive"]).await;
+    assert_eq!((code, errors.as_str()), (0, ""), "{output}");
+    assert_eq!(output.lines().skip(1).collect::<Vec<_>>(), ["  applied     1001 events", "Settled: 1001 applied"]);
+    assert_eq!(stack.customers_table().scan(&[], usize::MAX).await.unwrap().len(), 1_001);
+    assert_eq!(drain(&stack, "quarantine").await, [] as [Value; 0]);
+
+    body["events"] = json!(vec![0; 30]);
+    send(&stack, &kept("smarterpay", &body.to_string())).await;
+    let (code, output, _) = quarantine(&stack, &["redrive"]).await;
+    let lines = ["  quarantined 30 events: an event has an unexpected type or value", "Settled: 30 quarantined"];
+    assert_eq!((code, output.lines().skip(1).collect::<Vec<_>>()), (1, lines.to_vec()));
+    assert_eq!(drain(&stack, "quarantine").await.len(), 1);
 }
 
 /// A redrive cannot bring a deleted customer back, and sends the message of a delete.

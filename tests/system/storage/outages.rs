@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use clientele::events::signed_at;
+use clientele::signing::UnsignedRequest;
 use clientele::stack::CapturedLog;
 use clientele_aws::HttpResponse;
-use clientele_flow::deadlines::PROVIDER_TIMEOUT;
-use clientele_model::ChangeKind;
+use clientele_flow::deadlines::{FUNCTION_TIMEOUT, PROVIDER_TIMEOUT};
+use clientele_model::{ChangeKind, KeptDelivery, KeptPart};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
-use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
+use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver, signed};
+use crate::support::translation::verified;
 use crate::support::{
     all_items, drain, handle, invocation, item, json_lines, replayer, sqs_event, stack, stack_with_template,
     start_receiver, timeless,
@@ -167,6 +169,68 @@ async fn whatever_hangs_the_answer_comes_in_time() {
     futures_util::future::join_all(answers).await;
 }
 
+/// Lambda kills a replay after 10 s, and then messages that were settled come back too.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_hangs_a_replay_answers_in_time() {
+    let stack = stack().await;
+    let message = |event: Value| kept(&event, event["body"].as_str().unwrap());
+    let update = |number| message(one("plain", &format!("c{number}x"), UPDATED));
+    let unreadable = |_| kept(&one("plain", "c", UPDATED), r#"{"timestamp":"2026-11-20T12:00:00Z"}"#);
+    // The events of one customer are written one after the other, so a batch takes all the time that it has.
+    let batch = |number| {
+        let changes = [1, 2, 3].map(|event| change(&format!("c{number}"), 0, event, UPDATED));
+        message(deliver("smarterpay", &changes, signed_at()))
+    };
+    let (late, unread) = ("the table did not answer in time", "no time left");
+    let failed = "the table cannot be used: timed out";
+    let not_kept = "type is missing; the quarantine queue cannot be reached: timed out";
+    let not_hidden = "comes back sooner: the inbox queue cannot be reached: timed out";
+    let replays = [
+        // What hangs, the messages, those that fail, and how many events or messages with which reasons.
+        (vec![("", "")], (0..10).map(batch).collect::<Vec<_>>(), 0..10, [(late, 4), (unread, 6)]),
+        (
+            vec![("PutItem", "c3x"), ("ChangeMessageVisibility", "")],
+            (0..6).map(update).collect(),
+            3..4,
+            [(failed, 1), (unread, 0)],
+        ),
+        // Events that are not understood go to quarantine.
+        (
+            vec![("SendMessage", ""), ("ChangeMessageVisibility", "")],
+            (0..5).map(update).chain((0..5).map(unreadable)).collect(),
+            5..10,
+            [(not_kept, 5), (unread, 0)],
+        ),
+    ];
+    let replays = replays.map(|(hanging, messages, failing, reasons)| {
+        let stack = &stack;
+        async move {
+            let (aws, log) = (AwsStandIn::start(stack).await, CapturedLog::default());
+            let replayer = replayer(&stack.environments, &aws.clients(), &log);
+            aws.hang_if_contains(&hanging);
+            let started = Instant::now();
+            let answer = replayer.handle(sqs_event(messages), &invocation(signed_at())).await;
+            let took = started.elapsed();
+            assert!(took < FUNCTION_TIMEOUT, "{hanging:?}: {took:?}");
+            let failed: BTreeSet<_> = answer.batch_item_failures.into_iter().map(|it| it.item_identifier).collect();
+            assert_eq!(failed, failing.map(|number| format!("m{number}")).collect(), "{hanging:?}");
+            let lines = json_lines(&log);
+            for (reason, number) in reasons {
+                let lines = lines.iter().filter(|line| line["reason"] == reason);
+                assert_eq!(lines.filter(|line| line["warning"] == not_hidden).count(), number, "{hanging:?}: {reason}");
+            }
+        }
+    });
+    futures_util::future::join_all(replays).await;
+}
+
+/// A body as it is on the inbox, of the provider that a delivery is from.
+fn kept(delivery: &Value, body: &str) -> String {
+    let provider = delivery["rawPath"].as_str().unwrap().split('/').nth(2).unwrap();
+    let (provider, verified) = (clientele_providers::find(provider).unwrap(), verified(body.as_bytes(), signed_at()));
+    KeptDelivery::new(provider, &verified, "the table did not answer in time", KeptPart::Whole).to_message()
+}
+
 fn batch(events: u32) -> Value {
     let changes: Vec<_> = (0..events).map(|event| change(&format!("c{event}"), 0, event, UPDATED)).collect();
     deliver("smarterpay", &changes, signed_at())
@@ -216,8 +280,8 @@ async fn a_bad_event_of_a_batch_is_quarantined_alone() {
     let case = crate::support::case("smarterpay/batch-of-many-kinds");
     let mut body: Value = serde_json::from_str(&case.body().unwrap()).unwrap();
     body["events"][1].as_object_mut().unwrap().remove("status");
-    let unsigned = clientele::signing::UnsignedRequest { body: body.to_string(), message_id: String::new() };
-    let event = crate::support::deliveries::signed(case.provider, &unsigned, signed_at());
+    let unsigned = UnsignedRequest { body: body.to_string(), message_id: String::new() };
+    let event = signed(case.provider, &unsigned, signed_at());
     let answer = handle(&stack.receivers["smarterpay"], &event, signed_at()).await;
     let outcomes = r#"{"outcomes":{"applied":1,"ignored":2,"quarantined":1}}"#;
     assert_eq!((answer.status_code, answer.body.as_deref()), (202, Some(outcomes)));
@@ -225,6 +289,37 @@ async fn a_bad_event_of_a_batch_is_quarantined_alone() {
     let [kept] = &drain(&stack, "quarantine").await[..] else { panic!("one message") };
     let kept: Value = serde_json::from_str(kept["body"].as_str().unwrap()).unwrap();
     assert_eq!(kept["events"], json!([null, body["events"][1], null, null]));
+}
+
+/// A batch of more than a thousand events, whatever they are, makes one outcome, one log line and one message.
+#[tokio::test]
+async fn a_batch_of_too_many_events_is_quarantined_whole() {
+    let stack = stack().await;
+    let log = CapturedLog::default();
+    let (_aws, receivers) = AwsStandIn::with_logging_receivers(&stack, &log).await;
+    let provider = clientele_providers::find("smarterpay").unwrap();
+    let v2 = r#""id":"OM1","idempotency_key":"k1","sent_at":"2026-11-20T12:00:00Z","client":{"id":"w_1"},"#;
+    for (envelope, events, number, quarantined) in [
+        (v2, "0", 130_000, 1),
+        (v2, "{}", 1_001, 1),
+        (v2, "null", 1_001, 1),
+        (v2, "{}", 1_000, 1_000),
+        (v2, "{},0", 52_000, 1),
+    ] {
+        let body = format!("{{{envelope}\"events\": [{}]}}", vec![events; number].join(","));
+        let unsigned = UnsignedRequest { body: body.clone(), message_id: String::new() };
+        let answer = handle(&receivers["smarterpay"], &signed(provider, &unsigned, signed_at()), signed_at()).await;
+        let outcomes = format!(r#"{{"outcomes":{{"quarantined":{quarantined}}}}}"#);
+        assert_eq!((answer.status_code, answer.body), (202, Some(outcomes)), "{number} {events}");
+        let lines = json_lines(&log);
+        assert_eq!(lines.len(), quarantined, "{number} {events}");
+        let [kept] = &drain(&stack, "quarantine").await[..] else { panic!("one message") };
+        assert_eq!(kept["body"], body.as_str(), "every byte");
+        if quarantined == 1 {
+            assert_eq!(lines[0]["reason"], "more than 1000 events in one delivery");
+            assert_eq!(kept["reason"], lines[0]["reason"]);
+        }
+    }
 }
 
 /// When a batch fails in part, only that part is parked. Its events keep their places in the batch and so their ranks.
@@ -256,7 +351,7 @@ async fn only_failed_events_of_a_batch_are_parked() {
 #[tokio::test]
 async fn an_unreadable_message_does_not_affect_others() {
     // Messages are visible again at once, and are received at most three times.
-    let changes = [("VisibilityTimeout: 60", "VisibilityTimeout: 0"), ("maxReceiveCount: 100", "maxReceiveCount: 3")];
+    let changes = [("VisibilityTimeout: 60", "VisibilityTimeout: 0"), ("maxReceiveCount: 200", "maxReceiveCount: 3")];
     let stack = stack_with_template(&changes).await;
     let send = async |body: &str| {
         let request = stack.clients.sqs.send_message().queue_url(&stack.queue_urls["inbox"]).message_body(body);

@@ -39,7 +39,8 @@ struct Behaviour {
     calls: Vec<Call>,
     /// Which calls fail: the end of the name of the operation, and a text in the request.
     failing: Vec<(&'static str, &'static str)>,
-    hanging: Option<&'static str>,
+    /// The same for calls that are never answered.
+    hanging: Vec<(&'static str, &'static str)>,
     concurrent: usize,
     concurrent_max: usize,
     /// Secrets by ARN, as `GetSecretValue` returns them.
@@ -114,14 +115,19 @@ impl AwsStandIn {
 
     /// From now on calls are never answered if the name of their operation ends like this.
     pub(crate) fn hang(&self, operation: &'static str) {
-        self.state.lock().unwrap().hanging = Some(operation);
+        self.hang_if_contains(&[(operation, "")]);
+    }
+
+    /// The same, but such a call hangs only if its request contains the text beside the operation.
+    pub(crate) fn hang_if_contains(&self, operations: &[(&'static str, &'static str)]) {
+        self.state.lock().unwrap().hanging = operations.to_vec();
     }
 
     /// From now on no call fails or hangs.
     pub(crate) fn recover(&self) {
         let mut state = self.state.lock().unwrap();
         state.failing.clear();
-        state.hanging = None;
+        state.hanging.clear();
     }
 
     /// What was called since the start, or since this was last asked.
@@ -224,9 +230,8 @@ async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Byte
         state.concurrent += 1;
         state.concurrent_max = state.concurrent_max.max(state.concurrent);
         let text = String::from_utf8_lossy(&body);
-        let fails = |(ending, part): &(&str, &str)| operation.ends_with(ending) && text.contains(part);
-        let hangs = state.hanging.is_some_and(|ending| operation.ends_with(ending));
-        (state.calls.len() - 1, state.failing.iter().any(fails), hangs)
+        let is_listed = |(ending, part): &(&str, &str)| operation.ends_with(ending) && text.contains(part);
+        (state.calls.len() - 1, state.failing.iter().any(is_listed), state.hanging.iter().any(is_listed))
     };
     let _open = OpenCall(aws.state.clone());
     if hangs {

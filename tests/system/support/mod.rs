@@ -104,10 +104,10 @@ fn worker_config(environments: &Environments, function: &'static str) -> WorkerC
     WorkerConfig::read(function, |name| environments[function].get(name).cloned()).unwrap()
 }
 
-/// The event with which Lambda passes a batch of messages to `replay`.
+/// The event with which Lambda passes a batch of messages to `replay`. Their ids are `m0`, `m1` and so on.
 pub(crate) fn sqs_event(bodies: impl IntoIterator<Item = String>) -> SqsEvent {
-    let record = |body: String| json!({ "messageId": "m", "receiptHandle": "r", "body": body });
-    let records: Vec<_> = bodies.into_iter().map(record).collect();
+    let record = |(number, body): (usize, String)| json!({ "messageId": format!("m{number}"), "receiptHandle": "r", "body": body });
+    let records: Vec<_> = bodies.into_iter().enumerate().map(record).collect();
     serde_json::from_value(json!({ "Records": records })).unwrap()
 }
 

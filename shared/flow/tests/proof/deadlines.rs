@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientele_flow::Queue;
-use clientele_model::Outcome;
+use clientele_model::{EVENTS_MAX, Outcome};
 use tokio::time::Instant;
 
 use crate::simulation::faulty_storage::{Fault, Operation};
@@ -45,15 +45,17 @@ fn an_answer_comes_in_time() {
     assert_eq!(settle(Kind::Unreadable, |_| false).0, Quarantined);
 }
 
-/// Two hundred events of as many customers, none of which can be written, are kept in one message, in time.
+/// As many events as a delivery may have, of as many customers, none of which can be written, are kept in one message, in
+/// time.
 #[test]
-fn a_large_batch_is_parked_in_time() {
-    let events = (0..200).map(|number| EventSpec::new(&format!("e{number}"), &format!("c{number}"), 1, Kind::Updated));
+fn the_largest_batch_is_parked_in_time() {
+    let events =
+        (0..EVENTS_MAX).map(|number| EventSpec::new(&format!("e{number}"), &format!("c{number}"), 1, Kind::Updated));
     let history = History::of_batch(&events.collect::<Vec<_>>());
     simulate(&history, async |simulation| {
         let storage = simulation.faulty(Fault::HangsBefore, |operation| operation == Operation::Put);
         let started = Instant::now();
-        assert_eq!(simulation.deliver(&storage, 0).await, [Parked; 200]);
+        assert_eq!(simulation.deliver(&storage, 0).await, [Parked; EVENTS_MAX]);
         assert!(started.elapsed() <= Duration::from_millis(2_600), "{:?}", started.elapsed());
         assert_eq!(simulation.storage.messages(Queue::Inbox).len(), 1);
         simulation.settle_down().await;

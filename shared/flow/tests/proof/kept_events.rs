@@ -1,12 +1,13 @@
 //! What is kept on the queues: only the events that failed, in their places, and nothing that restores a deleted customer.
 
-use clientele_flow::Queue;
-use clientele_model::{KeptDelivery, Outcome};
+use clientele_flow::{Deadlines, Queue};
+use clientele_model::{EVENTS_MAX, KeptDelivery, Outcome};
+use tokio::time::Instant;
 
 use crate::simulation::faulty_storage::{Fault, FaultyStorage, Operation};
 use crate::simulation::history::{History, event_ids};
-use crate::simulation::provider::{EventSpec, IMPLAUSIBLE_VERSIONS, Kind};
-use crate::simulation::{Simulation, assert_nothing_personal, simulate};
+use crate::simulation::provider::{ACME, EventSpec, IMPLAUSIBLE_VERSIONS, Kind};
+use crate::simulation::{Simulation, assert_nothing_personal, flow, simulate};
 
 use Outcome::{Applied, Duplicate, Ignored, Parked, Quarantined, Stale, Unavailable};
 
@@ -79,6 +80,35 @@ fn a_replay_quarantines_bad_events_once_and_last() {
         let outcomes = simulation.replay(&simulation.atomic(), &message).await;
         assert_only_bad_events_are_kept(simulation, &outcomes);
     });
+}
+
+/// A batch of too many events is kept as one event, on arrival and when an operator moves it to the inbox. Only
+/// `settle`, which a redrive calls, settles it.
+#[test]
+fn too_many_events_are_quarantined_as_one() {
+    let events = |number| (0..number).map(|event| EventSpec::new(&format!("e{event}"), "ada", event, Kind::Updated));
+    for (number, outcomes) in [(EVENTS_MAX, 1_000), (EVENTS_MAX + 1, 1)] {
+        let history = History::of_batch(&events(i64::try_from(number).unwrap()).collect::<Vec<_>>());
+        simulate(&history, async |simulation| {
+            let storage = simulation.atomic();
+            let settled = simulation.receive(&storage, 0).await;
+            assert_eq!(settled.len(), outcomes);
+            if number > EVENTS_MAX {
+                assert_eq!((settled[0].place, settled[0].outcome), (0, Quarantined));
+                assert_eq!(settled[0].reason.as_deref(), Some("more than 1000 events in one delivery"));
+                assert_eq!(storage.calls(), 1, "one message");
+                simulation.redrive();
+                let [message] = &simulation.storage.messages(Queue::Inbox)[..] else { panic!("one message") };
+                assert_eq!(simulation.replay(&storage, message).await, [Quarantined]);
+            }
+            let kept: Vec<_> = kept(simulation, Queue::Quarantine).into_iter().flatten().flatten().collect();
+            assert_eq!(kept.len(), if number > EVENTS_MAX { number } else { 0 });
+            let verified = &history.deliveries[0].verified;
+            let settled = flow(&storage).settle(&ACME, verified, Deadlines::of_redrive(Instant::now())).await;
+            assert_eq!(settled.len(), number);
+            assert!(settled.iter().all(|event| matches!(event.outcome, Applied | Stale | Duplicate)));
+        });
+    }
 }
 
 /// Bad events that cannot go to quarantine either stay on the inbox with their message.
