@@ -69,8 +69,8 @@ pub(crate) const FLAWS: [Flaw; 11] = [
         name: "acknowledged-before-durable",
         edits: &[(
             "shared/flow/src/delivery.rs",
-            "                Ok(sent) => sent.map_err(|error| error.to_string()),",
-            "                Ok(_) => Ok(()),",
+            "            Ok(sent) => sent.map_err(|error| error.to_string()),",
+            "            Ok(_) => Ok(()),",
         )],
         caught_by: (FLOW, "nothing_lost"),
     },

@@ -22,6 +22,8 @@ const VALUE_FIELDS: [&str; 11] =
 const PAIR_FIELDS_MAX: usize = 12;
 /// JSON may be inside a string of JSON, and so on. No sender is known that nests it more than twice.
 const TEXT_DEPTH_MAX: usize = 8;
+/// How many characters before a colon or an equals sign can be the name of a field, so that the work is limited.
+const ASSIGNED_CHARS_MAX: usize = 64;
 
 impl CredentialFields {
     /// For a provider that sends no credentials.
@@ -89,20 +91,25 @@ impl CredentialFields {
         is_removed
     }
 
-    /// What replaces a string that contains JSON with credentials. If it is not parsed, nobody knows where a credential in
-    /// it begins and ends, so all of it is removed.
+    /// What replaces a string that contains credentials. If it is not parsed, nobody knows where a credential in it begins
+    /// and ends, so all of it is removed.
     fn replacement(&self, text: &str, depth: usize) -> Option<Value> {
-        let first = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).bytes().next()?;
-        if !matches!(first, b'{' | b'[' | b'"') {
+        let is_candidate = |found, byte| found | matches!(byte, b'{' | b'[' | b'"' | b':' | b'=');
+        if !text.bytes().fold(false, is_candidate) {
             return None;
         }
-        match json::parse(text.as_bytes()) {
+        let first = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).bytes().next()?;
+        let parsed = matches!(first, b'{' | b'[' | b'"').then(|| json::parse(text.as_bytes())).flatten();
+        match parsed {
             Some(mut parsed) if depth < TEXT_DEPTH_MAX => {
                 self.remove_parsed(text, &mut parsed, depth + 1).then(|| Value::String(parsed.to_string()))
             }
-            // A customer's name may begin with a quotation mark.
-            None if first == b'"' => None,
-            _ => self.is_mentioned_in(text).then_some(Value::Null),
+            Some(_) => self.is_mentioned_in(text).then_some(Value::Null),
+            None => {
+                let is_like_json = first == b'[' || text.contains('{');
+                let has_credential = is_like_json && self.is_mentioned_in(text) || self.is_assigned_in(text);
+                has_credential.then_some(Value::Null)
+            }
         }
     }
 
@@ -110,18 +117,30 @@ impl CredentialFields {
         self.name_prefixes.iter().any(|prefix| starts_with(name, prefix))
     }
 
-    /// Whether a value is the name of a credential, or a path to one such as `/customer/otp`. A customer may be called
-    /// Otpal, so the name must be a word: `otp`, `otp_code`, `otpCode`.
+    /// Whether a value is the name of a credential, or a path to one such as `/customer/otp`.
     fn is_name_in_text(&self, value: &Value) -> bool {
-        let is_word = |name: &str, prefix: &str| {
+        let names = |text: &str| text.trim().split(['.', '/', '[', ']']).any(|name| self.is_word(name));
+        value.as_str().is_some_and(names)
+    }
+
+    /// A customer may be called Otpal, so a name in a text must be a word: `otp`, `otp_code`, `otpCode`.
+    fn is_word(&self, name: &str) -> bool {
+        self.name_prefixes.iter().any(|prefix| {
             let rest = starts_with(name, prefix).then(|| &name[prefix.len()..]);
             rest.is_some_and(|rest| {
                 let is_camel_case = name.starts_with(prefix) && rest.starts_with(|c: char| c.is_ascii_uppercase());
                 rest.is_empty() || rest.starts_with(['_', '-']) || is_camel_case
             })
-        };
-        let is_credential = |name: &str| self.name_prefixes.iter().any(|prefix| is_word(name, prefix));
-        value.as_str().is_some_and(|text| text.trim().split(['.', '/', '[', ']']).any(is_credential))
+        })
+    }
+
+    /// Whether a colon or an equals sign follows the name of a credential in the text, with or without quotation marks.
+    fn is_assigned_in(&self, text: &str) -> bool {
+        text.match_indices([':', '=']).any(|(at, _)| {
+            let before = text[..at].chars().rev().take(ASSIGNED_CHARS_MAX).skip_while(|c| !c.is_alphanumeric());
+            let name = before.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-')).collect::<Vec<_>>();
+            self.is_word(&name.into_iter().rev().collect::<String>())
+        })
     }
 
     /// Whether the text contains a credential's name at the beginning of a word, or an escape that may hide one.
@@ -191,6 +210,11 @@ mod tests {
     #[case(json!("{'otp':'924117'}"), json!(null))]
     #[case(json!("[{\u{201c}OTP\u{201d}:\u{201c}924117\u{201d}}]"), json!(null))]
     #[case(json!(r#"{"\u006ftp":"924117""#), json!(null))]
+    #[case(json!("\u{fffd}{\"a\":\"pipe,\"otp\":\"924117\"}"), json!(null))]
+    #[case(json!(r#"received {"otp":"924117"}"#), json!(null))]
+    #[case(json!(r#"received "otp" : "924117", and more"#), json!(null))]
+    #[case(json!("id=e1&otp_code=924117"), json!(null))]
+    #[case(json!("OTP: 924117"), json!(null))]
     fn credentials_are_removed_from_json_in_a_string(#[case] value: Value, #[case] left: Value) {
         let mut payload = json!({"raw": value, "b": [value]});
         assert!(CREDENTIALS.remove_from(&mut payload));
@@ -238,7 +262,10 @@ mod tests {
     #[case(json!(["otp", "a", "b", "c"]))]
     #[case(json!(["name", "otp"]))]
     #[case(json!(["otp", null]))]
-    #[case(json!("otp: see [1]"))]
+    #[case(json!("about the otp, see [1]: a = b"))]
+    #[case(json!("Call at 10:30 about the OTP"))]
+    #[case(json!("Otpal: a shop"))]
+    #[case(json!("hotpot=1"))]
     #[case(json!("[Hotpot] Ltd"))]
     #[case(json!("\"OTP\" Consulting"))]
     #[case(json!("{not JSON"))]

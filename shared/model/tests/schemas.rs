@@ -19,7 +19,7 @@ fn the_item_and_both_messages_have_a_schema() {
         "deleted_at",
         "event_id",
     ]);
-    let kept = json!(["schema", "provider", "reason", "received_at", "encoding", "body"]);
+    let kept = json!(["schema", "provider", "reason", "received_at", "encoding"]);
     let expected = [
         ("customer-item", json!("Item"), Value::Null),
         ("cleanup-message", json!("CleanupMessage"), cleanup),

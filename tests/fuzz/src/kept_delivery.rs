@@ -95,6 +95,8 @@ fn forms(provider: &Provider) -> Vec<String> {
         format!("\"a\":{},", json!(format!("{{\"b\":{{\"{first}\":\"{CANARY}\"}},\"b\":1}}"))),
         format!("\"a\":{},", json!(format!("{{\"b\":\"5\" pipe\",\"{first}\":\"{CANARY}\"}}"))),
         format!("\"a\":{},", json!(format!("[{{'{first}':'{CANARY}'}}]"))),
+        format!("\"a\":{},", json!(format!("received {{\"{first}\" \"{CANARY}\""))),
+        format!("\"a\":\"id=e1&{first}={CANARY}\","),
         // Not JSON.
         format!("\"a\":\"5\" pipe\",\"{first}\":\"{CANARY}\","),
         format!("\"a\":\"pipe,\"{first}\":\"{CANARY}\","),
