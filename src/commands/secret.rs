@@ -33,8 +33,8 @@ enum Action {
         #[command(flatten)]
         target: DeployedTarget,
     },
-    /// Add a secret, read from standard input. It becomes the first one; the others stay valid. One that is too weak is
-    /// refused
+    /// Add a secret, read from standard input. It becomes the first one; the others stay valid. A weak one is
+    /// refused, or only warned about if the provider generates it
     Add {
         #[arg(value_parser = clientele_providers::parse, help = format!("The provider: {}", clientele_providers::names().join(", ")))]
         provider: &'static Provider,

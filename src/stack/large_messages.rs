@@ -19,9 +19,9 @@ pub(super) struct LargeMessages(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// The large bodies by what the engine has in their place. They stay until the stack ends.
+    /// The large bodies, by the short texts that the engine has in their place. They stay until the stack ends.
     bodies: BTreeMap<String, String>,
-    /// `MaximumMessageSize` of the queues on which it is larger than the engine allows, by the queue's name.
+    /// `MaximumMessageSize` of each queue for which it is larger than the engine allows, by the queue's name.
     limits: BTreeMap<String, usize>,
 }
 
@@ -100,7 +100,7 @@ impl LargeMessages {
     }
 }
 
-/// Where an answer has the limit of a queue.
+/// The JSON pointer to the limit of a queue in an answer.
 const LIMIT: &str = "/Attributes/MaximumMessageSize";
 
 /// The name of the queue that a request is about.

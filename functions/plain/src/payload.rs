@@ -24,8 +24,8 @@ pub(crate) fn account(body: &mut Fields) -> Result<Id, Untranslatable> {
 pub(crate) const FAMILY: EventFamily =
     EventFamily { prefix: "customer.", ignored: &["customer.customer_group_changed"] };
 
-/// How an event of that type changes its customer, or `None` if it changes no customer. For the
-/// type `customer_changed`, `changeType` in the payload decides.
+/// How an event of that type changes its customer, or `None` if it changes no customer. For the type
+/// `customer_changed`, `changeType` in the payload decides.
 pub(crate) fn change_kind(
     kind: &str,
     payload: &mut Result<Fields, Untranslatable>,

@@ -9,6 +9,7 @@ mod attributes;
 mod clients;
 mod config;
 mod customers;
+mod directives;
 mod environment;
 mod gateway;
 mod invocation;

@@ -105,7 +105,8 @@ impl Receiver {
             verify(rejected.delivery, &self.scheme, &newest.secrets, now, self.tolerance)
                 .map_err(|rejected| rejected.reason)
         };
-        let verified = verified.map_err(|reason| if newest.are_outdated { reason.with_old_secrets() } else { reason });
+        let verified =
+            verified.map_err(|reason| if newest.may_be_outdated { reason.with_outdated_secrets() } else { reason });
         (verified, newest.warning)
     }
 }

@@ -80,7 +80,7 @@ impl Replayer {
         Self { providers, flow: clients.flow(config.resources), telemetry }
     }
 
-    /// Replays a batch. The response names the messages that SQS must deliver again. It comes in time, whatever hangs.
+    /// Replays a batch. The response names the messages that SQS must deliver again. It is returned in time, whatever hangs.
     pub async fn handle(&self, event: SqsEvent, invocation: &Invocation) -> SqsBatchResponse {
         let deadlines = Deadlines::of_replay(Instant::now());
         let replay = async |message: SqsMessage| {
@@ -92,7 +92,7 @@ impl Replayer {
             (!is_done).then_some(BatchItemFailure { item_identifier: replayed.message.message_id })
         };
         let replayed = futures_util::stream::iter(event.records).map(replay).buffer_unordered(CONCURRENT_MESSAGES);
-        // All at a time, so that hiding one message does not use up the time of the others.
+        // All concurrently, so that hiding one message does not use up the time of the others.
         let failures = replayed.map(finish).buffer_unordered(usize::MAX).filter_map(std::future::ready);
         SqsBatchResponse { batch_item_failures: failures.collect().await }
     }

@@ -16,10 +16,10 @@ use crate::sdk_error;
 
 /// Secrets that were requested longer ago are requested again.
 const AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
-/// The same after a delivery that matches none of them, and after a request that failed. Without this limit, forged
-/// deliveries could make the function call Secrets Manager at any rate.
+/// The maximum age after a delivery that matches none of them, and after a request that failed. Without this limit,
+/// forged deliveries could make the function call Secrets Manager at any rate.
 const AGE_MAX_IN_DOUBT: SignedDuration = SignedDuration::from_mins(1);
-/// The same as long as there are none, since nothing can be accepted without them.
+/// The time between two requests as long as there are no secrets, since nothing can be accepted without them.
 const AGE_MAX_WITHOUT_SECRETS: SignedDuration = SignedDuration::from_secs(1);
 /// Secrets that could not be fetched again for this long are no longer used, so that a removed one stops working even if
 /// Secrets Manager fails.
@@ -34,7 +34,7 @@ enum FetchError {
     /// The secret is not a text.
     #[error("the secret in Secrets Manager is binary, and should be text")]
     Binary,
-    /// The scheme can use nothing of the text.
+    /// The scheme can use none of the secrets.
     #[error("the secret in Secrets Manager: {0}")]
     Unusable(#[from] SecretProblems),
 }
@@ -52,7 +52,7 @@ enum Source {
     SecretsManager { client: Client, arn: String, cache: Mutex<Cache> },
 }
 
-/// What is known of the secrets. At first nothing is.
+/// The secrets that were fetched, if there are any, and the result of the last request.
 #[derive(Debug, Default)]
 struct Cache {
     /// The secrets that were fetched last, and when they were requested.
@@ -69,7 +69,7 @@ pub(crate) struct CurrentSecrets {
     /// The secrets that were fetched last; none if there are none that may still be used.
     pub(crate) secrets: Arc<Secrets>,
     /// Whether there may be newer ones, because the last request failed.
-    pub(crate) are_outdated: bool,
+    pub(crate) may_be_outdated: bool,
     /// What an operator should correct.
     pub(crate) warning: Option<String>,
 }
@@ -106,7 +106,11 @@ impl SecretStore {
         let (client, arn, cache) = match &self.source {
             Source::SecretsManager { client, arn, cache } => (client, arn, cache),
             Source::Environment(secrets) => {
-                return CurrentSecrets { secrets: secrets.clone(), are_outdated: false, warning: problems_of(secrets) };
+                return CurrentSecrets {
+                    secrets: secrets.clone(),
+                    may_be_outdated: false,
+                    warning: problems_of(secrets),
+                };
             }
         };
         let mut cache = cache.lock().await;
@@ -140,8 +144,8 @@ impl Cache {
     fn current(&self) -> CurrentSecrets {
         let secrets = self.fetched.as_ref().map(|(secrets, _)| secrets.clone()).unwrap_or_default();
         let failure = self.failure.as_ref().map(|error| format!("secrets not fetched: {error}"));
-        let are_outdated = failure.is_some();
-        CurrentSecrets { warning: failure.or_else(|| problems_of(&secrets)), secrets, are_outdated }
+        let may_be_outdated = failure.is_some();
+        CurrentSecrets { warning: failure.or_else(|| problems_of(&secrets)), secrets, may_be_outdated }
     }
 }
 

@@ -18,10 +18,11 @@ use jiff::Timestamp;
 use metrique_writer_core::format::Format;
 use metrique_writer_core::unit::{Count, Millisecond};
 use metrique_writer_core::value::MetricValue;
-use metrique_writer_core::{Entry, EntryWriter, Unit};
-use metrique_writer_format_emf::{Emf, MetricDefinition, MetricDirective};
+use metrique_writer_core::{Entry, EntryWriter};
+use metrique_writer_format_emf::Emf;
 use sha2::{Digest, Sha256};
 
+use crate::directives::Directives;
 use crate::invocation::Invocation;
 
 /// Where log lines are written. Each line is one call, including its line feed.
@@ -87,47 +88,6 @@ pub(crate) struct Telemetry {
     settings: TelemetrySettings,
     output: Mutex<(Vec<Emf>, LogWriter)>,
     is_cold: AtomicBool,
-}
-
-/// Which metrics of a line have a dimension besides `service` and `provider`. A line must contain every metric and
-/// dimension that its directives name ("Root node" in the specification), so each combination has its own format.
-#[derive(Clone, Copy, Debug, Default)]
-struct Directives {
-    /// `Events` by `outcome`.
-    has_outcome: bool,
-    /// `Verified` by `secret`.
-    has_secret: bool,
-}
-
-impl Directives {
-    /// In the order of [`Self::index`].
-    const ALL: [Self; 4] = [
-        Self { has_outcome: false, has_secret: false },
-        Self { has_outcome: true, has_secret: false },
-        Self { has_outcome: false, has_secret: true },
-        Self { has_outcome: true, has_secret: true },
-    ];
-
-    fn index(self) -> usize {
-        usize::from(self.has_outcome) + 2 * usize::from(self.has_secret)
-    }
-
-    fn format(self, namespace: &str) -> Emf {
-        let of_provider = vec!["service".to_owned(), "provider".to_owned()];
-        let by = |dimension, name| MetricDirective {
-            dimensions: vec![vec!["service", "provider", dimension]],
-            metrics: vec![MetricDefinition { name, unit: Unit::Count, storage_resolution: None }],
-            namespace,
-        };
-        let mut emf = Emf::builder(namespace.to_owned(), vec![of_provider]);
-        if self.has_outcome {
-            emf = emf.directive(by("outcome", "Events"));
-        }
-        if self.has_secret {
-            emf = emf.directive(by("secret", "Verified"));
-        }
-        emf.build()
-    }
 }
 
 impl fmt::Debug for Telemetry {

@@ -64,8 +64,8 @@ pub const OPERATOR_FACTOR: u32 = 20;
 
 /// Time to fetch newer secrets while a provider waits for its answer: one attempt.
 pub const SECRETS_REFRESH_TIMEOUT: Duration = Duration::from_millis(600);
-/// Time to fetch the secrets and to open the connection to the table when a function starts, both at once and with all
-/// attempts. A function starts without what did not succeed by then.
+/// Time to fetch the secrets and to open the connection to the table when a function starts, concurrently and with all
+/// attempts. A function starts without what has not succeeded by then.
 pub const START_WITHIN: Duration = Duration::from_secs(1);
 
 /// `Timeout` of every function.

@@ -7,14 +7,14 @@ use crate::time::Time;
 use crate::untranslatable::Untranslatable;
 
 /// A time that is plausible enough to order events by it. With any other, a wrong clock could freeze a record: after one
-/// event in the far future, all right ones would be stale.
+/// event in the far future, all correct events would be stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventTime(Time);
 
 impl EventTime {
     /// 2000-01-01T00:00:00Z. An earlier time is a default value or in another unit: no record is that old.
     pub(crate) const EARLIEST: Self = Self(Time(Timestamp::constant(946_684_800, 0)));
-    /// The clocks of the provider and of this system differ by less.
+    /// The greatest plausible difference between the clocks of the provider and of this system.
     const AHEAD_MICROS_MAX: i64 = 24 * 60 * 60 * 1_000_000;
 
     /// Checks the time that is called `name`, of a delivery that arrived at `received_at`. That is the time of the first

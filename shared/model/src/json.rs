@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How a string begins that begins with `$`: the character may be escaped.
+/// The two ways in which JSON can write the beginning of a string whose first character is `$`.
 const DOLLARS: [&str; 2] = ["\"$", r#""\u0024"#];
 
 /// Reads JSON that others sent: everything that RFC 8259 allows.
@@ -34,7 +34,7 @@ fn parse_as_is(json: &str) -> Option<Value> {
     serde_json::from_str(json).ok().or_else(mended)
 }
 
-/// RFC 8259, section 8.1, allows a parser to ignore the mark. .NET writes it easily.
+/// RFC 8259, section 8.1, allows a parser to ignore the mark. Programs in .NET often write it.
 fn without_byte_order_mark(json: &str) -> &str {
     json.strip_prefix('\u{feff}').unwrap_or(json)
 }

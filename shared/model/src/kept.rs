@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(there_and_back(&OTHER, body, KeptPart::Whole), body);
     }
 
-    /// Nobody knows where a credential in such a body begins and ends.
+    /// It is unknown where a credential in such a body begins and ends.
     #[rstest]
     #[case(br#"{"name":"5" pipe","otp":"924117"}"#)]
     #[case(br#"{"name":"pipe,"otp":"924117","z":1}"#)]

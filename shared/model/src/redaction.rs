@@ -7,7 +7,7 @@ use crate::json;
 /// Which fields of a payload contain credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialFields {
-    /// A field whose name begins with one of these, in any letter case, is a credential. In lower case.
+    /// Prefixes in lower case. A field whose name begins with one of them, in any letter case, is a credential.
     pub name_prefixes: &'static [&'static str],
     /// Nothing inside fields with these names is a credential. They are the customer's own and may contain any name.
     pub exempt_fields: &'static [&'static str],
@@ -91,8 +91,8 @@ impl CredentialFields {
         is_removed
     }
 
-    /// What replaces a string that contains credentials. If it is not parsed, nobody knows where a credential in it begins
-    /// and ends, so all of it is removed.
+    /// What replaces a string that contains credentials. If it is not parsed, it is unknown where a credential in it
+    /// begins and ends, so all of it is removed.
     fn replacement(&self, text: &str, depth: usize) -> Option<Value> {
         let is_candidate = |found, byte| found | matches!(byte, b'{' | b'[' | b'"' | b':' | b'=');
         if !text.bytes().fold(false, is_candidate) {
@@ -204,7 +204,7 @@ mod tests {
     #[case(json!(r#"["otp","924117"]"#), json!(r#"["otp",null]"#))]
     #[case(json!(r#"{"a":{"otp":"924117"},"a":{}}"#), json!(r#"{"a":{}}"#))]
     #[case(json!(json!({"a": [json!({"otp": "924117"}).to_string()]}).to_string()), json!(json!({"a": ["{}"]}).to_string()))]
-    // Not JSON, so that nobody knows where the credential ends.
+    // Not JSON, so it is unknown where the credential ends.
     #[case(json!(r#"{"name":"5" pipe","otp":"924117"}"#), json!(null))]
     #[case(json!(r#"{"otp":"924117""#), json!(null))]
     #[case(json!("{'otp':'924117'}"), json!(null))]

@@ -76,9 +76,10 @@ impl Rejection {
         matches!(self, Self::NoSecret | Self::Mismatch)
     }
 
-    /// The rejection if the newest secrets could not be fetched. That is not the sender's fault.
+    /// The same rejection, unless newer secrets may help. Then the sender is not at fault, because they could not be
+    /// fetched.
     #[must_use]
-    pub fn with_old_secrets(self) -> Self {
+    pub fn with_outdated_secrets(self) -> Self {
         if self.newer_secrets_may_help() { Self::SecretsNotFetched } else { self }
     }
 }
@@ -109,7 +110,7 @@ mod tests {
     ) {
         assert_eq!((rejection.as_str(), rejection.outcome()), (text, outcome));
         assert_eq!(rejection.newer_secrets_may_help(), newer_secrets_may_help);
-        let with_old_secrets = if newer_secrets_may_help { Rejection::SecretsNotFetched } else { rejection };
-        assert_eq!(rejection.with_old_secrets(), with_old_secrets);
+        let with_outdated_secrets = if newer_secrets_may_help { Rejection::SecretsNotFetched } else { rejection };
+        assert_eq!(rejection.with_outdated_secrets(), with_outdated_secrets);
     }
 }

@@ -25,7 +25,7 @@ pub enum Outcome {
     TooLarge,
     /// Neither the table nor a queue could be reached.
     Unavailable,
-    /// The secrets could not be fetched, so nobody knows whether the delivery is the provider's.
+    /// The secrets could not be fetched, so it is unknown whether the delivery is the provider's.
     Unverifiable,
 }
 
@@ -72,7 +72,7 @@ impl Outcome {
     }
 
     /// Whether the delivery was not verified, so that its events are unknown.
-    fn is_of_unverified(self) -> bool {
+    fn is_unverified(self) -> bool {
         match self {
             Self::Rejected | Self::TooLarge | Self::Unverifiable => true,
             Self::Applied
@@ -114,7 +114,7 @@ impl ResponseRules {
     pub fn respond(self, outcomes: &[Outcome]) -> WebhookResponse {
         let decisive = outcomes.iter().copied().max_by_key(|outcome| outcome.precedence()).unwrap_or(Outcome::Ignored);
         let status = decisive.status(self);
-        let body = if self.batch_field.is_some() && !decisive.is_of_unverified() {
+        let body = if self.batch_field.is_some() && !decisive.is_unverified() {
             let mut counts = BTreeMap::new();
             for outcome in outcomes {
                 *counts.entry(outcome.as_str()).or_insert(0_u32) += 1;

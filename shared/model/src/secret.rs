@@ -78,7 +78,7 @@ impl Secret {
         }
         let key = match scheme {
             Scheme::Svix => svix_key(text).ok_or(SecretError::NotWhsec)?,
-            Scheme::Basic if !is_user_and_password(text) => return Err(SecretError::NotUserPassword),
+            Scheme::Basic if !has_user_or_password(text) => return Err(SecretError::NotUserPassword),
             Scheme::Basic | Scheme::Hmac { .. } | Scheme::Token(_) => text.as_bytes().to_vec(),
         };
         let key = Zeroizing::new(key);
@@ -130,8 +130,8 @@ fn svix_key(secret: &str) -> Option<Vec<u8>> {
 }
 
 /// Whether there is a colon and anything beside it.
-fn is_user_and_password(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(user, password)| !(user.trim().is_empty() && password.trim().is_empty()))
+fn has_user_or_password(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(user, password)| !(is_blank(user) && is_blank(password)))
 }
 
 /// The weakness of a secret with this text, of which the scheme uses `key`.

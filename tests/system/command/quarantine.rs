@@ -145,7 +145,7 @@ async fn redrive_never_overwrites_newer_data() {
     assert_eq!((code, output.as_str()), (0, "Settled: nothing\n"));
 }
 
-/// The body of such a delivery is not kept, so the operator is told what to do instead. It is lost only when the message
+/// The body of such a delivery is not kept, so the command says what to do instead. It is lost only when the message
 /// expires.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_omitted_body_stays_and_says_what_to_do() {

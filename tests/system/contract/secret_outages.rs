@@ -206,7 +206,7 @@ async fn secrets_are_used_for_an_hour_at_most(#[case] outage: Outage) {
     assert_eq!(status(&receiver, RIGHT, 3_602).await, 200);
 }
 
-/// Nor do they stay valid until a clock that was set back has caught up.
+/// A clock that was set back does not extend the time for which old secrets are used.
 #[tokio::test]
 async fn a_clock_that_was_set_back_does_not_keep_secrets_valid() {
     let plain = Plain::new().await;
@@ -217,7 +217,7 @@ async fn a_clock_that_was_set_back_does_not_keep_secrets_valid() {
     assert_unverifiable(&answer(&receiver, OTHER, after(-301_000 - 3_600_001)).await);
 }
 
-/// However many deliveries arrive, forged or not.
+/// The limit holds however many deliveries arrive, forged or not.
 #[tokio::test]
 async fn without_secrets_they_are_requested_once_a_second() {
     let plain = Plain::new().await;
@@ -283,7 +283,7 @@ async fn what_could_not_be_verified_has_its_own_metric() {
     assert_eq!(line["warning"], "secrets not fetched: Secrets Manager: an error without a code");
 }
 
-/// Anybody could present these.
+/// Anybody could present an empty secret.
 #[rstest]
 #[case("metrifox", "", "", 503)]
 #[case("metrifox", "", " ", 503)]

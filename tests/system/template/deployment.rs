@@ -230,6 +230,7 @@ fn parameters_are_explained() {
 #[rstest]
 #[case("DomainNameNeedsCertificate", "!Not [!Equals [!Ref DomainName, '']]", &["CertificateArn"])]
 #[case("ClosedDefaultAddressNeedsDomainName", "!Equals [!Ref DisableExecuteApi, 'true']", &["DomainName"])]
+#[case("RequiredPlainDomainNameNeedsPlainDomainName", "!Equals [!Ref RequirePlainDomainName, 'true']", &["PlainDomainName"])]
 #[case("AlarmEmailIsRequired", "!Equals [!Ref RequireAlarmEmail, 'true']", &["AlarmEmail"])]
 fn parameters_that_need_others(#[case] rule: &str, #[case] condition: &str, #[case] needed: &[&str]) {
     let rule = &yaml()["Rules"][rule];

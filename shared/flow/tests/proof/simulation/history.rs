@@ -148,8 +148,8 @@ pub(crate) fn comparable(mut item: Map<String, Value>) -> Map<String, Value> {
     item
 }
 
-/// For each place of a kept message, the id of its event. `None` where the event was already settled. A body that is not
-/// JSON has its hash as the id.
+/// For each place of a kept message, the id of its event. `None` where the event was already settled. The id of
+/// a body that is not JSON is its hash.
 pub(crate) fn event_ids(message: &str) -> Vec<Option<String>> {
     let kept = KeptDelivery::from_message(message).unwrap();
     let Some(body) = &kept.body else { return vec![Some(kept.fingerprint.unwrap().sha256)] };
