@@ -81,6 +81,7 @@ mod tests {
 
     #[rstest]
     #[case("w_1", "c_1", "plain#w_1#c_1")]
+    #[case("W_1", "C_1", "plain#W_1#C_1")]
     #[case("-", " c_1 ", "plain#-# c_1 ")]
     #[case("a#b", "50%", "plain#a%23b#50%25")]
     #[case("%23", "#", "plain#%2523#%23")]

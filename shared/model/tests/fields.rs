@@ -240,3 +240,11 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
     let body = format!("{{\"a\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
     assert_eq!(parse(body.as_bytes()).unwrap_err(), Untranslatable::NotJson);
 }
+
+/// RFC 8259 does not say which one counts.
+#[test]
+fn of_fields_with_the_same_name_the_last_counts() {
+    let mut fields = parse(br#"{"f":"first","g":{"h":1,"h":2},"f":"last"}"#).unwrap();
+    assert_eq!(fields.text("f").as_deref(), Some("last"));
+    assert_eq!(Value::Object(fields.rest()), json!({ "g": { "h": 2 } }));
+}

@@ -169,6 +169,11 @@ fn a_reason_names_the_cause(#[case] title: &str, #[case] pointer: &str, #[case] 
 #[rstest]
 #[case(b"", Untranslatable::NotJson)]
 #[case(b"\xff", Untranslatable::NotJson)]
+// Compressed with gzip.
+#[case(
+    b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00",
+    Untranslatable::NotJson
+)]
 #[case(b"[]", Unreadable("the body"))]
 fn bodies_that_are_no_object(#[case] body: &[u8], #[case] error: Untranslatable) {
     for &provider in PROVIDERS {
