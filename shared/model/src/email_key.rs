@@ -2,6 +2,8 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
+use crate::key::is_blank;
+
 /// The key of an e-mail address in the index `by-email`: without blanks at its ends, in Unicode's form NFC, in lower
 /// case. `None` if the address is blank.
 ///
@@ -9,7 +11,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 /// an accent after it on others.
 #[must_use]
 pub fn email_key(address: &str) -> Option<String> {
-    let address = address.trim();
+    let address = address.trim_matches(is_blank);
     if address.is_empty() {
         return None;
     }
@@ -41,7 +43,9 @@ mod tests {
     #[case("\u{212a}@x.y", Some("k@x.y"))]
     #[case("\u{130}@x.y", Some("i\u{307}@x.y"))]
     #[case("\u{4c7}@x.y", Some("\u{4c8}@x.y"))]
+    #[case("\u{feff}ada@example.com\u{200b}\0", Some("ada@example.com"))]
     #[case("", None)]
+    #[case("\u{200b}", None)]
     #[case(" \t\u{a0}\u{3000}", None)]
     fn email_keys(#[case] address: &str, #[case] key: Option<&str>) {
         assert_eq!(email_key(address).as_deref(), key);

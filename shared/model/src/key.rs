@@ -24,7 +24,7 @@ impl Id {
     /// The id, unless the text is blank.
     #[must_use]
     pub fn new(text: String) -> Option<Self> {
-        (!text.trim().is_empty()).then_some(Self(text))
+        (!text.chars().all(is_blank)).then_some(Self(text))
     }
 }
 
@@ -56,6 +56,13 @@ impl CustomerKey {
     pub fn customer_id(&self) -> &str {
         &self.customer_id.0
     }
+}
+
+/// Whether a character shows nothing: white space, a control character, or a character without width.
+pub(crate) fn is_blank(character: char) -> bool {
+    character.is_whitespace()
+        || character.is_control()
+        || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 impl fmt::Display for CustomerKey {
@@ -93,6 +100,8 @@ mod tests {
     #[case("")]
     #[case(" ")]
     #[case("\t\r\n\u{a0}\u{3000}")]
+    #[case("\0\u{7f}")]
+    #[case("\u{200b} \u{feff}\u{2060}\u{ad}")]
     fn blank_text_is_no_id(#[case] text: &str) {
         assert!(Id::new(text.into()).is_none());
     }

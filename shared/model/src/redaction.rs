@@ -7,23 +7,38 @@ use crate::json;
 /// Which fields of a payload contain credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialFields {
-    /// Prefixes in lower case. A field whose name begins with one of them, in any letter case, is a credential.
+    /// Prefixes in lower case, with `_` between words. A field is a credential if a word in its name begins with one of
+    /// them, in any letter case and with any separator.
     pub name_prefixes: &'static [&'static str],
     /// Nothing inside fields with these names is a credential. They are the customer's own and may contain any name.
     pub exempt_fields: &'static [&'static str],
 }
 
 /// A field may name another field if its own name ends like this: `name`, `attributeName`, `changed_field`.
-const NAME_FIELD_ENDS: [&str; 8] = ["name", "key", "field", "attribute", "property", "column", "parameter", "path"];
+const NAME_FIELD_ENDS: [&str; 13] = [
+    "name",
+    "key",
+    "field",
+    "attribute",
+    "property",
+    "column",
+    "parameter",
+    "path",
+    "label",
+    "title",
+    "id",
+    "type",
+    "code",
+];
 /// Beside a field that names a credential, fields with these names contain it, and those with `value` in their name.
-const VALUE_FIELDS: [&str; 11] =
-    ["old", "new", "from", "to", "before", "after", "previous", "current", "data", "content", "text"];
+const VALUE_FIELDS: [&str; 12] =
+    ["val", "old", "new", "from", "to", "before", "after", "previous", "current", "data", "content", "text"];
+/// In a list, the value of a credential follows its name, or the old value and the new one.
+const VALUES_AFTER_NAME: usize = 2;
 /// An object with more fields is a record, and not the name and the values of a field.
 const PAIR_FIELDS_MAX: usize = 12;
 /// JSON may be inside a string of JSON, and so on. No sender is known that nests it more than twice.
 const TEXT_DEPTH_MAX: usize = 8;
-/// How many characters before a colon or an equals sign can be the name of a field, so that the work is limited.
-const ASSIGNED_CHARS_MAX: usize = 64;
 
 impl CredentialFields {
     /// For a provider that sends no credentials.
@@ -64,7 +79,7 @@ impl CredentialFields {
     fn remove_from_object(&self, fields: &mut Map<String, Value>, depth: usize) -> bool {
         let fields_before = fields.len();
         fields.retain(|name, _| !self.is_name(name));
-        let names_credential = |(name, value): (&String, &Value)| is_name_field(name) && self.is_name_in_text(value);
+        let names_credential = |(name, value): (&String, &Value)| is_name_field(name) && self.is_name_in_value(value);
         if fields.len() <= PAIR_FIELDS_MAX && fields.iter().any(names_credential) {
             fields.retain(|name, _| !is_value_field(name));
         }
@@ -77,13 +92,12 @@ impl CredentialFields {
 
     fn remove_from_array(&self, elements: &mut [Value], depth: usize) -> bool {
         let mut is_removed = false;
-        // `[name, value]` or `[name, old value, new value]`.
-        if let [name, values @ ..] = elements
-            && matches!(values.len(), 1 | 2)
-            && self.is_name_in_text(name)
-        {
-            is_removed = values.iter().any(|value| !value.is_null());
-            values.fill(Value::Null);
+        let names = (0..elements.len()).filter(|at| self.is_name_in_text(&elements[*at])).collect::<Vec<_>>();
+        for at in names {
+            for value in elements.iter_mut().skip(at + 1).take(VALUES_AFTER_NAME) {
+                is_removed |= !value.is_null();
+                *value = Value::Null;
+            }
         }
         for element in elements {
             is_removed |= self.remove(element, depth);
@@ -94,7 +108,7 @@ impl CredentialFields {
     /// What replaces a string that contains credentials. If it is not parsed, it is unknown where a credential in it
     /// begins and ends, so all of it is removed.
     fn replacement(&self, text: &str, depth: usize) -> Option<Value> {
-        let is_candidate = |found, byte| found | matches!(byte, b'{' | b'[' | b'"' | b':' | b'=');
+        let is_candidate = |found, byte| found | matches!(byte, b'{' | b'[' | b'"' | b':' | b'=' | b'>' | b'%');
         if !text.bytes().fold(false, is_candidate) {
             return None;
         }
@@ -106,6 +120,7 @@ impl CredentialFields {
             }
             Some(_) => self.is_mentioned_in(text).then_some(Value::Null),
             None => {
+                let text = &without_escapes(text);
                 let is_like_json = first == b'[' || text.contains('{');
                 let has_credential = is_like_json && self.is_mentioned_in(text) || self.is_assigned_in(text);
                 has_credential.then_some(Value::Null)
@@ -113,8 +128,25 @@ impl CredentialFields {
         }
     }
 
+    /// A name may also be a path such as `customer.otp` or `customer[otp]`, or a whole body that was taken for a name, as
+    /// form parsers do with JSON.
     fn is_name(&self, name: &str) -> bool {
-        self.name_prefixes.iter().any(|prefix| starts_with(name, prefix))
+        self.rests_after_prefixes(name).next().is_some()
+    }
+
+    /// For every word of the text with which a credential's name begins: what follows the prefix.
+    fn rests_after_prefixes<'a>(&self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        self.name_prefixes.iter().flat_map(move |prefix| {
+            let is_first = move |byte: u8| prefix.bytes().next() == Some(byte.to_ascii_lowercase());
+            let starts = text.bytes().enumerate().filter(move |(at, byte)| is_first(*byte) && begins_word(text, *at));
+            starts.filter_map(|(at, _)| after_prefix(&text[at..], prefix))
+        })
+    }
+
+    /// Whether a value is the name of a credential, or an object that describes a field with such a name.
+    fn is_name_in_value(&self, value: &Value) -> bool {
+        let mut fields = value.as_object().into_iter().flatten();
+        self.is_name_in_text(value) || fields.any(|(name, value)| is_name_field(name) && self.is_name_in_text(value))
     }
 
     /// Whether a value is the name of a credential, or a path to one such as `/customer/otp`.
@@ -125,35 +157,63 @@ impl CredentialFields {
 
     /// A customer may be called Otpal, so a name in a text must be a word: `otp`, `otp_code`, `otpCode`.
     fn is_word(&self, name: &str) -> bool {
-        self.name_prefixes.iter().any(|prefix| {
-            let rest = starts_with(name, prefix).then(|| &name[prefix.len()..]);
-            rest.is_some_and(|rest| {
-                let is_camel_case = name.starts_with(prefix) && rest.starts_with(|c: char| c.is_ascii_uppercase());
-                rest.is_empty() || rest.starts_with(['_', '-']) || is_camel_case
-            })
+        self.rests_after_prefixes(name).any(|rest| {
+            let is_after_lower_case = name[..name.len() - rest.len()].ends_with(|c: char| c.is_ascii_lowercase());
+            let is_camel_case = is_after_lower_case && rest.starts_with(|c: char| c.is_ascii_uppercase());
+            rest.is_empty() || rest.starts_with(['_', '-']) || is_camel_case
         })
     }
 
-    /// Whether a colon or an equals sign follows the name of a credential in the text, with or without quotation marks.
+    /// Whether a colon, an equals sign or the end of an XML tag follows the name of a credential in the text, with or
+    /// without quotation marks.
     fn is_assigned_in(&self, text: &str) -> bool {
-        text.match_indices([':', '=']).any(|(at, _)| {
-            let before = text[..at].chars().rev().take(ASSIGNED_CHARS_MAX).skip_while(|c| !c.is_alphanumeric());
-            let name = before.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-')).collect::<Vec<_>>();
-            self.is_word(&name.into_iter().rev().collect::<String>())
+        let assignments = [':', '=', '>'];
+        let before_last = text.rsplit_once(assignments).map(|(before, _)| before);
+        before_last.into_iter().flat_map(|before| before.split(assignments)).any(|before| {
+            let before = before.trim_end_matches(|c: char| !c.is_alphanumeric());
+            before.rsplit(|c| !is_name_char(c)).next().is_some_and(|name| self.is_word(name))
         })
     }
 
     /// Whether the text contains a credential's name at the beginning of a word, or an escape that may hide one.
     fn is_mentioned_in(&self, text: &str) -> bool {
-        let lower = text.to_ascii_lowercase();
-        let is_word = |at: usize| !lower[..at].ends_with(char::is_alphanumeric);
-        let is_in_text = |prefix: &&str| lower.match_indices(prefix).any(|(at, _)| is_word(at));
-        lower.contains(r"\u00") || self.name_prefixes.iter().any(is_in_text)
+        text.contains(r"\u00") || text.contains(r"\U00") || self.is_name(text)
     }
 }
 
-fn starts_with(name: &str, prefix: &str) -> bool {
-    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+/// Whether a word begins with the ASCII letter at that position: `otp`, `customer_otp`, `customerOtp`.
+fn begins_word(text: &str, at: usize) -> bool {
+    let before = &text[..at];
+    let Some(last) = before.chars().next_back() else { return true };
+    let is_camel_case = last.is_lowercase() && text[at..].starts_with(|c: char| c.is_ascii_uppercase());
+    // In `\notp` the letter `n` is part of an escape.
+    let is_escape = before[..before.len() - last.len_utf8()].ends_with('\\');
+    !last.is_alphanumeric() || is_camel_case || is_escape
+}
+
+/// What follows the prefix in the name, which may have other letter case, other separators or none: `editToken`.
+fn after_prefix<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    prefix.bytes().try_fold(name, |rest, expected| match (expected, rest.as_bytes().first()?) {
+        (b'_', b'_' | b'-' | b' ') => Some(&rest[1..]),
+        (b'_', _) => Some(rest),
+        (_, byte) => byte.eq_ignore_ascii_case(&expected).then(|| &rest[1..]),
+    })
+}
+
+fn is_name_char(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '-')
+}
+
+/// The text with the characters that are escaped in URLs and forms (`%22`), and with the quotation marks of HTML.
+fn without_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok()).filter(u8::is_ascii);
+        plain.push(code.map_or('%', char::from));
+        plain.push_str(if code.is_some() { &part[2..] } else { part });
+    }
+    plain.replace("&quot;", "\"").replace("&#34;", "\"")
 }
 
 fn is_name_field(name: &str) -> bool {
@@ -215,6 +275,14 @@ mod tests {
     #[case(json!(r#"received "otp" : "924117", and more"#), json!(null))]
     #[case(json!("id=e1&otp_code=924117"), json!(null))]
     #[case(json!("OTP: 924117"), json!(null))]
+    #[case(json!("id=e1&customer%5Botp%5d=924117"), json!(null))]
+    #[case(json!("%7B%22otp%22%3A924117%7D"), json!(null))]
+    #[case(json!("&quot;otp&quot;:&#34;924117&#34;"), json!(null))]
+    #[case(json!("<edit-token>924117</edit-token>"), json!(null))]
+    #[case(json!("editToken => 924117"), json!(null))]
+    #[case(json!("login --otp=924117"), json!(null))]
+    #[case(json!(r#"{"newOtp":"924117""#), json!(null))]
+    #[case(json!(r#"{"a":"\notp=924117","a":1}"#), json!(r#"{"a":1}"#))]
     fn credentials_are_removed_from_json_in_a_string(#[case] value: Value, #[case] left: Value) {
         let mut payload = json!({"raw": value, "b": [value]});
         assert!(CREDENTIALS.remove_from(&mut payload));
@@ -241,7 +309,22 @@ mod tests {
     #[case(json!({"property": " otp ", "from": null, "to": {"a": 1}}), json!({"property": " otp "}))]
     #[case(json!({"op": "replace", "path": "/customer/otp/0", "value": 1}), json!({"op": "replace", "path": "/customer/otp/0"}))]
     #[case(json!({"path": "data.customer.otp", "before": 1, "after": 2}), json!({"path": "data.customer.otp"}))]
+    #[case(json!({"label": "OTP", "val": 1}), json!({"label": "OTP"}))]
+    #[case(json!({"id": "otp", "value": 7}), json!({"id": "otp"}))]
+    #[case(json!({"type": "edit-token", "value": 7}), json!({"type": "edit-token"}))]
+    #[case(json!({"field": {"name": "otp"}, "old": 1, "new": 2}), json!({"field": {"name": "otp"}}))]
     #[case(json!(["otp", "924117"]), json!(["otp", null]))]
+    #[case(json!(["id", 1, "otp", 2]), json!(["id", 1, "otp", null]))]
+    #[case(json!(["otp", 1, 2, "id", 3]), json!(["otp", null, null, "id", 3]))]
+    #[case(json!({"a": 1, "customer.otp": 2}), json!({"a": 1}))]
+    #[case(json!({"a": 1, "/customer/otp/0": 2}), json!({"a": 1}))]
+    #[case(json!({"a": 1, "customer[edit_token]": 2}), json!({"a": 1}))]
+    #[case(json!({"a": 1, " otp": 2, "$otp": 3, "_otp": 4}), json!({"a": 1}))]
+    #[case(json!({"a": 1, "old_otp": 2, "newOtp": 3, "customer-edit-token": 4}), json!({"a": 1}))]
+    #[case(json!({"name": "new_otp", "value": 2}), json!({"name": "new_otp"}))]
+    #[case(json!({"a": 1, "edit-token": 2, "editTokenHash": 3, "EditToken": 4, "edit token": 5}), json!({"a": 1}))]
+    #[case(json!({"a": 1, r#"{"otp":"924117"}"#: ""}), json!({"a": 1}))]
+    #[case(json!({"a": 1, "id=e1&otp=924117": ""}), json!({"a": 1}))]
     #[case(json!(["edit_token", null, {"a": 1}]), json!(["edit_token", null, null]))]
     #[case(json!([["name", "Ada"], ["otp", "924117"]]), json!([["name", "Ada"], ["otp", null]]))]
     fn values_beside_a_credentials_name_are_removed(#[case] pair: Value, #[case] left: Value) {
@@ -256,10 +339,12 @@ mod tests {
     #[case(json!({"name": "OTPAL", "value": 7}))]
     #[case(json!({"name": "OTP Bank", "value": 7}))]
     #[case(json!({"company_name": "Hotpot", "value": "otp"}))]
-    #[case(json!({"id": "otp", "value": 7}))]
+    #[case(json!({"status": "otp", "value": 7}))]
+    #[case(json!({"hotpot": 1, "option": 2, "credit_tokens": 3, "edit": 4, "edit_to": 5}))]
+    #[case(json!("100% of OTP"))]
+    #[case(json!("%zz OTP%"))]
     #[case(json!(["Otpal", "x"]))]
     #[case(json!(["otp"]))]
-    #[case(json!(["otp", "a", "b", "c"]))]
     #[case(json!(["name", "otp"]))]
     #[case(json!(["otp", null]))]
     #[case(json!("about the otp, see [1]: a = b"))]

@@ -9,7 +9,8 @@ const WORDS: [&str; 7] = ["card", "cvv", "cvc", "iban", "password", "secret", "t
 /// at capital letters: `card_number`, `cardNumber` and `IBAN` are sensitive, `discard` and `tokenize` are not.
 #[must_use]
 pub fn is_sensitive(name: &str) -> bool {
-    name.split(|c: char| !c.is_alphabetic()).any(|part| is_word(part) || has_word_in_camel_case(part))
+    name.split(|c: char| !c.is_alphabetic())
+        .any(|part| is_word(part) || has_word_in_camel_case(part) || has_word_in_capitals(part))
 }
 
 /// Replaces the value if the name is sensitive, and every value inside it that has a sensitive name.
@@ -25,6 +26,11 @@ pub(crate) fn redact(name: &str, value: &mut Value) {
 fn is_word(text: &str) -> bool {
     let singular = text.strip_suffix(['s', 'S']).unwrap_or(text);
     WORDS.iter().any(|word| singular.eq_ignore_ascii_case(word))
+}
+
+/// In `IBANcode`, the second word does not begin with a capital letter.
+fn has_word_in_capitals(part: &str) -> bool {
+    part.split(|c: char| !c.is_ascii_uppercase()).any(is_word)
 }
 
 fn has_word_in_camel_case(part: &str) -> bool {
@@ -60,6 +66,8 @@ mod tests {
     #[case("defaultCard", true)]
     #[case("userIBANCode", true)]
     #[case("IBANs", true)]
+    #[case("IBANcode", true)]
+    #[case("userCVVcheck", true)]
     #[case("card2", true)]
     #[case("3card", true)]
     #[case("_cvv", true)]
