@@ -95,6 +95,9 @@ impl Local {
         let scheme = (provider.scheme)(setting.map(|(_, scheme)| scheme.as_str())).context("--signature")?;
         let entries =
             SecretEntry::list(secrets).with_context(|| format!("--secret: the value for {}", provider.name))?;
+        if entries.is_empty() {
+            bail!("--secret: the secret for {} is empty", provider.name);
+        }
         for entry in entries {
             let text = entry.text().with_context(|| format!("--secret: a secret for {} is not text", provider.name))?;
             secret::check(&text, provider, &scheme).context("--secret")?;
