@@ -27,9 +27,9 @@ impl Fields {
     /// When the body is not JSON or not an object.
     pub fn parse(body: &[u8], credentials: &CredentialFields) -> Result<Self, Untranslatable> {
         // The parser's message could quote the body, so it is not used.
-        let mut body = json::parse(body).ok_or(Untranslatable::NotJson)?;
-        credentials.remove_from(&mut body);
-        match body {
+        let mut payload = json::parse(body).ok_or(Untranslatable::NotJson)?;
+        credentials.remove_from_body(body, &mut payload);
+        match payload {
             Value::Object(fields) => Ok(Self(fields)),
             _ => Err(Untranslatable::Unreadable("the body")),
         }
