@@ -68,7 +68,7 @@ pub async fn get(get: Get) -> Result<()> {
     let found = match get.account {
         Some(account) => {
             let [account, id] = [account, get.id.clone()].map(Id::new);
-            let (account, id) = account.zip(id).context("an account or an id is blank")?;
+            let (account, id) = account.ok().zip(id.ok()).context("an account or an id is blank")?;
             let key = CustomerKey::new(provider, account, id)?.to_string();
             table.item(&key).await.map(|item| item.into_iter().collect())
         }

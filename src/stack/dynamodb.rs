@@ -16,11 +16,10 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use clientele_model::parse_json;
+use clientele_model::{remove_one_dollar, with_one_more_dollar};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
 
 use super::server;
 use crate::template::{Index, KeyElement, Table};
@@ -63,7 +62,7 @@ async fn forward(State(engine): State<Engine>, request: Request) -> Response {
     let bad_gateway = |error: axum::Error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response();
     let (mut parts, body) = request.into_parts();
     let body = match to_bytes(body, usize::MAX).await {
-        Ok(body) => with_changed_texts(body, |text| text.insert(0, '$')),
+        Ok(body) => marked(body),
         Err(error) => return bad_gateway(error),
     };
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -79,37 +78,23 @@ async fn forward(State(engine): State<Engine>, request: Request) -> Response {
             // The checksum would be that of the engine's answer.
             parts.headers.remove("x-amz-crc32");
             parts.headers.remove(CONTENT_LENGTH);
-            let body = with_changed_texts(body, |text| {
-                text.remove(0);
-            });
-            Response::from_parts(parts, Body::from(body))
+            Response::from_parts(parts, Body::from(unmarked(body)))
         }
         Err(error) => bad_gateway(error),
     }
 }
 
-/// The JSON with each name and each text changed that begins with `$`. What is not JSON stays as it is.
-fn with_changed_texts(json: Bytes, change: impl Fn(&mut String) + Copy) -> Bytes {
-    fn change_in(value: &mut Value, change: impl Fn(&mut String) + Copy) {
-        match value {
-            Value::String(text) if text.starts_with('$') => change(text),
-            Value::Array(elements) => elements.iter_mut().for_each(|element| change_in(element, change)),
-            Value::Object(fields) => {
-                let changed = std::mem::take(fields).into_iter().map(|(mut name, mut value)| {
-                    if name.starts_with('$') {
-                        change(&mut name);
-                    }
-                    change_in(&mut value, change);
-                    (name, value)
-                });
-                *fields = changed.collect();
-            }
-            _ => {}
-        }
+fn marked(request: Bytes) -> Bytes {
+    match std::str::from_utf8(&request).ok().and_then(with_one_more_dollar) {
+        Some(marked) => marked.into(),
+        None => request,
     }
-    let is_affected = std::str::from_utf8(&json).is_ok_and(|json| json.contains("\"$") || json.contains("\"\\u0024"));
-    let Some(mut value) = is_affected.then(|| parse_json(&json)).flatten() else { return json };
-    change_in(&mut value, change);
+}
+
+fn unmarked(answer: Bytes) -> Bytes {
+    let has_marks = std::str::from_utf8(&answer).is_ok_and(|json| json.contains("\"$"));
+    let Some(mut value) = has_marks.then(|| serde_json::from_slice(&answer).ok()).flatten() else { return answer };
+    remove_one_dollar(&mut value);
     value.to_string().into()
 }
 

@@ -105,23 +105,12 @@ impl Fields {
 
     /// Takes an id: text, or a whole number as its digits.
     pub fn id(&mut self, name: &str) -> Option<String> {
-        self.take(name, |value| match value {
-            Value::String(text) => Ok(text),
-            Value::Number(number) if is_whole(&number) => Ok(number.to_string()),
-            other => Err(other),
-        })
+        self.take(name, id_text)
     }
 
     /// Takes a part of a customer's key: an id that is not blank.
     pub fn key_part(&mut self, name: &str) -> Option<Id> {
-        self.take(name, |value| {
-            let id = match &value {
-                Value::String(text) => Id::new(text.clone()),
-                Value::Number(number) if is_whole(number) => Id::new(number.to_string()),
-                _ => None,
-            };
-            id.ok_or(value)
-        })
+        self.take(name, |value| Id::new(id_text(value)?).map_err(Value::String))
     }
 
     /// Takes an RFC 3339 time. Go's zero time counts as absent.
@@ -244,6 +233,15 @@ impl TryFrom<Value> for Fields {
 
 fn is_set(time: &Time) -> bool {
     *time != Time::ZERO_OF_GO
+}
+
+/// Text, or the digits of a whole number.
+fn id_text(value: Value) -> Result<String, Value> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Number(number) if is_whole(&number) => Ok(number.to_string()),
+        other => Err(other),
+    }
 }
 
 fn is_whole(number: &Number) -> bool {

@@ -21,10 +21,8 @@ const DOLLARS: [&str; 2] = ["\"$", r#""\u0024"#];
 pub fn parse(json: &[u8]) -> Option<Value> {
     // Checking UTF-8 once for the whole text is faster than leaving it to the parser, which checks each string.
     let json = without_byte_order_mark(std::str::from_utf8(json).ok()?);
-    if !DOLLARS.iter().any(|dollar| json.contains(dollar)) {
-        return parse_as_is(json);
-    }
-    let mut value = parse_as_is(&with_one_more_dollar(json))?;
+    let Some(marked) = with_one_more_dollar(json) else { return parse_as_is(json) };
+    let mut value = parse_as_is(&marked)?;
     remove_one_dollar(&mut value);
     Some(value)
 }
@@ -39,9 +37,13 @@ fn without_byte_order_mark(json: &str) -> &str {
     json.strip_prefix('\u{feff}').unwrap_or(json)
 }
 
-/// The same JSON with one more `$` at the beginning of each string that begins with `$`. No name in it is private to the
-/// parser.
-fn with_one_more_dollar(json: &str) -> String {
+/// The same JSON with one more `$` at the beginning of each string that begins with `$`, so that no name in it is private
+/// to `serde_json`. `None` if no string does.
+#[must_use]
+pub fn with_one_more_dollar(json: &str) -> Option<String> {
+    if !DOLLARS.iter().any(|dollar| json.contains(dollar)) {
+        return None;
+    }
     let (mut marked, mut rest) = (String::with_capacity(json.len() + 64), json);
     while let Some(at) = rest.find('"') {
         let (before, string) = rest.split_at(at);
@@ -55,11 +57,11 @@ fn with_one_more_dollar(json: &str) -> String {
         }
         rest = after;
     }
-    marked + rest
+    Some(marked + rest)
 }
 
 /// Undoes [`with_one_more_dollar`].
-fn remove_one_dollar(value: &mut Value) {
+pub fn remove_one_dollar(value: &mut Value) {
     match value {
         Value::String(text) if text.starts_with('$') => {
             text.remove(0);

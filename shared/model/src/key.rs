@@ -21,10 +21,12 @@ pub struct CustomerKey {
 redacted_debug!(Id, CustomerKey);
 
 impl Id {
-    /// The id, unless the text is blank.
-    #[must_use]
-    pub fn new(text: String) -> Option<Self> {
-        (!text.chars().all(is_blank)).then_some(Self(text))
+    /// The id.
+    ///
+    /// # Errors
+    /// The text, when it is blank.
+    pub fn new(text: String) -> Result<Self, String> {
+        if text.chars().all(is_blank) { Err(text) } else { Ok(Self(text)) }
     }
 }
 
@@ -103,7 +105,7 @@ mod tests {
     #[case("\0\u{7f}")]
     #[case("\u{200b} \u{feff}\u{2060}\u{ad}")]
     fn blank_text_is_no_id(#[case] text: &str) {
-        assert!(Id::new(text.into()).is_none());
+        assert_eq!(Id::new(text.into()), Err(text.to_owned()));
     }
 
     #[rstest]

@@ -56,7 +56,7 @@ pub use event_time::EventTime;
 pub use extra::ExtraFields;
 pub use fields::Fields;
 pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone};
-pub use json::parse as parse_json;
+pub use json::{parse as parse_json, remove_one_dollar, with_one_more_dollar};
 pub use kept::{BodyEncoding, Fingerprint, KeptDelivery, KeptDeliveryError, KeptPart, MESSAGE_BYTES_MAX};
 pub use key::{CustomerKey, Id};
 pub use profile::{Actor, Address, Contact, CustomerKind, Email, Group, Phone, Profile, SpamMark, TaxId};

@@ -69,7 +69,7 @@ impl CredentialFields {
         let is_plain = |prefix: &&str| {
             let Some(first) = prefix.bytes().next() else { return false };
             let mut starts = memchr2_iter(first, first.to_ascii_uppercase(), json.as_bytes());
-            starts.all(|at| after_prefix(&json[at..], prefix).is_none_or(|rest| is_field(&json[..at], rest)))
+            starts.all(|at| after_prefix(&json[at..], prefix).is_none_or(|rest| begins_field_name(&json[..at], rest)))
         };
         // Without a backslash, every quotation mark begins or ends a string.
         memchr3(b'\\', b'%', b'&', json.as_bytes()).is_none() && self.name_prefixes.iter().all(is_plain)
@@ -228,8 +228,8 @@ fn begins_word(text: &str, at: usize) -> bool {
     !last.is_alphanumeric() || is_camel_case || is_escape
 }
 
-/// Whether JSON between these parts is the beginning of a field's name.
-fn is_field(before: &str, after: &str) -> bool {
+/// Whether what stands between `before` and `after` in JSON is the beginning of a field's name.
+fn begins_field_name(before: &str, after: &str) -> bool {
     before.ends_with('"') && after.split_once('"').is_some_and(|(_, after)| after.trim_start().starts_with(':'))
 }
 

@@ -78,7 +78,7 @@ impl Secret {
         }
         let key = match scheme {
             Scheme::Svix => svix_key(text).ok_or(SecretError::NotWhsec)?,
-            Scheme::Basic if !has_user_or_password(text) => return Err(SecretError::NotUserPassword),
+            Scheme::Basic if user_and_password(text) == (false, false) => return Err(SecretError::NotUserPassword),
             Scheme::Basic | Scheme::Hmac { .. } | Scheme::Token(_) => text.as_bytes().to_vec(),
         };
         let key = Zeroizing::new(key);
@@ -129,9 +129,11 @@ fn svix_key(secret: &str) -> Option<Vec<u8>> {
     LENIENT_BASE64.decode(text.as_bytes()).ok()
 }
 
-/// Whether there is a colon and anything beside it.
-fn has_user_or_password(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(user, password)| !(is_blank(user) && is_blank(password)))
+/// Whether there is a user before the first colon, and whether there is a password after it. Without a colon there is
+/// neither.
+fn user_and_password(text: &str) -> (bool, bool) {
+    let is_present = |part: &str| !part.trim().is_empty();
+    text.split_once(':').map(|(user, password)| (is_present(user), is_present(password))).unwrap_or_default()
 }
 
 /// The weakness of a secret with this text, of which the scheme uses `key`.
@@ -145,16 +147,8 @@ fn weakness(text: &str, key: &[u8], scheme: &Scheme) -> Option<Weakness> {
         }
         Scheme::Token(_) | Scheme::Hmac { .. } => is_short.then_some(Weakness::FewCharacters),
         Scheme::Svix => (key.len() < SVIX_KEY_BYTES_MIN).then_some(Weakness::FewBytes),
-        Scheme::Basic => {
-            let is_complete =
-                text.split_once(':').is_some_and(|(user, password)| !is_blank(user) && !is_blank(password));
-            (!is_complete).then_some(Weakness::NoUserOrNoPassword)
-        }
+        Scheme::Basic => (user_and_password(text) != (true, true)).then_some(Weakness::NoUserOrNoPassword),
     }
-}
-
-fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
 }
 
 #[cfg(test)]
