@@ -74,6 +74,7 @@ impl Local {
             admin_port: self.admin_port,
             workers: true,
             data_dir: self.data_dir.clone(),
+            cases: events::load(&self.events)?,
             log: if self.log { LogOutput::Everything } else { LogOutput::Errors },
             ..StackOptions::ephemeral(self.template.clone())
         };

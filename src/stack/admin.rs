@@ -1,14 +1,17 @@
-//! The admin port: injects faults, and runs `replay` and `sweep` on demand.
+//! The admin port: describes the stack, sends events, injects faults, and runs `replay` and `sweep` on demand.
 //!
 //! | request | |
 //! |---|---|
+//! | `GET /stack` | describes the stack: its ports, table, queues and providers |
+//! | `GET /events` | lists the event files |
+//! | `POST /send` | signs an event file or an own event, and sends it through the gateway |
 //! | `GET /faults` | lists the active faults |
 //! | `POST /faults` | sets one: `{"service":"dynamodb","mode":"throttle","rate":0.3,"for_seconds":30}` |
 //! | `DELETE /faults` | removes all |
 //! | `POST /replay` | replays the messages that are visible on the inbox queue |
 //! | `POST /sweep` | runs one sweep |
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -22,11 +25,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::faults::{Fault, FaultMode, Faults, Service};
+use super::sending::Sender;
 use super::server;
 use super::workers::{EventSourceMapping, invocation};
 
 #[derive(Clone)]
 pub(super) struct Admin {
+    /// The answer to `GET /stack`.
+    pub(super) description: Value,
     pub(super) faults: Faults,
     pub(super) event_source_mapping: Option<EventSourceMapping>,
     pub(super) sweeper: Option<Arc<Sweeper>>,
@@ -41,13 +47,19 @@ struct FaultRequest {
     for_seconds: f64,
 }
 
-pub(super) fn serve(address: SocketAddr, admin: Admin) -> Result<SocketAddr> {
+pub(super) fn serve(listener: TcpListener, admin: Admin, sender: Sender) -> Result<SocketAddr> {
     let router = Router::new()
+        .route("/stack", get(stack))
         .route("/faults", get(faults).post(set_fault).delete(clear_faults))
         .route("/replay", post(replay))
         .route("/sweep", post(sweep))
-        .with_state(admin);
-    server::serve(router, address, "the admin port", "--admin-port")
+        .with_state(admin)
+        .merge(sender.router());
+    server::serve_on(router, listener)
+}
+
+async fn stack(State(admin): State<Admin>) -> Response {
+    json_response(StatusCode::OK, &admin.description)
 }
 
 async fn faults(State(admin): State<Admin>) -> Response {

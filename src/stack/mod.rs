@@ -11,6 +11,7 @@ mod journal;
 mod large_messages;
 mod log;
 mod secrets_manager;
+mod sending;
 mod server;
 mod sqs;
 mod workers;
@@ -26,19 +27,27 @@ use clientele_aws::{CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, S
 use clientele_model::{Provider, Scheme, SecretEntry};
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 pub use log::{CapturedLog, LogOutput};
 pub use workers::EventSourceMapping;
 
 use crate::customers_table::CustomersTable;
+use crate::events::Case;
 use crate::template::Template;
 use admin::Admin;
 use faults::Faults;
 use secrets_manager::SecretsManager;
+use sending::Sender;
 
 /// What Lambda sets for each function. The emulators accept any region and credentials.
 pub const LAMBDA_VARIABLES: [(&str, &str); 3] =
     [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
+
+/// The name of the local stack.
+const STACK_NAME: &str = "clientele";
+/// The local name of the customers' table.
+const CUSTOMERS_TABLE: &str = "customers";
 
 /// How to run the local stack.
 #[derive(Clone, Debug)]
@@ -59,6 +68,8 @@ pub struct StackOptions {
     pub data_dir: Option<PathBuf>,
     /// The template.
     pub template: PathBuf,
+    /// The events that the admin port offers to send.
+    pub cases: Vec<Case>,
     /// Where the log lines of the functions go.
     pub log: LogOutput,
     /// Environment variables that replace those of the template, by function.
@@ -78,6 +89,7 @@ impl StackOptions {
             workers: false,
             data_dir: None,
             template,
+            cases: vec![],
             log: LogOutput::Nothing,
             overrides: BTreeMap::new(),
         }
@@ -150,10 +162,36 @@ impl LocalStack {
         };
         stack.start_functions(&options).await?;
         stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers)?;
-        let (event_source_mapping, sweeper) = (stack.event_source_mapping.clone(), stack.sweeper.clone());
-        let admin = Admin { faults: stack.faults.clone(), event_source_mapping, sweeper };
-        stack.admin = admin::serve(stack.admin, admin)?;
+        stack.serve_admin(options.cases)?;
         Ok(stack)
+    }
+
+    fn serve_admin(&mut self, cases: Vec<Case>) -> Result<()> {
+        let listener = server::bind(self.admin, "the admin port", "--admin-port")?;
+        self.admin = listener.local_addr()?;
+        let (event_source_mapping, sweeper) = (self.event_source_mapping.clone(), self.sweeper.clone());
+        let description = self.description();
+        let admin = Admin { description, faults: self.faults.clone(), event_source_mapping, sweeper };
+        let signing =
+            |name| Ok((name, self.scheme_and_secret(clientele_providers::find(name).context("no provider")?)?));
+        let signing = self.receivers.keys().copied().map(signing).collect::<Result<_>>()?;
+        admin::serve(listener, admin, Sender::new(self.gateway, cases, signing))?;
+        Ok(())
+    }
+
+    /// What clients of the admin port get to know: they take the host from the URL that they use, and the ports from here.
+    fn description(&self) -> Value {
+        let [webhooks, dynamodb, sqs, admin] =
+            [self.gateway, self.dynamodb, self.sqs, self.admin].map(|address| address.port());
+        json!({
+            "kind": "local",
+            "name": STACK_NAME,
+            "version": env!("CARGO_PKG_VERSION"),
+            "ports": { "webhooks": webhooks, "dynamodb": dynamodb, "sqs": sqs, "admin": admin },
+            "table": CUSTOMERS_TABLE,
+            "queues": self.queue_urls,
+            "providers": self.receivers.keys().collect::<Vec<_>>(),
+        })
     }
 
     async fn start_functions(&mut self, options: &StackOptions) -> Result<()> {
@@ -208,7 +246,7 @@ impl LocalStack {
         let table = self.template.tables.iter().find(|table| table.logical_id == logical_id);
         let queue = self.template.queues.iter().find(|queue| queue.logical_id == logical_id);
         match (table, queue) {
-            _ if logical_id == "AWS::StackName" => Some("clientele".to_owned()),
+            _ if logical_id == "AWS::StackName" => Some(STACK_NAME.to_owned()),
             (Some(table), _) => Some(table.name.clone()),
             (_, Some(queue)) => self.queue_urls.get(&queue.name).cloned(),
             _ => logical_id.ends_with("Secret").then(|| format!("local:{logical_id}")),
@@ -232,7 +270,7 @@ impl LocalStack {
     /// The customers' table.
     #[must_use]
     pub fn customers_table(&self) -> CustomersTable {
-        CustomersTable::new(&self.clients.dynamodb, "customers")
+        CustomersTable::new(&self.clients.dynamodb, CUSTOMERS_TABLE)
     }
 
     /// The URL of the gateway.

@@ -17,7 +17,11 @@ pub(super) fn bind(address: SocketAddr, server: &str, option: &str) -> Result<Tc
 
 /// Serves the router on the current runtime and returns its address, which has the actual port if 0 was asked for.
 pub(super) fn serve(router: Router, address: SocketAddr, server: &str, option: &str) -> Result<SocketAddr> {
-    let listener = bind(address, server, option)?;
+    serve_on(router, bind(address, server, option)?)
+}
+
+/// The same on a listener.
+pub(super) fn serve_on(router: Router, listener: TcpListener) -> Result<SocketAddr> {
     let bound = listener.local_addr()?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(async move { axum::serve(listener, router).await });

@@ -34,6 +34,7 @@ mod storage {
 /// The `clientele` command.
 mod command {
     mod cli;
+    mod console;
     #[path = "../../../benches/deliveries.rs"]
     mod deliveries_benchmark;
     mod deployed;
