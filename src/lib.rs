@@ -9,6 +9,7 @@ pub mod http;
 pub mod json_diff;
 pub mod prices;
 pub mod queue_browser;
+pub mod redrive;
 pub mod signing;
 pub mod stack;
 pub mod synthetic;
