@@ -19,6 +19,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::deliveries::Deliveries;
 use super::secrets_manager::SecretsManager;
 
 /// A service that the functions call.
@@ -90,10 +91,11 @@ impl Faults {
         faults.iter().map(|(service, fault)| (*service, left(fault))).collect()
     }
 
-    /// An HTTP client that injects the faults, and that has `secrets` respond for Secrets Manager.
-    pub(super) fn http_client(&self, secrets: SecretsManager) -> SharedHttpClient {
+    /// An HTTP client that injects the faults, that has `secrets` respond for Secrets Manager, and that reports the keys
+    /// of written items to `deliveries`.
+    pub(super) fn http_client(&self, secrets: SecretsManager, deliveries: Deliveries) -> SharedHttpClient {
         let inner = aws_smithy_http_client::Builder::new().build_http();
-        SharedHttpClient::new(FaultInjector { faults: self.clone(), secrets, inner })
+        SharedHttpClient::new(FaultInjector { faults: self.clone(), secrets, deliveries, inner })
     }
 
     /// How the next call to a service fails, if it fails.
@@ -112,19 +114,25 @@ impl Faults {
 struct FaultInjector<I> {
     faults: Faults,
     secrets: SecretsManager,
+    deliveries: Deliveries,
     inner: I,
 }
 
 impl HttpClient for FaultInjector<SharedHttpClient> {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(FaultInjector { faults: self.faults.clone(), secrets: self.secrets.clone(), inner })
+        let Self { faults, secrets, deliveries, .. } = self;
+        let (faults, secrets, deliveries) = (faults.clone(), secrets.clone(), deliveries.clone());
+        SharedHttpConnector::new(FaultInjector { faults, secrets, deliveries, inner })
     }
 }
 
 impl HttpConnector for FaultInjector<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
+        if let Some(pk) = written_key(target, request.body().bytes().unwrap_or_default()) {
+            self.deliveries.learn_key(pk);
+        }
         let service = match target.split('.').next() {
             Some("AmazonSQS") => Service::Sqs,
             Some("secretsmanager") => Service::Secrets,
@@ -149,6 +157,27 @@ impl HttpConnector for FaultInjector<SharedHttpConnector> {
         };
         HttpConnectorFuture::ready(result)
     }
+}
+
+/// The `pk` of the item that a request writes.
+fn written_key(target: &str, body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Write {
+        #[serde(alias = "Key")]
+        item: Key,
+    }
+    #[derive(Deserialize)]
+    struct Key {
+        pk: Text,
+    }
+    #[derive(Deserialize)]
+    struct Text {
+        #[serde(rename = "S")]
+        text: String,
+    }
+    let is_write = target.ends_with(".PutItem") || target.ends_with(".UpdateItem");
+    is_write.then(|| serde_json::from_slice::<Write>(body).ok())?.map(|write| write.item.pk.text)
 }
 
 fn throttling_code(service: Service) -> &'static str {

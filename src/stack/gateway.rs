@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -16,11 +17,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_aws::{HttpEvent, Invocation, Receiver};
+use clientele_aws::{HttpEvent, HttpResponse, Invocation, Receiver};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::deliveries::{Deliveries, DeliveryRecord};
 use super::server;
+use crate::http::Answer;
 use crate::template::{Route, Template};
 
 /// API Gateway limits a request body to this size.
@@ -31,30 +34,66 @@ pub(super) fn serve(
     address: SocketAddr,
     template: &Template,
     receivers: &BTreeMap<&'static str, Arc<Receiver>>,
+    deliveries: &Deliveries,
 ) -> Result<SocketAddr> {
-    let mut router = Router::new();
+    let mut router = Router::<Deliveries>::new();
     for function in &template.functions {
         let Some(receiver) = receivers.get(function.name.as_str()) else { continue };
         for route in &function.routes {
             let method = MethodFilter::try_from(Method::from_bytes(route.method.as_bytes())?)
                 .with_context(|| format!("{}: {} is not a method", function.logical_id, route.method))?;
-            let (route, receiver) = (route.clone(), receiver.clone());
-            let state = Arc::new(Integration { route, receiver, requests: AtomicU64::new(0) });
+            let (function, route) = (function.name.clone(), route.clone());
+            let (receiver, deliveries) = (receiver.clone(), deliveries.clone());
+            let state = Arc::new(Integration { function, route, receiver, deliveries, requests: AtomicU64::new(0) });
             router = router.route(&state.route.path, on(method, invoke).with_state(state.clone()));
         }
     }
     let router =
         router.fallback(not_found).method_not_allowed_fallback(not_found).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    server::serve(router, address, "the gateway", "--port")
+    server::serve(router.with_state(deliveries.clone()), address, "the gateway", "--port")
 }
 
 struct Integration {
+    function: String,
     route: Route,
     receiver: Arc<Receiver>,
+    deliveries: Deliveries,
     requests: AtomicU64,
 }
 
-async fn not_found() -> Response {
+impl Integration {
+    /// Calls the function and records the delivery.
+    async fn call(&self, event: HttpEvent, invocation: Invocation) -> HttpResponse {
+        let started = Instant::now();
+        let delivery = self.deliveries.open(&self.function, &invocation.request_id);
+        let response = self.receiver.handle(event, &invocation).await;
+        let answer = Answer { status: response.status_code, body: response.body.clone().unwrap_or_default() };
+        delivery.finish(invocation.received_at, Some((answer.status, started.elapsed())), &answer.outcome());
+        response
+    }
+}
+
+fn internal_server_error() -> Response {
+    let body = r#"{"message":"Internal Server Error"}"#.to_owned();
+    server::json_response(StatusCode::INTERNAL_SERVER_ERROR, body)
+}
+
+/// The record says nothing of the path, which may contain a secret.
+async fn not_found(State(deliveries): State<Deliveries>) -> Response {
+    deliveries.record(DeliveryRecord {
+        number: 0,
+        at: Timestamp::now(),
+        function: "gateway".to_owned(),
+        provider: String::new(),
+        event_type: None,
+        events: 0,
+        status: Some(404),
+        outcome: "not found".to_owned(),
+        customers: vec![],
+        duration_ms: 0.0,
+        reason: Some("no route has this method and path".to_owned()),
+        warning: None,
+    });
     server::json_response(StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#.to_owned())
 }
 
@@ -71,12 +110,12 @@ async fn invoke(
     let number = integration.requests.fetch_add(1, Ordering::Relaxed);
     let request_id = format!("local-{:x}-{number:x}", now.as_microsecond());
     let event = event(&integration.route, &parameters, &uri, &headers, &body, &request_id, now);
-    let Ok(event) = serde_json::from_value::<HttpEvent>(event) else {
-        let body = r#"{"message":"Internal Server Error"}"#.to_owned();
-        return server::json_response(StatusCode::INTERNAL_SERVER_ERROR, body);
-    };
+    let Ok(event) = serde_json::from_value::<HttpEvent>(event) else { return internal_server_error() };
     let invocation = Invocation { request_id, trace_id: None, received_at: now };
-    let answer = integration.receiver.handle(event, &invocation).await;
+    // In a task of its own: a function finishes its work even if the sender closes the connection.
+    let Ok(answer) = tokio::spawn(async move { integration.call(event, invocation).await }).await else {
+        return internal_server_error();
+    };
     let status = StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::builder().status(status);
     for (name, value) in &answer.headers {

@@ -4,6 +4,7 @@
 //! environment that template.yaml gives them.
 
 mod admin;
+pub mod deliveries;
 mod dynamodb;
 pub mod faults;
 mod gateway;
@@ -36,6 +37,7 @@ use crate::customers_table::CustomersTable;
 use crate::events::Case;
 use crate::template::Template;
 use admin::Admin;
+use deliveries::Deliveries;
 use faults::Faults;
 use secrets_manager::SecretsManager;
 use sending::Sender;
@@ -120,6 +122,8 @@ pub struct LocalStack {
     pub clients: Clients,
     /// The faults that are injected into the calls of the functions.
     pub faults: Faults,
+    /// What the functions did.
+    pub deliveries: Deliveries,
     /// The environment of each function, by function.
     pub environments: BTreeMap<String, BTreeMap<String, String>>,
     /// The functions that receive webhooks, by provider.
@@ -154,6 +158,7 @@ impl LocalStack {
             queue_urls,
             clients,
             faults: Faults::default(),
+            deliveries: Deliveries::default(),
             environments: BTreeMap::new(),
             receivers: BTreeMap::new(),
             event_source_mapping: None,
@@ -161,7 +166,7 @@ impl LocalStack {
             _lock: lock,
         };
         stack.start_functions(&options).await?;
-        stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers)?;
+        stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers, &stack.deliveries)?;
         stack.serve_admin(options.cases)?;
         Ok(stack)
     }
@@ -197,7 +202,7 @@ impl LocalStack {
     async fn start_functions(&mut self, options: &StackOptions) -> Result<()> {
         let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
         let secrets = SecretsManager::default();
-        let http_client = self.faults.http_client(secrets.clone());
+        let http_client = self.faults.http_client(secrets.clone(), self.deliveries.clone());
         let clients = Clients::local_with_http(http_client, &dynamodb, &sqs, CallTimeouts::Function);
         for function in &self.template.functions {
             let name = function.name.as_str();
@@ -209,7 +214,7 @@ impl LocalStack {
             }
             environment.extend(options.overrides.get(name).cloned().unwrap_or_default());
             let variable = |variable: &str| environment.get(variable).cloned();
-            let lines = options.log.writer();
+            let lines = self.deliveries.writer(name, options.log.writer());
             if let Some(provider) = provider {
                 let mut config = ReceiverConfig::read(provider, variable)?;
                 // As in a deployed stack, the function gets its secrets from Secrets Manager.
@@ -223,8 +228,16 @@ impl LocalStack {
                 let replayer = Arc::new(Replayer::new(PROVIDERS, config, &clients, lines));
                 let queue_url = self.resolve(&source.queue).with_context(|| format!("no queue {}", source.queue))?;
                 let (client, batch_size) = (self.clients.sqs.clone(), source.batch_size);
-                let in_flight = Arc::default();
-                let mapping = EventSourceMapping { replayer, client, queue_url, batch_size, in_flight };
+                let (in_flight, deliveries) = (Arc::default(), self.deliveries.clone());
+                let mapping = EventSourceMapping {
+                    name: name.to_owned(),
+                    replayer,
+                    client,
+                    queue_url,
+                    batch_size,
+                    in_flight,
+                    deliveries,
+                };
                 if options.workers {
                     tokio::spawn(mapping.clone().poll());
                 }

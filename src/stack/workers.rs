@@ -11,12 +11,15 @@ use clientele_aws::{Invocation, Replayer, SqsEvent, SqsMessage, SqsSystemAttribu
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use super::deliveries::Deliveries;
+
 /// How long a poll waits for a message, in seconds.
 const WAIT_SECONDS: i32 = 2;
 
 /// The event source mapping of `replay`.
 #[derive(Clone, Debug)]
 pub struct EventSourceMapping {
+    pub(super) name: String,
     /// The function.
     pub replayer: Arc<Replayer>,
     pub(super) client: Client,
@@ -24,6 +27,7 @@ pub struct EventSourceMapping {
     pub(super) batch_size: i32,
     /// Held while a batch is processed, so that whoever finds the queue empty knows that no batch is in flight.
     pub(super) in_flight: Arc<Mutex<()>>,
+    pub(super) deliveries: Deliveries,
 }
 
 impl EventSourceMapping {
@@ -51,7 +55,13 @@ impl EventSourceMapping {
             return Ok(None);
         }
         let records = messages.iter().map(record).collect();
-        let response = self.replayer.handle(SqsEvent { records }, &invocation()).await;
+        let open =
+            messages.iter().map(|message| self.deliveries.open(&self.name, message.message_id().unwrap_or_default()));
+        let (open, invocation) = (open.collect::<Vec<_>>(), invocation());
+        let response = self.replayer.handle(SqsEvent { records }, &invocation).await;
+        for delivery in open {
+            delivery.finish(invocation.received_at, None, "");
+        }
         let mut entries = vec![];
         for message in messages {
             let (id, receipt) = (message.message_id.unwrap_or_default(), message.receipt_handle.unwrap_or_default());

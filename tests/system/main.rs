@@ -39,6 +39,7 @@ mod command {
     mod deliveries_benchmark;
     mod deployed;
     mod faults;
+    mod live_deliveries;
     mod quarantine;
 }
 
