@@ -5,6 +5,7 @@ pub mod customers_table;
 pub mod demonstration;
 pub mod deployed;
 pub mod events;
+pub mod explanation;
 pub mod http;
 pub mod json_diff;
 pub mod prices;

@@ -13,7 +13,7 @@ pub struct EventTime(Time);
 
 impl EventTime {
     /// 2000-01-01T00:00:00Z. An earlier time is a default value or in another unit: no record is that old.
-    pub(crate) const EARLIEST: Self = Self(Time(Timestamp::constant(946_684_800, 0)));
+    pub const EARLIEST: Self = Self(Time(Timestamp::constant(946_684_800, 0)));
     /// The greatest plausible difference between the clocks of the provider and of this system.
     const AHEAD_MICROS_MAX: i64 = 24 * 60 * 60 * 1_000_000;
 
