@@ -1,13 +1,20 @@
 //! Reads the customers' table.
 
+use std::future::ready;
+use std::ops::ControlFlow;
+
 use anyhow::Result;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use clientele_aws::from_attributes;
 use clientele_model::SORT_KEY;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use crate::synthetic::SyntheticCustomer;
+
+/// How many items are read at a time.
+const CONCURRENT_READS: usize = 8;
 
 /// The customers' table of a local or deployed stack.
 #[derive(Clone, Debug)]
@@ -32,22 +39,37 @@ impl CustomersTable {
         Ok(output.item.map(from_attributes).map(Value::Object))
     }
 
-    /// The items with that value of an index's key. The indexes hold keys only, so each item is read from the table.
+    /// The items with that value of an index's key. The indexes hold keys only, so each item is read from the table. An
+    /// item that has changed since may have another value.
     pub async fn query(&self, index: &str, attribute: &str, value: &str) -> Result<Vec<Value>> {
         let request = self.client.query().table_name(&self.name).index_name(index);
         let request = request.key_condition_expression("#name = :value").expression_attribute_names("#name", attribute);
         let request = request.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
         let keys: Vec<_> = request.into_paginator().items().send().collect::<Result<_, _>>().await?;
-        let mut items = vec![];
-        for key in keys {
-            let pk = key.get("pk").and_then(|pk| pk.as_s().ok());
-            items.extend(self.item(pk.map_or("", String::as_str)).await?);
-        }
-        Ok(items)
+        let pks = keys.iter().filter_map(|key| key.get("pk")?.as_s().ok());
+        let items = stream::iter(pks).map(|pk| self.item(pk)).buffered(CONCURRENT_READS);
+        items.try_filter_map(|item| ready(Ok(item))).try_collect().await
     }
 
     /// Scans the table until `limit` items with these attribute values are found.
     pub async fn scan(&self, wanted: &[(&str, &str)], limit: usize) -> Result<Vec<Value>> {
+        let mut found = vec![];
+        self.scan_pages(wanted, |items, _| {
+            found.extend(items);
+            if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .await?;
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Scans the table page by page. `visit` gets the items of a page that have these attribute values, and the number of
+    /// items that were read so far. It decides whether to go on.
+    pub async fn scan_pages(
+        &self,
+        wanted: &[(&str, &str)],
+        mut visit: impl FnMut(Vec<Value>, u64) -> ControlFlow<()>,
+    ) -> Result<()> {
         let mut request = self.client.scan().table_name(&self.name);
         let mut filter = vec![];
         for (name, value) in wanted {
@@ -58,13 +80,17 @@ impl CustomersTable {
         if !filter.is_empty() {
             request = request.filter_expression(filter.join(" AND "));
         }
-        let mut pages = request.into_paginator().items().send();
-        let mut items = vec![];
-        while items.len() < limit {
-            let Some(item) = pages.next().await else { break };
-            items.push(Value::Object(from_attributes(item?)));
+        let mut pages = request.into_paginator().send();
+        let mut read = 0;
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            read += u64::try_from(page.scanned_count)?;
+            let items = page.items.unwrap_or_default().into_iter().map(|item| Value::Object(from_attributes(item)));
+            if visit(items.collect(), read).is_break() {
+                break;
+            }
         }
-        Ok(items)
+        Ok(())
     }
 
     /// The number of items.

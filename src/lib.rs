@@ -1,6 +1,8 @@
 //! The `clientele` command: the local stack, the demonstration, and the operator's commands.
 
 pub mod commands;
+pub mod customer_card;
+pub mod customer_search;
 pub mod customers_table;
 pub mod demonstration;
 pub mod deployed;

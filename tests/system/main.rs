@@ -35,6 +35,7 @@ mod storage {
 mod command {
     mod cli;
     mod console;
+    mod customers;
     #[path = "../../../benches/deliveries.rs"]
     mod deliveries_benchmark;
     mod deployed;

@@ -1,0 +1,103 @@
+//! `clientele customers`: finding customers and showing one.
+
+use std::collections::BTreeSet;
+
+use clientele::customer_card::{Section, sections};
+use clientele::customer_search::CustomerFilter;
+use clientele::events::signed_at;
+use clientele::stack::LocalStack;
+use serde_json::Value;
+
+use crate::support::deliveries::{CREATED, DELETED, change, deliver, pk};
+use crate::support::{cases, handle, stack};
+
+/// Customers of Plain, each changed a second after the one before. The last one is deleted.
+async fn stack_with_customers(number: u32) -> LocalStack {
+    let stack = stack().await;
+    for index in 0..number {
+        let kind = if index + 1 == number { DELETED } else { CREATED };
+        let version = i64::from(index) * 1_000;
+        let event = deliver("plain", &[change(&format!("c{index:04}"), version, index, kind)], signed_at());
+        handle(&stack.receivers["plain"], &event, signed_at()).await;
+    }
+    stack
+}
+
+fn pks(items: &[Value]) -> Vec<&str> {
+    items.iter().map(|item| item["pk"].as_str().unwrap()).collect()
+}
+
+/// The newest change comes first in the whole table, whatever the order of the scan, and deletes are changes, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_customers_of_the_whole_table_are_found() {
+    let stack = stack_with_customers(60).await;
+    let mut progress = vec![];
+    let filter = CustomerFilter::default();
+    let found = stack.customers_table().search(&filter, 5, |read| progress.push(read)).await.unwrap();
+    let expected = ["c0059", "c0058", "c0057", "c0056", "c0055"].map(|customer| pk("plain", customer));
+    assert_eq!((pks(&found.items), found.total), (expected.iter().map(String::as_str).collect(), 60));
+    assert_eq!(progress.last(), Some(&60));
+    let none = stack.customers_table().search(&filter, 0, |_| {}).await.unwrap();
+    assert_eq!((none.items.len(), none.total), (0, 60));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_are_found_by_every_criterion() {
+    let stack = stack_with_customers(12).await;
+    let event = deliver("flexprice", &[change("c0003", 9_000_000, 3, CREATED)], signed_at());
+    handle(&stack.receivers["flexprice"], &event, signed_at()).await;
+    let table = stack.customers_table();
+    let search = async |filter: CustomerFilter| {
+        let found = table.search(&filter, usize::MAX, |_| {}).await.unwrap();
+        assert_eq!(found.total, found.items.len() as u64);
+        pks(&found.items).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [flexprice, plain] = ["flexprice", "plain"].map(|provider| pk(provider, "c0003"));
+    let by_name = CustomerFilter { name: Some("C0003 V".into()), ..CustomerFilter::default() };
+    assert_eq!(search(by_name.clone()).await, [flexprice.clone(), plain.clone()]);
+    let of_plain = CustomerFilter { provider: Some("plain".into()), ..by_name };
+    assert_eq!(search(of_plain).await.concat(), plain);
+    let deleted = CustomerFilter { status: Some("deleted".into()), ..CustomerFilter::default() };
+    assert_eq!(search(deleted).await, [pk("plain", "c0011")]);
+
+    let item = table.item(&plain).await.unwrap().unwrap();
+    let text = |name: &str| Some(item[name].as_str().unwrap().to_owned());
+    let by_email = CustomerFilter { email_key: text("email"), ..CustomerFilter::default() };
+    assert_eq!(search(by_email.clone()).await, [flexprice, plain.clone()]);
+    let both = CustomerFilter { external_id: text("external_id"), provider: text("provider"), ..by_email.clone() };
+    assert_eq!(search(both).await, [plain]);
+    for criterion in ["email", "external_id", "status"] {
+        let mut filter = CustomerFilter { external_id: text("external_id"), ..by_email.clone() };
+        let other = Some("another".to_owned());
+        match criterion {
+            "email" => filter.email_key = other,
+            "status" => filter.status = other,
+            _ => filter.external_id = other,
+        }
+        assert_eq!(search(filter).await, [] as [String; 0], "{criterion}");
+    }
+}
+
+/// A card leaves out no value of an item, except those that are the same in every item.
+#[test]
+fn a_card_shows_every_value() {
+    fn texts(value: &Value, into: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => fields.values().for_each(|value| texts(value, into)),
+            Value::Array(elements) => elements.iter().for_each(|value| texts(value, into)),
+            Value::String(text) => drop(into.insert(text.clone())),
+            Value::Number(number) => drop(into.insert(number.to_string())),
+            Value::Bool(_) | Value::Null => {}
+        }
+    }
+    for case in cases() {
+        for item in case.expected.items.values() {
+            let card: String = sections(item).iter().flat_map(Section::lines).collect::<Vec<_>>().join("\n");
+            let mut wanted = BTreeSet::new();
+            texts(item, &mut wanted);
+            for text in wanted.iter().filter(|text| !["customer", "1"].contains(&text.as_str())) {
+                assert!(card.contains(text), "{}: {text} is not in\n{card}", case.title());
+            }
+        }
+    }
+}
