@@ -1,0 +1,168 @@
+//! What somebody does who tries the project: with the mouse, and with nothing but the keyboard.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::stack_process::StackProcess;
+use crate::webdriver::{Browser, key, wait_until};
+
+/// The customer of `plain/customer-created`.
+fn ada() -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("events/plain/customer-created.expected.json");
+    let expected: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    expected["items"].as_object().unwrap().keys().next().unwrap().clone()
+}
+
+fn delivery(outcome: &str) -> String {
+    format!(r#"[data-test="delivery-row"][data-provider="plain"][data-outcome="{outcome}"]"#)
+}
+
+/// How a person works with the page.
+trait Hands {
+    fn choose(&self, select: &str, value: &str);
+    fn activate(&self, selector: &str);
+    fn write(&self, selector: &str, text: &str);
+}
+
+struct Mouse<'a>(&'a Browser);
+
+impl Hands for Mouse<'_> {
+    fn choose(&self, select: &str, value: &str) {
+        self.0.click(&format!(r#"{select} option[value="{value}"]"#));
+    }
+
+    fn activate(&self, selector: &str) {
+        self.0.click(selector);
+    }
+
+    fn write(&self, selector: &str, text: &str) {
+        self.0.type_into(selector, text);
+    }
+}
+
+struct Keyboard<'a>(&'a Browser);
+
+impl Keyboard<'_> {
+    /// Presses the tab key until the element has the focus, which must then be visible.
+    fn reach(&self, selector: &str) {
+        self.0.wait_for(selector);
+        let focused = || {
+            let script = "const element = document.activeElement, style = getComputedStyle(element);
+                return { here: element.matches(arguments[0]),
+                         visible: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 };";
+            self.0.script(script, &[json!(selector)])
+        };
+        for _ in 0..300 {
+            let focused = focused();
+            if focused["here"] == true {
+                assert_eq!(focused["visible"], true, "the focus on {selector} cannot be seen");
+                return;
+            }
+            self.0.press(key::TAB);
+        }
+        panic!("{selector} cannot be reached with the tab key");
+    }
+}
+
+impl Hands for Keyboard<'_> {
+    fn choose(&self, select: &str, value: &str) {
+        self.reach(select);
+        let script = "const select = document.activeElement;
+            return [...select.options].findIndex(option => option.value === arguments[0]) - select.selectedIndex;";
+        let steps = self.0.script(script, &[json!(value)]).as_i64().unwrap();
+        let direction = if steps < 0 { key::UP } else { key::DOWN };
+        self.0.press(&direction.repeat(usize::try_from(steps.abs()).unwrap()));
+        assert_eq!(self.0.script("return document.activeElement.value", &[]), json!(value));
+    }
+
+    fn activate(&self, selector: &str) {
+        self.reach(selector);
+        self.0.press(key::ENTER);
+    }
+
+    fn write(&self, selector: &str, text: &str) {
+        self.reach(selector);
+        self.0.press(text);
+    }
+}
+
+/// Sends a webhook, reads why the customer is in this state, breaks the table, sees that nothing is lost, finds the
+/// customer again, and redrives a delivery that cannot be understood.
+fn first_hour(stack: &StackProcess, browser: &Browser, hands: &dyn Hands) {
+    let hook = |name: &str| format!(r#"[data-test="{name}"]"#);
+    let send = |case: &str| {
+        hands.choose(&hook("send-select"), case);
+        hands.activate(&hook("send-button"));
+    };
+    let open = |pk: &str| hands.activate(&format!(r#"[data-test="customer-row"][data-pk="{pk}"] button"#));
+    browser.open(&stack.url("/"));
+
+    send("plain/customer-created");
+    browser.wait_for(&delivery("applied"));
+    open(&ada());
+    browser.wait_for_text(&hook("customer-detail"), "Ada Byron");
+    browser.wait_for_text(&hook("why"), "customer.customer_created");
+
+    hands.choose(&hook("fault-service"), "dynamodb");
+    hands.choose(&hook("fault-mode"), "error");
+    hands.activate(&hook("fault-set"));
+    browser.wait_for(&hook("fault-active"));
+    send("plain/customer-updated");
+    browser.wait_for(&delivery("parked"));
+    assert_eq!(browser.count(&delivery("applied")), 1);
+
+    hands.activate(&hook("fault-clear"));
+    wait_until("no fault", || match browser.count(&hook("fault-active")) {
+        0 => Ok(()),
+        _ => Err("a fault is active".to_owned()),
+    });
+    hands.activate(&hook("replay-button"));
+    wait_until("the replayed delivery", || match browser.count(&delivery("applied")) {
+        2 => Ok(()),
+        count => Err(format!("{count} deliveries are applied")),
+    });
+
+    hands.write(&hook("search-input"), "Ada.Lovelace@Example.com");
+    hands.activate(&hook("search-button"));
+    browser.wait_for_text(&format!(r#"[data-test="customer-row"][data-pk="{}"]"#, ada()), "Ada Lovelace");
+    open(&ada());
+    browser.wait_for_text(&hook("why"), "customer.customer_updated");
+
+    send("plain/partial-snapshot");
+    browser.wait_for(&delivery("quarantined"));
+    hands.activate(&hook("quarantine-redrive"));
+    browser.wait_for_text(&hook("notice"), "quarantine");
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn with_the_mouse() {
+    let (stack, browser) = (StackProcess::start(), Browser::start());
+    first_hour(&stack, &browser, &Mouse(&browser));
+    assert_eq!(browser.console(), Vec::<String>::new());
+    let elsewhere = |url: &String| !url.starts_with(&stack.url("/")) && !url.starts_with("data:");
+    assert_eq!(browser.requested_urls().into_iter().filter(elsewhere).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn with_the_keyboard() {
+    let (stack, browser) = (StackProcess::start(), Browser::start());
+    first_hour(&stack, &browser, &Keyboard(&browser));
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn the_page_reconnects_when_the_stack_restarts() {
+    let (stack, browser) = (StackProcess::start(), Browser::start());
+    browser.open(&stack.url("/"));
+    browser.wait_for(r#"[data-test="send-select"] option"#);
+    let ports = stack.ports;
+    drop(stack);
+    let stack = StackProcess::start_on(ports);
+    stack.request("POST", "/send", &json!({ "case": "plain/customer-created" }));
+    browser.wait_for(&delivery("applied"));
+    browser.wait_for(&format!(r#"[data-test="customer-row"][data-pk="{}"]"#, ada()));
+}
