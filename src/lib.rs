@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod customer_card;
+pub mod customer_lookup;
 pub mod customer_search;
 pub mod customers_table;
 pub mod demonstration;

@@ -35,7 +35,7 @@ pub use replayer::{
     read_kept_message,
 };
 pub use sweeper::Sweeper;
-pub use telemetry::{LogLevel, LogWriter, TelemetrySettings};
+pub use telemetry::{CUSTOMER_HASH_DIGITS, LogLevel, LogWriter, TelemetrySettings, customer_hash};
 
 use std::fmt::Display;
 use std::process::ExitCode;

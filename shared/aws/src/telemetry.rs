@@ -30,6 +30,8 @@ pub type LogWriter = Box<dyn Write + Send>;
 
 /// The most characters of a text that comes from a sender.
 const TEXT_CHARS_MAX: usize = 128;
+/// The length of a log line's `customer`.
+pub const CUSTOMER_HASH_DIGITS: usize = 16;
 
 /// The level of a line, and the lowest level that is logged (`POWERTOOLS_LOG_LEVEL`). A line of a lower level has only
 /// its metrics.
@@ -369,9 +371,11 @@ pub(crate) fn log_only_places_of_panics(service: String) {
     }));
 }
 
-/// A hash of the customer's key, which connects the lines of a customer without showing the key.
-fn customer_hash(pk: &str) -> String {
-    hex::encode(&Sha256::digest(pk)[..8])
+/// The attribute `customer` of a log line: a hash of the customer's key, which connects the lines of a customer without
+/// showing the key. It has [`CUSTOMER_HASH_DIGITS`] hexadecimal digits.
+#[must_use]
+pub fn customer_hash(pk: &str) -> String {
+    hex::encode(&Sha256::digest(pk)[..CUSTOMER_HASH_DIGITS / 2])
 }
 
 fn truncated(text: &str) -> &str {

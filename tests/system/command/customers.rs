@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use clientele::customer_card::{Section, sections};
+use clientele::customer_lookup::CustomerReference;
 use clientele::customer_search::CustomerFilter;
 use clientele::events::signed_at;
-use clientele::stack::LocalStack;
+use clientele::stack::{CapturedLog, LocalStack, LogOutput, StackOptions};
+use clientele_model::SampleEvent;
 use serde_json::Value;
 
 use crate::support::deliveries::{CREATED, DELETED, change, deliver, pk};
-use crate::support::{cases, handle, stack};
+use crate::support::{cases, handle, options, stack};
 
 /// Customers of Plain, each changed a second after the one before. The last one is deleted.
 async fn stack_with_customers(number: u32) -> LocalStack {
@@ -76,6 +78,64 @@ async fn customers_are_found_by_every_criterion() {
         }
         assert_eq!(search(filter).await, [] as [String; 0], "{criterion}");
     }
+}
+
+/// A customer is found by what messages, log lines and the provider call it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_found_by_each_of_its_names() {
+    let log = CapturedLog::default();
+    let options = StackOptions { log: LogOutput::Memory(log.clone()), ..options() };
+    let stack = LocalStack::start(options).await.unwrap();
+    for customer in ["other", "ada\u{1b}[2J", "another"] {
+        let event = deliver("plain", &[change(customer, 1_000, 1, CREATED)], signed_at());
+        handle(&stack.receivers["plain"], &event, signed_at()).await;
+    }
+    let ada = pk("plain", "ada\u{1b}[2J");
+    let lines = log.take();
+    let line: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
+    let hash = line["customer"].as_str().unwrap();
+    let table = stack.customers_table();
+    let find = async |text: &str, id: Option<&str>, account: Option<&str>| {
+        let reference = CustomerReference::parse(text, id, account).unwrap();
+        let found = table.find(&reference, |_| {}).await.unwrap();
+        pks(&found).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let account = Some(SampleEvent::ACCOUNT);
+    for (text, id, account) in [
+        (ada.as_str(), None, None),
+        (&ada.replace('\u{1b}', r"\u{1b}"), None, None),
+        ("plain", Some("ada\u{1b}[2J"), None),
+        ("plain", Some("ada\u{1b}[2J"), account),
+        (hash, None, None),
+        (&hash.to_uppercase(), None, None),
+    ] {
+        assert_eq!(find(text, id, account).await.concat(), ada, "{text:?} {id:?} {account:?}");
+    }
+    for (text, id, account) in [
+        ("plain#w_1#nobody", None, None),
+        ("metrifox", Some("ada\u{1b}[2J"), None),
+        ("plain", Some("other"), Some("w_2")),
+        ("0123456789abcdef", None, None),
+    ] {
+        assert_eq!(find(text, id, account).await.len(), 0, "{text} {id:?} {account:?}");
+    }
+}
+
+/// One person is a customer of two providers. After a delete nothing identifies the person any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_items_of_a_person_share_an_identifier() {
+    let stack = stack().await;
+    for (provider, customer) in [("plain", "ada"), ("flexprice", "ada"), ("plain", "other")] {
+        let event = deliver(provider, &[change(customer, 1_000, 1, CREATED)], signed_at());
+        handle(&stack.receivers[provider], &event, signed_at()).await;
+    }
+    let table = stack.customers_table();
+    let item = table.item(&pk("plain", "ada")).await.unwrap().unwrap();
+    assert_eq!(pks(&table.items_of_same_person(&item).await.unwrap()), [pk("flexprice", "ada")]);
+    let deleted = deliver("plain", &[change("ada", 2_000, 2, DELETED)], signed_at());
+    handle(&stack.receivers["plain"], &deleted, signed_at()).await;
+    let item = table.item(&pk("plain", "ada")).await.unwrap().unwrap();
+    assert_eq!(table.items_of_same_person(&item).await.unwrap(), [] as [Value; 0]);
 }
 
 /// A card leaves out no value of an item, except those that are the same in every item.
