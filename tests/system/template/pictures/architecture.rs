@@ -1,0 +1,214 @@
+//! The flow of a delivery through the resources of template.yaml.
+//!
+//! The places are chosen by hand. Names and numbers come from the template. Some calls are left out: `replay` also sends
+//! to the queues for deletes and for events that are not understood, as a receiver does.
+
+use std::collections::BTreeSet;
+
+use clientele_function::role::Role;
+use serde_json::Value;
+
+use super::drawing::{Anchor, Drawing, Kind};
+use super::fonts::Font::{Code, Text, Title};
+use crate::support::template::{is_receiver, resources};
+
+const FAILURE: bool = true;
+
+pub(super) fn drawing() -> Drawing {
+    let mut drawing = Drawing::new(
+        1090,
+        684,
+        "How a delivery becomes the state of a customer: the functions, the table and the queues of template.yaml",
+    );
+    deliveries(&mut drawing);
+    deletes(&mut drawing);
+    kept_deliveries(&mut drawing);
+    legend(&mut drawing);
+    drawing
+}
+
+/// From the providers to the table, and from there to the systems that use it.
+fn deliveries(drawing: &mut Drawing) {
+    let receivers = receivers();
+    let mut lines = vec![(Title, "Providers")];
+    lines.extend(receivers.iter().map(|id| (Text, id.strip_suffix("Function").unwrap())));
+    drawing.text_box(Kind::Plain, [24, 92, 136, 116], [25, 17], &lines);
+    drawing.text_box(
+        Kind::Service,
+        [24, 272, 136, 140],
+        [25, 17],
+        &[
+            (Title, "API Gateway"),
+            (Code, "Api"),
+            (Text, "one route"),
+            (Text, "per provider,"),
+            (Text, "other paths: 404"),
+        ],
+    );
+    drawing.text_box(Kind::Service, [236, 148, 136, 60], [25, 17], &[(Title, "Secrets"), (Text, "one per provider")]);
+    let mut lines = vec![(Title, "Receivers"), (Text, "verify, translate, rank")];
+    lines.extend(receivers.iter().map(|id| (Code, id.as_str())));
+    drawing.text_box(Kind::Compute, [236, 272, 206, 140], [25, 17], &lines);
+    drawing.text_box(
+        Kind::Data,
+        [560, 272, 206, 140],
+        [25, 17],
+        &[(Title, "Customers"), (Code, "CustomersTable"), (Text, "one item per customer")],
+    );
+    drawing.text_box(
+        Kind::Data,
+        [572, 350, 182, 50],
+        [21, 17],
+        &[(Text, "Tombstone: the outbox"), (Text, "of a cleanup message")],
+    );
+    drawing.text_box(
+        Kind::Plain,
+        [882, 148, 184, 264],
+        [25, 17],
+        &[(Title, "Your systems"), (Text, "erase their copies of"), (Text, "deleted customers")],
+    );
+    drawing.text(Text, Anchor::Start, (894, 338), "read current customers,");
+    drawing.text(Text, Anchor::Start, (894, 356), "by key, external id");
+    drawing.text(Text, Anchor::Start, (894, 374), "or e-mail address");
+
+    drawing.arrow(false, &[(92, 208), (92, 272)]);
+    drawing.text(Text, Anchor::Start, (100, 244), "webhooks");
+    drawing.arrow(false, &[(160, 342), (236, 342)]);
+    drawing.text(Text, Anchor::Middle, (196, 334), "delivery");
+    drawing.arrow(false, &[(304, 208), (304, 272)]);
+    drawing.text(Text, Anchor::Start, (312, 244), "verify");
+    drawing.arrow(false, &[(442, 342), (560, 342)]);
+    drawing.text(Text, Anchor::Middle, (500, 317), "one conditional");
+    drawing.text(Text, Anchor::Middle, (500, 334), "write");
+    drawing.arrow(false, &[(766, 342), (882, 342)]);
+    drawing.text(Text, Anchor::Middle, (822, 334), "read");
+}
+
+/// The cleanup message of a deleted customer.
+fn deletes(drawing: &mut Drawing) {
+    let receives = format!("after {} receives", max_receives("CleanupQueue", "CleanupDeadLetterQueue"));
+    let interval = schedule("SweepFunction");
+    drawing.text_box(Kind::Queue, [560, 24, 206, 60], [25, 17], &[(Title, "Cleanup"), (Code, "CleanupQueue")]);
+    drawing.text_box(
+        Kind::Queue,
+        [882, 24, 184, 60],
+        [25, 17],
+        &[(Title, "Cleanup dead letter"), (Code, "CleanupDeadLetterQueue")],
+    );
+    drawing.text_box(Kind::Compute, [560, 148, 150, 60], [25, 17], &[(Title, "Sweep"), (Code, "SweepFunction")]);
+
+    drawing.arrow(false, &[(407, 272), (407, 54), (560, 54)]);
+    drawing.text(Text, Anchor::Middle, (484, 46), "deletes");
+    drawing.arrow(false, &[(738, 84), (738, 178), (882, 178)]);
+    drawing.text(Text, Anchor::Middle, (812, 170), "receive");
+    drawing.arrow(FAILURE, &[(766, 44), (882, 44)]);
+    drawing.text(Text, Anchor::Middle, (823, 36), &receives);
+    drawing.arrow(FAILURE, &[(882, 66), (766, 66)]);
+    drawing.text(Text, Anchor::Middle, (824, 81), "redrive");
+    drawing.arrow(FAILURE, &[(635, 272), (635, 208)]);
+    drawing.text(Text, Anchor::Start, (643, 244), &interval);
+    drawing.arrow(FAILURE, &[(635, 148), (635, 84)]);
+    drawing.text(Text, Anchor::Start, (643, 120), "sweep sends");
+}
+
+/// What cannot be written waits on a queue.
+fn kept_deliveries(drawing: &mut Drawing) {
+    let receives = format!("after {} receives", max_receives("InboxQueue", "QuarantineQueue"));
+    drawing.text_box(Kind::Queue, [292, 476, 150, 60], [25, 17], &[(Title, "Inbox"), (Code, "InboxQueue")]);
+    drawing.text_box(Kind::Compute, [560, 476, 150, 60], [25, 17], &[(Title, "Replay"), (Code, "ReplayFunction")]);
+    drawing.text_box(Kind::Queue, [236, 600, 206, 60], [25, 17], &[(Title, "Quarantine"), (Code, "QuarantineQueue")]);
+    drawing.text_box(
+        Kind::Plain,
+        [560, 600, 206, 60],
+        [25, 17],
+        &[(Title, "Operator"), (Text, "inspects, and redrives")],
+    );
+
+    drawing.arrow(FAILURE, &[(367, 412), (367, 476)]);
+    drawing.text(Text, Anchor::Start, (375, 448), "cannot be written now");
+    drawing.arrow(FAILURE, &[(264, 412), (264, 600)]);
+    drawing.text(Text, Anchor::End, (256, 510), "not understood");
+    drawing.arrow(FAILURE, &[(367, 536), (367, 600)]);
+    drawing.text(Text, Anchor::Start, (375, 572), &receives);
+    drawing.arrow(FAILURE, &[(442, 506), (560, 506)]);
+    drawing.text(Text, Anchor::Middle, (500, 498), "retries");
+    drawing.arrow(FAILURE, &[(635, 476), (635, 412)]);
+    drawing.text(Text, Anchor::Start, (643, 448), "replay settles");
+    drawing.arrow(FAILURE, &[(442, 630), (560, 630)]);
+    drawing.text(Text, Anchor::Middle, (500, 622), "alarm");
+    drawing.arrow(FAILURE, &[(738, 600), (738, 412)]);
+    drawing.text(Text, Anchor::Start, (746, 510), "redrive");
+}
+
+fn legend(drawing: &mut Drawing) {
+    let kinds = [
+        (Kind::Compute, "Lambda function"),
+        (Kind::Data, "DynamoDB table"),
+        (Kind::Queue, "SQS queue"),
+        (Kind::Service, "other service of AWS"),
+        (Kind::Plain, "outside the stack"),
+    ];
+    for (row, (kind, meaning)) in (0..).zip(kinds) {
+        let y = 486 + row * 25;
+        drawing.area(kind, [882, y, 24, 14]);
+        drawing.text(Text, Anchor::Start, (918, y + 11), meaning);
+    }
+    for (row, (is_dashed, meaning)) in (5..).zip([(false, "normally"), (FAILURE, "after a failure")]) {
+        let y = 486 + row * 25;
+        drawing.samples.push((is_dashed, [(882, y + 7), (906, y + 7)]));
+        drawing.text(Text, Anchor::Start, (918, y + 11), meaning);
+    }
+}
+
+/// The functions that receive webhooks.
+fn receivers() -> Vec<String> {
+    let functions = resources("AWS::Serverless::Function").into_iter();
+    functions.filter(|(_, function)| is_receiver(function)).map(|(id, _)| id).collect()
+}
+
+/// After how many receives SQS moves a message of a queue to its dead-letter queue.
+fn max_receives(queue: &str, dead_letter_queue: &str) -> u64 {
+    let policy = &resources("AWS::SQS::Queue")[queue]["RedrivePolicy"];
+    assert_eq!(policy["deadLetterTargetArn"], format!("{dead_letter_queue}.Arn"));
+    policy["maxReceiveCount"].as_u64().unwrap()
+}
+
+/// When a function is started: `rate(5 minutes)` is `every 5 minutes`.
+fn schedule(function: &str) -> String {
+    let functions = resources("AWS::Serverless::Function");
+    let mut events = functions[function]["Events"].as_object().unwrap().values();
+    let event = events.find(|event| event["Type"] == "Schedule").unwrap();
+    let Value::String(schedule) = &event["Properties"]["Schedule"] else { panic!("{event}") };
+    format!("every {}", schedule.strip_prefix("rate(").unwrap().strip_suffix(')').unwrap())
+}
+
+/// A new function, table or queue fails this test until it has a place in the picture.
+#[test]
+fn the_picture_has_every_resource_of_the_flow() {
+    let kinds = ["AWS::Serverless::HttpApi", "AWS::Serverless::Function", "AWS::DynamoDB::Table", "AWS::SQS::Queue"];
+    let in_template: BTreeSet<_> = kinds.into_iter().flat_map(|kind| resources(kind).into_keys()).collect();
+    let texts = drawing().texts.into_iter();
+    let drawn: Vec<_> = texts.filter(|text| text.font == Code).map(|text| text.content).collect();
+    assert_eq!(drawn.len(), in_template.len(), "each once: {drawn:?}");
+    assert_eq!(drawn.into_iter().collect::<BTreeSet<_>>(), in_template);
+    let secrets = resources("AWS::SecretsManager::Secret").len();
+    assert_eq!(secrets, clientele_providers::PROVIDERS.len(), "one secret per provider");
+}
+
+/// What an arrow says that a function does, its role allows. A provider without deletes sends no cleanup message.
+#[test]
+fn arrows_are_what_roles_allow() {
+    let each = |call: &str| receivers().iter().all(|id| Role::of(id).calls.contains(call));
+    assert!(each("dynamodb:PutItem CustomersTable"));
+    assert!(each("sqs:SendMessage InboxQueue"));
+    assert!(each("sqs:SendMessage QuarantineQueue"));
+    assert!(receivers().iter().any(|id| Role::of(id).calls.contains("sqs:SendMessage CleanupQueue")));
+    for (function, call) in [
+        ("SweepFunction", "dynamodb:GetItem CustomersTable"),
+        ("SweepFunction", "sqs:SendMessage CleanupQueue"),
+        ("ReplayFunction", "sqs:ReceiveMessage InboxQueue"),
+        ("ReplayFunction", "dynamodb:PutItem CustomersTable"),
+    ] {
+        assert!(Role::of(function).calls.contains(call), "{function} {call}");
+    }
+}
