@@ -5,18 +5,19 @@
 
 #![allow(dead_code, reason = "a test includes this file, to keep it working")]
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use clientele::events;
+use clientele::events::EventFiles;
 use clientele::http;
 use clientele::prices::{AS_OF, PRICES};
 use clientele::stack::{CapturedLog, LocalStack, LogOutput, StackOptions};
 use clientele::synthetic::SyntheticCustomer;
-use clientele::text_table;
+use clientele::template::TemplateSource;
+use clientele::terminal;
+use clientele::text_table::TextTable;
 use clientele_model::Provider;
 use clientele_providers::PROVIDERS;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -54,7 +55,7 @@ struct Measured {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    anstream::println!("{}", run(&Options::parse()).await?);
+    terminal::line(run(&Options::parse()).await?);
     Ok(())
 }
 
@@ -65,10 +66,10 @@ async fn main() -> Result<()> {
 pub(crate) async fn run(options: &Options) -> Result<String> {
     let captured = CapturedLog::default();
     let log = LogOutput::Memory(captured.clone());
-    let stack = LocalStack::start(StackOptions { log, ..StackOptions::ephemeral(root("template.yaml")) }).await?;
+    let stack = LocalStack::start(StackOptions { log, ..StackOptions::ephemeral(TemplateSource::Embedded) }).await?;
     let header = ["", "deliveries", "per second", "p50 ms", "p99 ms", "us per event", "write units", "US$ per million"];
-    let mut table = text_table::with_header(header);
-    text_table::align_right(&mut table, 1);
+    let mut table = TextTable::new(header);
+    table.align_right(1);
     let providers = if options.provider.is_empty() { PROVIDERS } else { &options.provider[..] };
     for &provider in providers {
         let measured = tokio::task::block_in_place(|| measure(options, &stack, &captured, provider))?;
@@ -79,10 +80,6 @@ pub(crate) async fn run(options: &Options) -> Result<String> {
          writes alone, at list prices of {AS_OF}; `clientele cost` has the rest.",
         options.concurrency
     ))
-}
-
-fn root(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 fn row(provider: &Provider, measured: &Measured) -> [String; 8] {
@@ -155,7 +152,7 @@ fn measure(
 
 /// The two signed events of each customer.
 fn customers(options: &Options, stack: &LocalStack, provider: &'static Provider) -> Result<Vec<[Value; 2]>> {
-    let load = |name| events::load_one(&root("events"), provider, name);
+    let load = |name| EventFiles::default().load_one(provider, name);
     let (created, updated) = (load("customer-created")?, load("customer-updated")?);
     let (scheme, secret) = stack.scheme_and_secret(provider)?;
     let now = Timestamp::now();

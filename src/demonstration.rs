@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use aws_sdk_sqs::types::Message;
-use comfy_table::Table;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use crate::http::{self, Answer};
 use crate::json_diff;
 use crate::queue_browser::{MESSAGES_MAX, QueueBrowser};
 use crate::stack::LocalStack;
-use crate::text_table;
+use crate::text_table::{Cell, TextTable};
 
 /// How long a cleanup message is hidden from other consumers, longer than the demonstration takes.
 const HIDDEN_SECONDS: i32 = 600;
@@ -111,22 +110,19 @@ fn differences(result: &DeliveryResult, expected: &Expected) -> Vec<String> {
 
 /// The results as a table.
 #[must_use]
-pub fn table(results: &[DeliveryResult]) -> Table {
-    let header = ["delivery", "status", "outcome", "customer", "name", "cleanup message", ""];
-    let mut table = text_table::with_header(header);
+pub fn table(results: &[DeliveryResult]) -> TextTable {
+    let mut table = TextTable::new(["delivery", "status", "outcome", "customer", "name", "cleanup message", ""]);
     for row in results {
-        let column = |text: fn(&Value) -> String| row.items.values().map(text).collect::<Vec<_>>().join("\n");
+        let column = |text: fn(&Value) -> String| Cell::from(row.items.values().map(text).collect::<Vec<_>>());
+        let is_expected = row.differences.as_ref().map(Vec::is_empty);
         table.add_row([
-            row.title.clone(),
-            row.answer.status.to_string(),
-            row.answer.outcome(),
+            Cell::from(&row.title),
+            row.answer.status.to_string().into(),
+            row.answer.outcome().into(),
             column(|item| item["customer_id"].as_str().unwrap_or_default().to_owned()),
             column(shown_name),
-            row.cleanup.iter().map(shown_cleanup).collect::<Vec<_>>().join("\n"),
-            row.differences
-                .as_ref()
-                .map_or("", |differences| if differences.is_empty() { "✓" } else { "✗" })
-                .to_owned(),
+            row.cleanup.iter().map(shown_cleanup).collect::<Vec<_>>().into(),
+            is_expected.map_or("", |is_expected| if is_expected { "✓" } else { "✗" }).into(),
         ]);
     }
     table

@@ -4,16 +4,22 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use clientele_aws::{CallTimeouts, Clients, Endpoints, https_with_system_roots};
 use clientele_model::{Provider, Scheme, SecretEntry};
+
+use crate::exit_code::{CommandError, ExitCode};
 
 /// A stack that was deployed from template.yaml.
 #[derive(Debug)]
 pub struct DeployedStack {
     /// Its name.
     pub name: String,
+    /// Its region.
+    pub region: String,
+    /// The number of its account.
+    pub account: String,
     /// SDK clients for its account and region.
     pub clients: Clients,
     outputs: BTreeMap<String, String>,
@@ -31,37 +37,77 @@ pub fn clients(environment: &SdkConfig) -> Clients {
     Clients::new(environment, CallTimeouts::Operator, &Endpoints::default())
 }
 
+/// The parts of a stack's ARN: `arn:aws:cloudformation:<region>:<account>:stack/<name>/<uuid>`.
+struct StackArn<'a> {
+    region: &'a str,
+    account: &'a str,
+    name: &'a str,
+}
+
+impl<'a> StackArn<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let parts: Vec<_> = text.splitn(6, ':').collect();
+        let ["arn", _, "cloudformation", region, account, resource] = parts[..] else { return None };
+        let name = resource.strip_prefix("stack/")?.split('/').next()?;
+        let is_complete = ![region, account, name].contains(&"");
+        is_complete.then_some(Self { region, account, name })
+    }
+}
+
+fn in_region(environment: &SdkConfig, region: &str) -> SdkConfig {
+    environment.to_builder().region(Region::new(region.to_owned())).build()
+}
+
+fn why_not_found(name: &str, region: &str, code: Option<&str>) -> CommandError {
+    match code {
+        Some("ValidationError") => ExitCode::NotFound.error(format!(
+            "there is no stack {name} in {region}: `aws cloudformation list-stacks` lists the stacks"
+        )),
+        Some(code) => ExitCode::Unreachable.error(format!("the stack {name} in {region} cannot be read: {code}")),
+        None => ExitCode::Unreachable.error(format!(
+            "CloudFormation in {region} cannot be reached: check the region (AWS_REGION) and the credentials (AWS_PROFILE)"
+        )),
+    }
+}
+
 impl DeployedStack {
-    /// Looks the stack up in CloudFormation.
+    /// Looks the stack up in CloudFormation, by its name in the region of the environment, or by its ARN.
     ///
     /// # Errors
     /// When the stack does not exist or cannot be read.
     pub async fn find(name: &str) -> Result<Self> {
-        let environment = aws_environment().await;
+        let mut environment = aws_environment().await;
+        if let Some(arn) = StackArn::parse(name) {
+            environment = in_region(&environment, arn.region);
+        } else if name.starts_with("arn:") {
+            bail!(ExitCode::Usage.error(format!("{name} is not the ARN of a stack")));
+        }
         let client = aws_sdk_cloudformation::Client::new(&environment);
         let region = environment.region().map_or("no region", |region| region.as_ref());
-        let output = client.describe_stacks().stack_name(name).send().await.map_err(|error| {
-            let message = match error.as_service_error().and_then(ProvideErrorMetadata::code) {
-                Some("ValidationError") => {
-                    format!("there is no stack {name} in {region}: `aws cloudformation list-stacks` lists the stacks")
-                }
-                Some(code) => format!("the stack {name} in {region} cannot be read: {code}"),
-                None => format!(
-                    "CloudFormation in {region} cannot be reached: check the region (AWS_REGION) and the credentials \
-                     (AWS_PROFILE)"
-                ),
-            };
+        let output = client.describe_stacks().stack_name(name).send().await;
+        let output = output.map_err(|error| {
+            let message = why_not_found(name, region, error.as_service_error().and_then(ProvideErrorMetadata::code));
             anyhow!(error).context(message)
         })?;
         let stack = output.stacks.unwrap_or_default().into_iter().next().context("CloudFormation returned no stack")?;
+        let id = stack.stack_id.unwrap_or_default();
+        let arn = StackArn::parse(&id).context("CloudFormation returned no ARN of the stack")?;
         let outputs = stack.outputs.unwrap_or_default().into_iter();
         let parameters = stack.parameters.unwrap_or_default().into_iter();
         Ok(Self {
-            name: name.to_owned(),
-            clients: clients(&environment),
+            name: arn.name.to_owned(),
+            region: arn.region.to_owned(),
+            account: arn.account.to_owned(),
+            clients: clients(&in_region(&environment, arn.region)),
             outputs: outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect(),
             parameters: parameters.filter_map(|it| Some((it.parameter_key?, it.parameter_value?))).collect(),
         })
+    }
+
+    /// One line that names the stack, its region and its account.
+    #[must_use]
+    pub fn announcement(&self) -> String {
+        format!("stack {} in {}, account {}", self.name, self.region, self.account)
     }
 
     /// The value of an output. Letter case does not matter.

@@ -4,9 +4,11 @@
 //! All are signed with the local secrets at [`signed_at`]. They are signed again before they are delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fs::DirEntry;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele_model::{Provider, Scheme};
@@ -15,6 +17,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::embedded::EVENT_FILES;
+use crate::exit_code::ExitCode;
 use crate::signing::{SignedRequest, UnsignedRequest, sign, token_path};
 
 /// When the checked-in events were signed: 2026-11-20T12:00:00Z.
@@ -57,54 +61,101 @@ pub struct Expected {
     pub cleanup: Vec<Value>,
 }
 
+/// Where event files are read from.
+#[derive(Clone, Debug, Default)]
+pub enum EventFiles {
+    /// Those that are part of the command.
+    #[default]
+    Embedded,
+    /// Those in a folder that has one folder per provider.
+    Folder(PathBuf),
+}
+
+impl From<Option<PathBuf>> for EventFiles {
+    fn from(folder: Option<PathBuf>) -> Self {
+        folder.map_or(Self::Embedded, Self::Folder)
+    }
+}
+
+impl EventFiles {
+    /// All cases, in an order in which they can be delivered.
+    ///
+    /// # Errors
+    /// When a file cannot be read, a case has no expected result or the reverse, or `after` names an unknown case.
+    pub fn load(&self) -> Result<Vec<Case>> {
+        let mut cases = vec![];
+        for provider in PROVIDERS {
+            cases.extend(ordered(self.load_provider(provider)?)?);
+        }
+        Ok(cases)
+    }
+
+    /// One case.
+    ///
+    /// # Errors
+    /// When there is no such case; the message lists all cases of the provider.
+    pub fn load_one(&self, provider: &'static Provider, name: &str) -> Result<Case> {
+        let names = self.names(provider)?;
+        if names.contains(name) {
+            return self.case(provider, name.to_owned());
+        }
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        bail!(ExitCode::NotFound.error(format!("{} has no event `{name}`; there are {names}", provider.name)))
+    }
+
+    fn load_provider(&self, provider: &'static Provider) -> Result<Vec<Case>> {
+        self.names(provider)?.into_iter().map(|name| self.case(provider, name)).collect()
+    }
+
+    fn case(&self, provider: &'static Provider, name: String) -> Result<Case> {
+        let event = self.read(&format!("{}/{name}.json", provider.name))?;
+        let expected = self.read(&format!("{}/{name}.expected.json", provider.name))?;
+        Ok(Case { provider, name, event, expected })
+    }
+
+    /// The names of a provider's cases.
+    fn names(&self, provider: &Provider) -> Result<BTreeSet<String>> {
+        let files: Vec<String> = match self {
+            Self::Embedded => {
+                let files = EVENT_FILES.iter().filter_map(|(path, _)| path.split_once('/'));
+                files.filter(|(folder, _)| *folder == provider.name).map(|(_, file)| file.to_owned()).collect()
+            }
+            Self::Folder(folder) => {
+                let folder = folder.join(provider.name);
+                let entries =
+                    std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+                let name = |entry: io::Result<DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+                entries.map(name).collect::<io::Result<_>>()?
+            }
+        };
+        let name = |file: &String| {
+            file.strip_suffix(".expected.json").or_else(|| file.strip_suffix(".json")).map(str::to_owned)
+        };
+        Ok(files.iter().filter_map(name).collect())
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
+        match self {
+            Self::Embedded => {
+                let file = EVENT_FILES.iter().find(|(name, _)| *name == path);
+                let (_, text) = file.with_context(|| format!("there is no file {path}"))?;
+                serde_json::from_str(text).with_context(|| format!("in {path}"))
+            }
+            Self::Folder(folder) => {
+                let path = folder.join(path);
+                let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
+            }
+        }
+    }
+}
+
 /// All cases in a folder, in an order in which they can be delivered.
 ///
 /// # Errors
-/// When a file cannot be read, a case has no expected result or the reverse, or `after` names an unknown case.
+/// As [`EventFiles::load`].
 pub fn load(folder: &Path) -> Result<Vec<Case>> {
-    let mut cases = vec![];
-    for provider in PROVIDERS {
-        cases.extend(ordered(load_provider(folder, provider)?)?);
-    }
-    Ok(cases)
-}
-
-/// One case.
-///
-/// # Errors
-/// When there is no such case; the message lists all cases of the provider.
-pub fn load_one(folder: &Path, provider: &'static Provider, name: &str) -> Result<Case> {
-    let cases = load_provider(folder, provider)?;
-    let names = cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>().join(", ");
-    let found = cases.into_iter().find(|case| case.name == name);
-    found.ok_or_else(|| anyhow!("{} has no event `{name}`; there are {names}", provider.name))
-}
-
-fn load_provider(folder: &Path, provider: &'static Provider) -> Result<Vec<Case>> {
-    let folder = folder.join(provider.name);
-    let entries = std::fs::read_dir(&folder).with_context(|| {
-        format!(
-            "cannot read {}: run the command from the project's root, or name the folder with --events",
-            folder.display()
-        )
-    })?;
-    let mut names = BTreeSet::new();
-    for entry in entries {
-        let file = entry?.file_name().to_string_lossy().into_owned();
-        let name = file.strip_suffix(".expected.json").or_else(|| file.strip_suffix(".json"));
-        names.extend(name.map(str::to_owned));
-    }
-    let case = |name: String| {
-        let event = read(&folder.join(format!("{name}.json")))?;
-        let expected = read(&folder.join(format!("{name}.expected.json")))?;
-        Ok(Case { provider, name, event, expected })
-    };
-    names.into_iter().map(case).collect()
-}
-
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
+    EventFiles::Folder(folder.to_owned()).load()
 }
 
 /// Sorts the cases so that each comes after those that it names in `after`.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clientele_model::Provider;
 use serde_json::Value;
 use ureq::{Agent, Proxy};
 
@@ -50,6 +51,13 @@ pub fn deliver(base_url: &str, event: &Value, proxy: Option<Proxy>) -> Result<An
     let mut response = request.send(events::body(event)?).with_context(|| format!("no answer from {base_url}"))?;
     let body = response.body_mut().read_to_string()?;
     Ok(Answer { status: response.status().as_u16(), body })
+}
+
+/// The provider whose webhook has the path of an API Gateway event.
+#[must_use]
+pub fn provider_of(event: &Value) -> Option<&'static Provider> {
+    let name = event["rawPath"].as_str()?.strip_prefix("/webhooks/")?.split('/').next()?;
+    clientele_providers::find(name)
 }
 
 /// The proxy that the environment sets for a URL. Requests to this machine never use one.

@@ -1,5 +1,6 @@
 //! The `clientele` command: the local stack, the demonstration, and the operator's commands.
 
+pub mod cli;
 pub mod commands;
 pub mod customer_card;
 pub mod customer_lookup;
@@ -7,7 +8,9 @@ pub mod customer_search;
 pub mod customers_table;
 pub mod demonstration;
 pub mod deployed;
+pub mod embedded;
 pub mod events;
+pub mod exit_code;
 pub mod explanation;
 pub mod http;
 pub mod json_diff;
@@ -18,4 +21,5 @@ pub mod signing;
 pub mod stack;
 pub mod synthetic;
 pub mod template;
+pub mod terminal;
 pub mod text_table;

@@ -7,6 +7,8 @@ use anyhow::Result;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 
+use crate::terminal;
+
 /// SQS returns at most this many messages at a time.
 pub const MESSAGES_MAX: usize = 10;
 
@@ -62,7 +64,7 @@ impl QueueBrowser {
             let receipt = message.receipt_handle().unwrap_or_default();
             let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
             if request.visibility_timeout(0).send().await.is_err() {
-                anstream::eprintln!("some messages stay hidden for up to {} s", self.hidden_seconds);
+                terminal::note(format!("some messages stay hidden for up to {} s", self.hidden_seconds));
                 return;
             }
         }

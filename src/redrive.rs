@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::customers_table::CustomersTable;
 use crate::json_diff::{self, Difference};
 use crate::queue_browser::{id, number};
+use crate::terminal::visible;
 
 /// How long a message is hidden from other consumers while it is worked on, in seconds.
 pub const HIDDEN_SECONDS: i32 = 120;
@@ -70,7 +71,7 @@ pub struct MessageResult {
 impl MessageResult {
     fn of(events: impl IntoIterator<Item = (Outcome, String)>) -> Self {
         let events: Vec<_> = events.into_iter().collect();
-        let line = |outcome: Outcome, detail: &str| format!("  {:<12}{detail}", outcome.as_str());
+        let line = |outcome: Outcome, detail: &str| format!("  {:<12}{}", outcome.as_str(), visible(detail));
         let lines: Vec<_> = if events.len() <= LINES_MAX {
             events.iter().map(|(outcome, detail)| line(*outcome, detail)).collect()
         } else {

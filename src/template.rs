@@ -2,12 +2,14 @@
 //! each function. The same file is deployed, so the local stack cannot differ from it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_yaml_ng::{Mapping, Value};
+
+use crate::embedded::TEMPLATE;
 
 /// The parts of template.yaml that the local stack and the commands use.
 #[derive(Debug)]
@@ -154,18 +156,48 @@ pub struct Route {
     pub path: String,
 }
 
+/// Where a template is read from.
+#[derive(Clone, Debug, Default)]
+pub enum TemplateSource {
+    /// The template that is part of the command.
+    #[default]
+    Embedded,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<PathBuf> for TemplateSource {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl From<Option<PathBuf>> for TemplateSource {
+    fn from(path: Option<PathBuf>) -> Self {
+        path.map_or(Self::Embedded, Self::File)
+    }
+}
+
+impl TemplateSource {
+    /// Reads the template.
+    ///
+    /// # Errors
+    /// When it cannot be read, or lacks what the local stack needs.
+    pub fn read(&self) -> Result<Template> {
+        match self {
+            Self::Embedded => Template::parse(TEMPLATE).context("in the embedded template.yaml"),
+            Self::File(path) => Template::read(path),
+        }
+    }
+}
+
 impl Template {
     /// Reads the file.
     ///
     /// # Errors
     /// When it cannot be read, or lacks what the local stack needs.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!(
-                "cannot read {}: run the command from the project's root, or name the file with --template",
-                path.display()
-            )
-        })?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("in {}", path.display()))
     }
 

@@ -8,13 +8,13 @@ use clap::Args;
 use clientele_aws::{HttpEvent, Invocation};
 use clientele_model::Provider;
 use clientele_providers::PROVIDERS;
-use comfy_table::Table;
 use serde_json::Value;
 
-use crate::events::{self, Case, signed_at};
+use crate::events::{Case, EventFiles, signed_at};
 use crate::prices::{AS_OF, PRICES};
 use crate::stack::{CapturedLog, LocalStack, LogOutput, StackOptions};
-use crate::text_table;
+use crate::terminal;
+use crate::text_table::TextTable;
 
 /// Size of a line of the access log with typical values, and the size that CloudWatch adds to each line.
 const ACCESS_LOG_BYTES: f64 = 420.0;
@@ -54,12 +54,12 @@ pub struct Cost {
     /// List the prices and their sources
     #[arg(long)]
     prices: bool,
-    /// The template to create the stack from
-    #[arg(long, default_value = "template.yaml", value_name = "FILE")]
-    template: PathBuf,
-    /// The folder with the event files
-    #[arg(long, default_value = "events", value_name = "FOLDER")]
-    events_folder: PathBuf,
+    /// A template to create the stack from instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// A folder with event files to use instead of the embedded ones
+    #[arg(long = "events-folder", value_name = "FOLDER")]
+    events_folder: Option<PathBuf>,
 }
 
 fn price(text: &str) -> Result<(&'static str, f64), String> {
@@ -110,7 +110,7 @@ struct ProviderConsumption {
 /// When the local stack cannot start, or the percentages exceed 100.
 pub async fn cost(cost: Cost) -> Result<()> {
     if cost.prices {
-        anstream::println!("{}\n{AS_OF}", price_table());
+        terminal::line(format!("{}\n{AS_OF}", price_table()));
         return Ok(());
     }
     if cost.created.saturating_add(cost.deleted) > 100 {
@@ -120,17 +120,17 @@ pub async fn cost(cost: Cost) -> Result<()> {
     let log = LogOutput::Memory(captured.clone());
     let options = StackOptions { log, ..StackOptions::ephemeral(cost.template.clone()) };
     let stack = LocalStack::start(options).await?;
-    let cases = events::load(&cost.events_folder)?;
+    let cases = EventFiles::from(cost.events_folder.clone()).load()?;
     let mut measured = vec![];
     for &provider in PROVIDERS {
         measured.push(measure(&stack, &captured, provider, &cases).await?);
     }
-    anstream::println!("Consumption per event\n{}\n", consumption(&measured));
+    terminal::line(format!("Consumption per event\n{}\n", consumption(&measured)));
     let monthly = monthly(&cost, &measured, &stack);
-    anstream::println!("Cost per month of {} events per provider, in US$\n{monthly}\n", cost.events);
-    anstream::println!("Fixed cost per month, in US$\n{}\n", fixed(&cost, &measured, &stack));
-    anstream::println!("List prices of {AS_OF}. --prices lists them, --price replaces one.");
-    anstream::println!("Not included: storage of table, backups and logs, reads by your systems, your own KMS keys.");
+    terminal::line(format!("Cost per month of {} events per provider, in US$\n{monthly}\n", cost.events));
+    terminal::line(format!("Fixed cost per month, in US$\n{}\n", fixed(&cost, &measured, &stack)));
+    terminal::line(format!("List prices of {AS_OF}. --prices lists them, --price replaces one."));
+    terminal::line("Not included: storage of table, backups and logs, reads by your systems, your own KMS keys.");
     Ok(())
 }
 
@@ -232,14 +232,14 @@ impl Cost {
 }
 
 /// A table with a column for each provider.
-fn table_by_provider(measured: &[ProviderConsumption]) -> Table {
+fn table_by_provider(measured: &[ProviderConsumption]) -> TextTable {
     let names = measured.iter().map(|measured| measured.provider.name);
-    let mut table = text_table::with_header([""].into_iter().chain(names).collect::<Vec<_>>());
-    text_table::align_right(&mut table, 1);
+    let mut table = TextTable::new([""].into_iter().chain(names).collect::<Vec<_>>());
+    table.align_right(1);
     table
 }
 
-fn consumption(measured: &[ProviderConsumption]) -> Table {
+fn consumption(measured: &[ProviderConsumption]) -> TextTable {
     let mut table = table_by_provider(measured);
     let kinds = ["created", "updated", "deleted"];
     for (number, kind) in kinds.into_iter().enumerate() {
@@ -255,7 +255,7 @@ fn consumption(measured: &[ProviderConsumption]) -> Table {
     table
 }
 
-fn monthly(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> Table {
+fn monthly(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> TextTable {
     let mut table = table_by_provider(measured);
     let columns: Vec<_> = measured.iter().map(|measured| cost.lines(measured, stack.template.memory_mb)).collect();
     for row in 0..columns.first().map_or(0, |column| column.len()) {
@@ -267,7 +267,7 @@ fn monthly(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) ->
     table
 }
 
-fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> Table {
+fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> TextTable {
     let resources = |kind: &str| stack.template.resources.get(kind).copied().unwrap_or_default();
     let metrics: usize = measured.iter().map(|measured| measured.metrics.len()).sum();
     let lines = [
@@ -277,7 +277,7 @@ fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> T
         // Metrics are charged by the hours in which they are written. Rare outcomes are not in the event files.
         ("metrics, about", metrics, "metrics"),
     ];
-    let mut table = text_table::with_header(["", "number", "US$"]);
+    let mut table = TextTable::new(["", "number", "US$"]);
     let mut sum = 0.0;
     for (what, number, price) in lines {
         let usd = cost.usd(price, f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
@@ -285,12 +285,12 @@ fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> T
         table.add_row([what.to_owned(), number.to_string(), format!("{usd:.2}")]);
     }
     table.add_row(["total".to_owned(), String::new(), format!("{sum:.2}")]);
-    text_table::align_right(&mut table, 1);
+    table.align_right(1);
     table
 }
 
-fn price_table() -> Table {
-    let mut table = text_table::with_header(["price", "US$", "per", "unit", "source"]);
+fn price_table() -> TextTable {
+    let mut table = TextTable::new(["price", "US$", "per", "unit", "source"]);
     for price in &PRICES {
         let (usd, per) = (price.usd.to_string(), price.per.to_string());
         table.add_row([price.name, &usd, &per, price.unit, price.source]);

@@ -9,11 +9,12 @@ use clap::Args;
 use clientele_model::{Provider, Scheme, SecretEntry, TokenPlace};
 use clientele_providers::PROVIDERS;
 
-use super::secret;
+use super::secrets;
 use crate::demonstration::{self, DeliveryResult};
-use crate::events;
+use crate::events::EventFiles;
 use crate::signing::token_path;
 use crate::stack::{LocalStack, LogOutput, StackOptions};
+use crate::terminal;
 
 /// The local stack.
 #[derive(Args, Debug)]
@@ -51,12 +52,12 @@ pub struct Local {
     /// Print every line that the functions log, not only errors
     #[arg(long)]
     log: bool,
-    /// The template to create the stack from
-    #[arg(long, default_value = "template.yaml", value_name = "FILE")]
-    template: PathBuf,
-    /// The folder with the event files
-    #[arg(long, default_value = "events", value_name = "FOLDER")]
-    events: PathBuf,
+    /// A template to create the stack from instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// A folder with event files to use instead of the embedded ones
+    #[arg(long, value_name = "FOLDER")]
+    events: Option<PathBuf>,
 }
 
 fn assignment(text: &str) -> Result<(&'static Provider, String), String> {
@@ -74,7 +75,7 @@ impl Local {
             admin_port: self.admin_port,
             workers: true,
             data_dir: self.data_dir.clone(),
-            cases: events::load(&self.events)?,
+            cases: EventFiles::from(self.events.clone()).load()?,
             log: if self.log { LogOutput::Everything } else { LogOutput::Errors },
             ..StackOptions::ephemeral(self.template.clone())
         };
@@ -101,7 +102,7 @@ impl Local {
         }
         for entry in entries {
             let text = entry.text().with_context(|| format!("--secret: a secret for {} is not text", provider.name))?;
-            secret::check(&text, provider, &scheme).context("--secret")?;
+            secrets::check(&text, provider, &scheme).context("--secret")?;
         }
         Ok(())
     }
@@ -121,12 +122,12 @@ pub async fn local(local: Local) -> Result<()> {
     }
     print_usage(&stack, &local);
     tokio::signal::ctrl_c().await?;
-    anstream::println!();
+    terminal::line("");
     Ok(())
 }
 
 async fn demonstrate(stack: &LocalStack, local: &Local) -> Result<()> {
-    let cases = events::load(&local.events)?;
+    let cases = EventFiles::from(local.events.clone()).load()?;
     let was_empty = stack.customers_table().count().await? == 0;
     let mut results = demonstration::run(stack, &cases).await?;
     // The expected results assume an empty table and the default schemes.
@@ -139,14 +140,14 @@ async fn demonstrate(stack: &LocalStack, local: &Local) -> Result<()> {
         for result in &mut results {
             result.differences = None;
         }
-        anstream::println!("{}\n", demonstration::table(&results));
+        terminal::line(format!("{}\n", demonstration::table(&results)));
         if local.once {
             bail!("the results cannot be judged: {obstacle}");
         }
-        anstream::println!("The results are not compared with the expected ones: {obstacle}.\n");
+        terminal::line(format!("The results are not compared with the expected ones: {obstacle}.\n"));
         return Ok(());
     }
-    anstream::println!("{}\n", demonstration::table(&results));
+    terminal::line(format!("{}\n", demonstration::table(&results)));
     judge(&results)?;
     let expected = cases.iter().flat_map(|case| case.expected.items.keys()).collect::<BTreeSet<_>>().len();
     let customers = stack.customers_table().count().await?;
@@ -154,10 +155,10 @@ async fn demonstrate(stack: &LocalStack, local: &Local) -> Result<()> {
     if customers != expected {
         bail!("there are {customers} customers in the table, expected {expected}");
     }
-    anstream::println!(
+    terminal::line(format!(
         "{} deliveries as expected: {customers} customers in the table, {cleanups} cleanup messages on the queue.\n",
         results.len()
-    );
+    ));
     Ok(())
 }
 
@@ -167,7 +168,7 @@ fn judge(results: &[DeliveryResult]) -> Result<()> {
         let differences = result.differences.as_deref().unwrap_or_default();
         if !differences.is_empty() {
             wrong += 1;
-            anstream::eprintln!("{}\n  {}", result.title, differences.join("\n  "));
+            terminal::note(format!("{}\n  {}", result.title, differences.join("\n  ")));
         }
     }
     if wrong == 0 { Ok(()) } else { bail!("{wrong} of {} deliveries were not as expected", results.len()) }
@@ -176,43 +177,40 @@ fn judge(results: &[DeliveryResult]) -> Result<()> {
 fn print_usage(stack: &LocalStack, local: &Local) {
     let (url, dynamodb, sqs) = (stack.url(), stack.dynamodb, stack.sqs);
     let queues = stack.queue_urls.keys().cloned().collect::<Vec<_>>().join(", ");
-    anstream::println!("Webhooks   {url}");
+    terminal::line(format!("Webhooks   {url}"));
     for function in &stack.template.functions {
         for route in &function.routes {
-            anstream::println!("           {} {url}{}", route.method, route.path);
+            terminal::line(format!("           {} {url}{}", route.method, route.path));
         }
     }
-    anstream::println!("DynamoDB   http://{dynamodb}   table customers");
-    anstream::println!("SQS        http://{sqs}   queues {queues}");
-    anstream::println!("Admin      http://{}   faults, replay and sweep on demand", stack.admin);
-    anstream::println!("\nSecrets (for this local stack only)");
+    terminal::line(format!("DynamoDB   http://{dynamodb}   table customers"));
+    terminal::line(format!("SQS        http://{sqs}   queues {queues}"));
+    terminal::line(format!("Admin      http://{}   faults, replay and sweep on demand", stack.admin));
+    terminal::line("\nSecrets (for this local stack only)");
     for provider in PROVIDERS {
         let (name, environment) = (provider.name, stack.environments.get(provider.name));
         let secrets = environment.and_then(|environment| environment.get("WEBHOOK_SECRETS"));
-        anstream::println!("           {name:<11}{}", secrets.map_or("", String::as_str));
+        terminal::line(format!("           {name:<11}{}", secrets.map_or("", String::as_str)));
     }
-    anstream::println!("\nTry");
+    terminal::line("\nTry");
     for provider in PROVIDERS {
         if let Ok((Scheme::Token(TokenPlace::Path), secret)) = stack.scheme_and_secret(provider) {
             let path = token_path(provider, &secret);
-            anstream::println!("  curl -i {url}{path} -H 'content-type: application/json' -d '{BODY}'");
+            terminal::line(format!("  curl -i {url}{path} -H 'content-type: application/json' -d '{BODY}'"));
         }
     }
-    let secret = local.secret.iter().any(|(provider, _)| provider.name == "plain");
-    let secret = if secret { " --secret SECRET" } else { "" };
-    anstream::println!("  cargo run -q -- send plain customer-updated --to {url}{secret}");
-    let host =
-        if local.listen == IpAddr::from([127, 0, 0, 1]) { String::new() } else { format!(" --host {}", local.listen) };
-    anstream::println!("  cargo run -q -- list{host} --dynamodb-port {}", dynamodb.port());
-    anstream::println!("  cargo run -q -- cleanup{host} --sqs-port {}", sqs.port());
-    let port = stack.admin.port();
-    anstream::println!("  cargo run -q -- fault dynamodb --mode timeout --for 30s{host} --admin-port {port}");
+    let admin = stack.admin;
+    let target = if admin.port() == 9010 { String::new() } else { format!(" --local http://{admin}") };
+    terminal::line(format!("  cargo run -q -- events send plain/customer-updated{target}"));
+    terminal::line(format!("  cargo run -q -- customers list{target}"));
+    terminal::line(format!("  cargo run -q -- cleanup list{target}"));
+    terminal::line(format!("  cargo run -q -- faults set dynamodb --mode timeout --for 30s{target}"));
     let aws = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region us-east-1";
-    anstream::println!("  {aws} dynamodb scan --endpoint-url http://{dynamodb} --table-name customers");
+    terminal::line(format!("  {aws} dynamodb scan --endpoint-url http://{dynamodb} --table-name customers"));
     let queue = stack.queue_urls.get("cleanup").map_or("", String::as_str);
-    anstream::println!("  {aws} sqs receive-message --endpoint-url http://{sqs} --queue-url {queue}");
+    terminal::line(format!("  {aws} sqs receive-message --endpoint-url http://{sqs} --queue-url {queue}"));
     let data = if local.data_dir.is_some() { "keeps" } else { "deletes" };
-    anstream::println!("\nCtrl-C stops the stack and {data} its data.");
+    terminal::line(format!("\nCtrl-C stops the stack and {data} its data."));
 }
 
 /// A body for the provider whose token is in the path, which needs no signature.

@@ -1,12 +1,13 @@
-//! The subcommands.
+//! The subcommands, one file for each noun.
 
 pub mod cleanup;
+pub mod completions;
 pub mod cost;
 pub mod customers;
-pub mod deliver;
-pub mod fault;
+pub mod events;
+pub mod faults;
 pub mod local;
 pub mod quarantine;
-pub mod secret;
+pub mod secrets;
 pub mod smoke;
-mod target;
+pub mod target;

@@ -6,17 +6,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::Message;
 use clap::{Args, Subcommand};
-use clientele_aws::{Clients, Resources, read_kept_message};
+use clientele_aws::read_kept_message;
 use clientele_model::parse_json;
 use clientele_providers::PROVIDERS;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::target::Target;
+use super::target::{OpenTarget, Target};
+use crate::exit_code::ExitCode;
 use crate::queue_browser::{QueueBrowser, id};
 use crate::redrive::{HIDDEN_SECONDS, Settler, summary};
-use crate::text_table;
+use crate::terminal;
+use crate::text_table::TextTable;
 
 /// Verified deliveries that need an operator, because they could not be translated or stored
 #[derive(Args, Debug)]
@@ -89,20 +90,21 @@ pub async fn quarantine(quarantine: Quarantine) -> Result<()> {
 }
 
 /// Opens the quarantine queue.
-async fn open_queue(target: &Target) -> Result<(QueueBrowser, Clients, Resources)> {
-    let (clients, resources) = target.resources().await?;
-    let queue = QueueBrowser::new(&clients.sqs, &resources.quarantine_queue_url, HIDDEN_SECONDS);
-    Ok((queue, clients, resources))
+async fn open_queue(target: &Target) -> Result<(QueueBrowser, OpenTarget)> {
+    let target = target.open().await?;
+    let queue = QueueBrowser::new(&target.clients.sqs, &target.resources.quarantine_queue_url, HIDDEN_SECONDS);
+    Ok((queue, target))
 }
 
 async fn list(list: List) -> Result<()> {
-    let (queue, ..) = open_queue(&list.target).await?;
-    let messages = queue.look(list.limit, |_| true).await.with_context(|| list.target.advice(None))?;
-    let mut table = text_table::with_header(["id", "provider", "reason", "received", "events", "bytes", "receives"]);
+    let (queue, target) = open_queue(&list.target).await?;
+    let messages =
+        queue.look(list.limit, |_| true).await.with_context(|| target.cannot_read("the quarantine queue"))?;
+    let mut table = TextTable::new(["id", "provider", "reason", "received", "events", "bytes", "receives"]);
     for message in &messages {
         let summary = summary(message);
         if list.json {
-            anstream::println!("{summary}");
+            terminal::json(&summary);
         } else {
             let names = ["id", "provider", "reason", "received_at", "events", "bytes", "receives"];
             table.add_row(names.map(|name| match &summary[name] {
@@ -112,15 +114,16 @@ async fn list(list: List) -> Result<()> {
         }
     }
     if !list.json {
-        anstream::println!("{table}");
+        terminal::line(table);
     }
     queue.put_back(&messages).await;
     Ok(())
 }
 
 async fn show(show: Show) -> Result<()> {
-    let (queue, ..) = open_queue(&show.target).await?;
-    let messages = queue.look(usize::MAX, |_| true).await.with_context(|| show.target.advice(None))?;
+    let (queue, target) = open_queue(&show.target).await?;
+    let messages =
+        queue.look(usize::MAX, |_| true).await.with_context(|| target.cannot_read("the quarantine queue"))?;
     queue.put_back(&messages).await;
     let message = find(&messages, &show.id)?;
     let mut shown: Value = serde_json::from_str(message.body().unwrap_or_default()).unwrap_or(Value::Null);
@@ -129,12 +132,12 @@ async fn show(show: Show) -> Result<()> {
         shown["body"] = body;
     }
     if shown.is_null() {
-        anstream::println!("{}", message.body().unwrap_or_default());
+        terminal::line(terminal::visible(message.body().unwrap_or_default()));
     } else {
-        anstream::println!("{}", serde_json::to_string_pretty(&shown)?);
+        terminal::json_pretty(&shown);
     }
     if let Err(error) = read_kept_message(message.body().unwrap_or_default(), PROVIDERS) {
-        anstream::eprintln!("{error}");
+        terminal::note(error);
     }
     Ok(())
 }
@@ -144,33 +147,35 @@ fn find<'a>(messages: &'a [Message], prefix: &str) -> Result<&'a Message> {
     let found: Vec<_> = messages.iter().filter(|message| id(message).starts_with(prefix)).collect();
     match found[..] {
         [message] => Ok(message),
-        [] => bail!("no message {prefix} on the quarantine queue: `clientele quarantine list` shows the messages"),
+        [] => bail!(ExitCode::NotFound.error(format!(
+            "no message {prefix} on the quarantine queue: `clientele quarantine list` shows the messages"
+        ))),
         [..] => bail!("the ids of {} messages begin with {prefix}: write more of the id", found.len()),
     }
 }
 
 async fn redrive(redrive: Redrive) -> Result<()> {
     if !(redrive.rate > 0.0 && redrive.rate.is_finite()) {
-        bail!("--rate must be a number of messages per second greater than 0");
+        bail!(ExitCode::Usage.error("--rate must be a number of messages per second greater than 0"));
     }
-    let (queue, clients, resources) = open_queue(&redrive.target).await?;
+    let (queue, target) = open_queue(&redrive.target).await?;
     let is_wanted =
         |message: &Message| redrive.ids.is_empty() || redrive.ids.iter().any(|prefix| id(message).starts_with(prefix));
-    let messages = queue.look(redrive.limit, is_wanted).await.with_context(|| redrive.target.advice(None))?;
+    let messages =
+        queue.look(redrive.limit, is_wanted).await.with_context(|| target.cannot_read("the quarantine queue"))?;
     if let Some(error) = redrive.ids.iter().find_map(|prefix| find(&messages, prefix).err()) {
         queue.put_back(&messages).await;
         return Err(error);
     }
-    let bar = ProgressBar::new(u64::try_from(messages.len())?);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} messages, {eta} left")?);
+    let progress = terminal::progress("messages", Some(messages.len()));
     let mut ticks = interval(Duration::from_secs_f64(1.0 / redrive.rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let settler = Settler::new(clients, resources);
+    let settler = Settler::new(target.clients, target.resources);
     let (mut counts, mut kept, mut unsettled) = (BTreeMap::<&str, usize>::new(), vec![], 0);
     for message in messages {
         ticks.tick().await;
         let result = if redrive.dry_run { settler.predict(&message).await } else { settler.settle(&message).await };
-        bar.suspend(|| anstream::println!("{}\n{}", id(&message), result.text));
+        terminal::line(format!("{}\n{}", id(&message), result.text));
         for outcome in &result.outcomes {
             *counts.entry(outcome.as_str()).or_default() += 1;
         }
@@ -181,16 +186,18 @@ async fn redrive(redrive: Redrive) -> Result<()> {
         } else {
             kept.push(message);
         }
-        bar.inc(1);
+        progress.advance(1);
     }
-    bar.finish_and_clear();
+    drop(progress);
     queue.put_back(&kept).await;
     let counts: Vec<_> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
     let verb = if redrive.dry_run { "Would be" } else { "Settled" };
-    anstream::println!("{verb}: {}", if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") });
+    terminal::line(format!("{verb}: {}", if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") }));
     match unsettled {
         0 => Ok(()),
-        1 => bail!("1 message cannot be settled yet and stays on the queue"),
-        number => bail!("{number} messages cannot be settled yet and stay on the queue"),
+        1 => bail!(ExitCode::Incomplete.error("1 message cannot be settled yet and stays on the queue")),
+        number => {
+            bail!(ExitCode::Incomplete.error(format!("{number} messages cannot be settled yet and stay on the queue")))
+        }
     }
 }

@@ -14,11 +14,12 @@ use serde_json::Value;
 use super::target::DeployedTarget;
 use crate::customers_table::CustomersTable;
 use crate::deployed::DeployedStack;
-use crate::events::{self, Case, Expected};
+use crate::events::{Case, EventFiles, Expected};
 use crate::http;
 use crate::queue_browser::{MESSAGES_MAX, QueueBrowser};
 use crate::synthetic::SyntheticCustomer;
-use crate::text_table;
+use crate::terminal;
+use crate::text_table::TextTable;
 
 /// The pause before a delivery is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -41,9 +42,9 @@ pub struct Smoke {
     /// Keep trying for this many seconds: functions look for new secrets once a minute, and messages may be delayed
     #[arg(long, default_value_t = 70, value_name = "SECONDS")]
     wait: u64,
-    /// The folder with the event files
-    #[arg(long, default_value = "events", value_name = "FOLDER")]
-    events: PathBuf,
+    /// A folder with event files to use instead of the embedded ones
+    #[arg(long, value_name = "FOLDER")]
+    events: Option<PathBuf>,
 }
 
 /// Runs `clientele smoke`.
@@ -52,7 +53,7 @@ pub struct Smoke {
 /// When the stack cannot be read, or a step fails.
 pub async fn smoke(smoke: Smoke) -> Result<()> {
     let stack = smoke.target.open().await?;
-    let mut table = text_table::with_header(["provider", "step", "", "ms"]);
+    let mut table = TextTable::new(["provider", "step", "", "ms"]);
     let mut failed = vec![];
     for &provider in PROVIDERS {
         let name = provider.name;
@@ -70,7 +71,7 @@ pub async fn smoke(smoke: Smoke) -> Result<()> {
             failed.push(name);
         }
     }
-    anstream::println!("{table}");
+    terminal::line(table);
     failed.dedup();
     if failed.is_empty() { Ok(()) } else { bail!("the smoke test failed for {}", failed.join(", ")) }
 }
@@ -81,7 +82,7 @@ struct SmokeTest<'a> {
     provider: &'static Provider,
     table: CustomersTable,
     cleanup_queue: QueueBrowser,
-    events: &'a PathBuf,
+    events: EventFiles,
     wait: Duration,
     started: Instant,
     steps: Vec<(String, Duration)>,
@@ -92,7 +93,7 @@ struct SmokeTest<'a> {
 }
 
 impl<'a> SmokeTest<'a> {
-    fn new(stack: &'a DeployedStack, provider: &'static Provider, smoke: &'a Smoke) -> Result<Self> {
+    fn new(stack: &'a DeployedStack, provider: &'static Provider, smoke: &Smoke) -> Result<Self> {
         let clients = &stack.clients;
         // Other messages stay hidden during the test, so that each is received only once.
         let hidden_seconds = i32::try_from(smoke.wait)?.saturating_add(30);
@@ -101,7 +102,7 @@ impl<'a> SmokeTest<'a> {
             provider,
             table: CustomersTable::new(&clients.dynamodb, stack.output("CustomersTableName")?),
             cleanup_queue: QueueBrowser::new(&clients.sqs, stack.output("CleanupQueueUrl")?, hidden_seconds),
-            events: &smoke.events,
+            events: smoke.events.clone().into(),
             wait: Duration::from_secs(smoke.wait),
             started: Instant::now(),
             steps: vec![],
@@ -114,9 +115,9 @@ impl<'a> SmokeTest<'a> {
         let (response_rules, scheme) = (self.provider.response_rules, self.stack.scheme(self.provider)?);
         let secrets = self.stack.secrets(self.provider).await?;
         let usable = secrets.iter().filter_map(SecretEntry::text).find(|text| Secret::parse(text, &scheme).is_ok());
-        let created = events::load_one(self.events, self.provider, "customer-created")?;
+        let created = self.events.load_one(self.provider, "customer-created")?;
         // Not every provider reports deletions.
-        let deleted = events::load_one(self.events, self.provider, "customer-deleted").ok();
+        let deleted = self.events.load_one(self.provider, "customer-deleted").ok();
         let customer = SyntheticCustomer::new(&[&created].into_iter().chain(&deleted).collect::<Vec<_>>())?;
         self.customer = Some(customer.clone());
 

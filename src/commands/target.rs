@@ -1,120 +1,282 @@
 //! The stack that a command works on.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use clap::Args;
+use anyhow::{Context, Result, bail};
+use clap::builder::NonEmptyStringValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches};
 use clientele_aws::{CallTimeouts, Clients, Resources};
+use http::Uri;
+use serde::Deserialize;
+use ureq::Agent;
 
-use crate::customers_table::CustomersTable;
-use crate::deployed::{self, DeployedStack};
+use crate::deployed::DeployedStack;
+use crate::exit_code::{CommandError, ExitCode};
+use crate::terminal;
 
-/// The local stack, unless a deployed one is named.
+/// The admin port of a local stack that uses the default ports.
+pub const LOCAL_URL: &str = "http://127.0.0.1:9010";
+
+/// How long the admin port may take to answer.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The stack that a command works on. An explicit flag takes precedence over the variable `CLIENTELE_STACK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The local stack whose admin port has this URL.
+    Local(String),
+    /// The deployed stack of this name or ARN.
+    Deployed(String),
+}
+
+#[derive(Args)]
+#[group(skip)]
+#[command(next_help_heading = "Stack")]
+struct TargetArgs {
+    /// Use the local stack, whatever `CLIENTELE_STACK` says; the URL is that of its admin port. This is the default
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = LOCAL_URL, value_parser = admin_url)]
+    local: Option<String>,
+    /// Use the deployed stack of this name or ARN; credentials come from the AWS environment, and so does the region of
+    /// a name
+    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME")]
+    stack: Option<String>,
+}
+
+/// The local stack, for commands that work on no other.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
 #[command(next_help_heading = "Stack")]
-pub(crate) struct Target {
-    /// The address of the local stack
-    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    host: IpAddr,
-    /// The DynamoDB port of the local stack
-    #[arg(long, default_value_t = 8000, value_name = "PORT")]
-    dynamodb_port: u16,
-    /// The SQS port of the local stack
-    #[arg(long, default_value_t = 9324, value_name = "PORT")]
-    sqs_port: u16,
-    /// Use the deployed stack of this name instead of the local one; region and credentials come from the AWS environment
-    #[arg(long, env = "CLIENTELE_STACK", value_name = "NAME")]
-    stack: Option<String>,
+pub struct LocalTarget {
+    /// The URL of the admin port of the local stack
+    #[arg(long = "local", value_name = "URL", num_args = 0..=1, default_value = LOCAL_URL,
+        default_missing_value = LOCAL_URL, value_parser = admin_url)]
+    pub url: String,
 }
 
 /// A deployed stack, for commands that make no sense locally.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
-pub(crate) struct DeployedTarget {
-    /// The name of the deployed stack; region and credentials come from the AWS environment
-    #[arg(long = "stack", env = "CLIENTELE_STACK", value_name = "NAME")]
-    name: String,
+#[command(next_help_heading = "Stack")]
+pub struct DeployedTarget {
+    /// The name or ARN of the deployed stack; credentials come from the AWS environment, and so does the region of a
+    /// name
+    #[arg(long = "stack", env = "CLIENTELE_STACK", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
 }
 
-impl DeployedTarget {
-    pub(crate) async fn open(&self) -> Result<DeployedStack> {
-        DeployedStack::find(&self.name).await
+fn admin_url(text: &str) -> Result<String, String> {
+    let error = || {
+        format!(
+            "expected the URL of an admin port, as in {LOCAL_URL}; without a URL, write --local after the other arguments"
+        )
+    };
+    let uri: Uri = text.parse().map_err(|_| error())?;
+    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) || uri.path() != "/" {
+        return Err(error());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+impl FromArgMatches for Target {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let TargetArgs { local, stack } = TargetArgs::from_arg_matches(matches)?;
+        let is_explicit = matches.value_source("stack") == Some(ValueSource::CommandLine);
+        match (local, stack) {
+            (Some(_), Some(_)) if is_explicit => {
+                let message = "--local and --stack exclude each other\n";
+                Err(clap::Error::raw(ErrorKind::ArgumentConflict, message))
+            }
+            (None, Some(stack)) if stack.is_empty() && is_explicit => {
+                Err(clap::Error::raw(ErrorKind::InvalidValue, "--stack needs the name of a stack\n"))
+            }
+            (None, Some(stack)) if !stack.is_empty() => Ok(Self::Deployed(stack)),
+            (local, _) => Ok(Self::Local(local.unwrap_or_else(|| LOCAL_URL.to_owned()))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Target {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        TargetArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        TargetArgs::augment_args_for_update(command)
     }
 }
 
 impl Target {
-    /// The customers' table, or the table on AWS of the given name.
-    pub(crate) async fn customers_table(&self, on_aws: Option<&str>) -> Result<CustomersTable> {
-        let (clients, name) = match (on_aws, &self.stack) {
-            (Some(name), _) => (deployed::clients(&deployed::aws_environment().await), name.to_owned()),
-            (None, Some(stack)) => {
-                let stack = DeployedStack::find(stack).await?;
-                (stack.clients.clone(), stack.output("CustomersTableName")?.to_owned())
-            }
-            (None, None) => (self.local_clients(), "customers".to_owned()),
-        };
-        Ok(CustomersTable::new(&clients.dynamodb, &name))
-    }
-
-    /// The cleanup queue, or the queue on AWS with the given URL.
-    pub(crate) async fn cleanup_queue(&self, on_aws: Option<&str>) -> Result<(Clients, String)> {
-        match (on_aws, &self.stack) {
-            (Some(url), _) => Ok((deployed::clients(&deployed::aws_environment().await), url.to_owned())),
-            (None, Some(stack)) => {
-                let stack = DeployedStack::find(stack).await?;
-                Ok((stack.clients.clone(), stack.output("CleanupQueueUrl")?.to_owned()))
-            }
-            (None, None) => {
-                let clients = self.local_clients();
-                let url = self.local_queue_url(&clients, "cleanup").await?;
-                Ok((clients, url))
-            }
+    /// Finds the table and the queues of the stack. A deployed stack is announced on standard error.
+    ///
+    /// # Errors
+    /// When the stack does not exist or cannot be reached.
+    pub async fn open(&self) -> Result<OpenTarget> {
+        match self {
+            Self::Local(url) => open_local(url).await,
+            Self::Deployed(name) => OpenTarget::deployed(announced(name).await?),
         }
     }
+}
 
-    /// The table and all queues.
-    pub(crate) async fn resources(&self) -> Result<(Clients, Resources)> {
-        if let Some(stack) = &self.stack {
-            let stack = DeployedStack::find(stack).await?;
-            let output = |name| stack.output(name).map(str::to_owned);
-            let resources = Resources {
-                customers_table: output("CustomersTableName")?,
-                cleanup_queue_url: output("CleanupQueueUrl")?,
-                inbox_queue_url: output("InboxQueueUrl")?,
-                quarantine_queue_url: output("QuarantineQueueUrl")?,
-            };
-            return Ok((stack.clients, resources));
-        }
-        let clients = self.local_clients();
+impl DeployedTarget {
+    /// Looks the stack up, and announces it on standard error.
+    ///
+    /// # Errors
+    /// When the stack does not exist or cannot be reached.
+    pub async fn open(&self) -> Result<DeployedStack> {
+        announced(&self.name).await
+    }
+}
+
+async fn announced(name: &str) -> Result<DeployedStack> {
+    let stack = DeployedStack::find(name).await?;
+    terminal::note(stack.announcement());
+    Ok(stack)
+}
+
+/// A stack that was found.
+#[derive(Debug)]
+pub struct OpenTarget {
+    /// SDK clients with the timeouts of an operator.
+    pub clients: Clients,
+    /// The table and the queues that functions use.
+    pub resources: Resources,
+    /// The URLs of all queues by the names that they have on the local stack: `cleanup`, `cleanup-dead-letter`, `inbox`
+    /// and `quarantine`.
+    pub queue_urls: BTreeMap<String, String>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Local { admin_url: String },
+    Deployed(Box<DeployedStack>),
+}
+
+impl OpenTarget {
+    /// A deployed stack that was found.
+    ///
+    /// # Errors
+    /// When it lacks an output of template.yaml.
+    pub fn deployed(stack: DeployedStack) -> Result<Self> {
+        let outputs = [
+            ("cleanup", "CleanupQueueUrl"),
+            ("cleanup-dead-letter", "CleanupDeadLetterQueueUrl"),
+            ("inbox", "InboxQueueUrl"),
+            ("quarantine", "QuarantineQueueUrl"),
+        ];
+        let url = |(role, output): (&str, &str)| Ok((role.to_owned(), stack.output(output)?.to_owned()));
+        let queue_urls = outputs.into_iter().map(url).collect::<Result<_>>()?;
+        let (clients, table) = (stack.clients.clone(), stack.output("CustomersTableName")?.to_owned());
+        Self::new(clients, table, queue_urls, Kind::Deployed(Box::new(stack)))
+    }
+
+    fn new(
+        clients: Clients,
+        customers_table: String,
+        queue_urls: BTreeMap<String, String>,
+        kind: Kind,
+    ) -> Result<Self> {
+        let url = |name: &str| queue_urls.get(name).cloned().with_context(|| format!("the stack has no queue {name}"));
         let resources = Resources {
-            customers_table: "customers".to_owned(),
-            cleanup_queue_url: self.local_queue_url(&clients, "cleanup").await?,
-            inbox_queue_url: self.local_queue_url(&clients, "inbox").await?,
-            quarantine_queue_url: self.local_queue_url(&clients, "quarantine").await?,
+            customers_table,
+            cleanup_queue_url: url("cleanup")?,
+            inbox_queue_url: url("inbox")?,
+            quarantine_queue_url: url("quarantine")?,
         };
-        Ok((clients, resources))
+        Ok(Self { clients, resources, queue_urls, kind })
     }
 
-    /// What to check when the target cannot be reached; `on_aws` as above.
-    pub(crate) fn advice(&self, on_aws: Option<&str>) -> String {
-        match on_aws.or(self.stack.as_deref()) {
-            Some(name) => format!("{name} on AWS cannot be read: check the region, the credentials and the name"),
-            None => format!(
-                "no local stack at {} (DynamoDB on port {}, SQS on port {}): start it with `cargo run`, or name a \
-                 deployed stack with --stack",
-                self.host, self.dynamodb_port, self.sqs_port
-            ),
+    /// Whether it is a local stack.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.admin_url().is_some()
+    }
+
+    /// The URL of the admin port of a local stack.
+    #[must_use]
+    pub fn admin_url(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Local { admin_url } => Some(admin_url),
+            Kind::Deployed(_) => None,
         }
     }
 
-    fn local_clients(&self) -> Clients {
-        let url = |port| format!("http://{}", SocketAddr::from((self.host, port)));
-        Clients::local(&url(self.dynamodb_port), &url(self.sqs_port), CallTimeouts::Operator)
+    /// The deployed stack, unless it is a local one.
+    #[must_use]
+    pub fn deployed_stack(&self) -> Option<&DeployedStack> {
+        match &self.kind {
+            Kind::Local { .. } => None,
+            Kind::Deployed(stack) => Some(stack),
+        }
     }
 
-    async fn local_queue_url(&self, clients: &Clients, name: &str) -> Result<String> {
-        let output = clients.sqs.get_queue_url().queue_name(name).send().await.with_context(|| self.advice(None))?;
-        output.queue_url.context("SQS returned no URL for the queue")
+    /// What it is called in messages: `the local stack`, or the name of a deployed one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.deployed_stack().map_or("the local stack", |stack| &stack.name)
     }
+
+    /// The error when `what` of the stack cannot be read, as in `the table`.
+    #[must_use]
+    pub fn cannot_read(&self, what: &str) -> CommandError {
+        let advice = match &self.kind {
+            Kind::Local { admin_url } => format!("is the local stack at {admin_url} still running?"),
+            Kind::Deployed(_) => "check the credentials and their permissions".to_owned(),
+        };
+        ExitCode::Unreachable.error(format!("{what} of {} cannot be read: {advice}", self.name()))
+    }
+}
+
+/// What the admin port says about its stack.
+#[derive(Deserialize)]
+struct Description {
+    kind: String,
+    #[serde(default)]
+    ports: BTreeMap<String, u16>,
+    table: String,
+    queues: BTreeMap<String, String>,
+}
+
+async fn open_local(admin_url: &str) -> Result<OpenTarget> {
+    let url = format!("{admin_url}/stack");
+    let text = tokio::task::spawn_blocking(move || agent().get(url).call()?.body_mut().read_to_string()).await?;
+    let text = text.with_context(|| no_local_stack(admin_url))?;
+    let description: Description = serde_json::from_str(&text).with_context(|| no_local_stack(admin_url))?;
+    if description.kind != "local" {
+        bail!(ExitCode::Usage.error(format!("{admin_url} shows a deployed stack: name it with --stack")));
+    }
+    let uri: Uri = admin_url.parse()?;
+    let host = uri.host().context("the URL has no host")?;
+    let endpoint = |name: &str| {
+        let port = description.ports.get(name).with_context(|| format!("the local stack has no port for {name}"))?;
+        anyhow::Ok(format!("http://{host}:{port}"))
+    };
+    let clients = Clients::local(&endpoint("dynamodb")?, &endpoint("sqs")?, CallTimeouts::Operator);
+    let kind = Kind::Local { admin_url: admin_url.to_owned() };
+    OpenTarget::new(clients, description.table, description.queues, kind)
+}
+
+/// An HTTP client for the admin port of a local stack. It uses no proxy, and returns answers of any status.
+#[must_use]
+pub fn agent() -> Agent {
+    let config = Agent::config_builder().http_status_as_error(false).proxy(None);
+    Agent::new_with_config(config.timeout_global(Some(ADMIN_TIMEOUT)).build())
+}
+
+/// The error when no local stack answers at the URL.
+#[must_use]
+pub fn no_local_stack(admin_url: &str) -> CommandError {
+    ExitCode::Unreachable.error(format!(
+        "no local stack answers at {admin_url}: start it with `clientele`, or with `cargo run` in the project's folder; \
+         --local URL names another admin port"
+    ))
 }

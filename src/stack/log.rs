@@ -1,10 +1,12 @@
 //! Where the log lines of the functions go.
 
-use std::io::{Result, Write, stderr};
+use std::io::{Result, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clientele_aws::LogWriter;
 use serde_json::Value;
+
+use crate::terminal;
 
 /// Where the log lines of the functions go.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub enum LogOutput {
 impl LogOutput {
     pub(super) fn writer(&self) -> LogWriter {
         match self {
-            Self::Everything => Box::new(stderr()),
+            Self::Everything => terminal::log_writer(),
             Self::Errors => Box::new(ErrorLines),
             Self::Nothing => Box::new(std::io::sink()),
             Self::Memory(captured) => captured.writer(),
@@ -37,7 +39,7 @@ impl Write for ErrorLines {
     fn write(&mut self, line: &[u8]) -> Result<usize> {
         let is_error = serde_json::from_slice::<Value>(line).is_ok_and(|line| line["level"] == "ERROR");
         if is_error {
-            stderr().write_all(line)?;
+            terminal::log_writer().write_all(line)?;
         }
         Ok(line.len())
     }

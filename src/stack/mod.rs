@@ -35,7 +35,7 @@ pub use workers::EventSourceMapping;
 
 use crate::customers_table::CustomersTable;
 use crate::events::Case;
-use crate::template::Template;
+use crate::template::{Template, TemplateSource};
 use admin::Admin;
 use deliveries::Deliveries;
 use faults::Faults;
@@ -69,7 +69,7 @@ pub struct StackOptions {
     /// The folder that keeps table and queues between runs; `None` keeps them in memory.
     pub data_dir: Option<PathBuf>,
     /// The template.
-    pub template: PathBuf,
+    pub template: TemplateSource,
     /// The events that the admin port offers to send.
     pub cases: Vec<Case>,
     /// Where the log lines of the functions go.
@@ -81,7 +81,7 @@ pub struct StackOptions {
 impl StackOptions {
     /// Everything in memory, on free ports of 127.0.0.1, without background work.
     #[must_use]
-    pub fn ephemeral(template: PathBuf) -> Self {
+    pub fn ephemeral(template: impl Into<TemplateSource>) -> Self {
         Self {
             listen: [127, 0, 0, 1].into(),
             port: 0,
@@ -90,7 +90,7 @@ impl StackOptions {
             admin_port: 0,
             workers: false,
             data_dir: None,
-            template,
+            template: template.into(),
             cases: vec![],
             log: LogOutput::Nothing,
             overrides: BTreeMap::new(),
@@ -142,7 +142,7 @@ impl LocalStack {
     /// # Errors
     /// When a port is taken, the template cannot be read, or a function's environment is incomplete.
     pub async fn start(options: StackOptions) -> Result<Self> {
-        let template = Template::read(&options.template)?;
+        let template = options.template.read()?;
         let lock = options.data_dir.as_deref().map(lock).transpose()?;
         let address = |port| SocketAddr::from((options.listen, port));
         let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref())?;

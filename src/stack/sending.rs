@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use clientele_model::{Provider, Scheme};
+use clientele_model::Scheme;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ impl Sender {
                 found.cloned().ok_or_else(|| (StatusCode::NOT_FOUND, format!("there is no event {title}")))
             }
             SendRequest::Event { event, forged } => {
-                let provider = provider_of(&event).ok_or_else(|| {
+                let provider = http::provider_of(&event).ok_or_else(|| {
                     let message = "rawPath of the event is not the path of a webhook, as in /webhooks/plain";
                     (StatusCode::BAD_REQUEST, message.to_owned())
                 })?;
@@ -73,12 +73,6 @@ impl Sender {
             }
         }
     }
-}
-
-/// The provider whose webhook has the path of an API Gateway event.
-fn provider_of(event: &Value) -> Option<&'static Provider> {
-    let name = event["rawPath"].as_str()?.strip_prefix("/webhooks/")?.split('/').next()?;
-    clientele_providers::find(name)
 }
 
 /// An address at which this process reaches a server of its own. Not every system connects to an unspecified address.

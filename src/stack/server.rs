@@ -7,6 +7,8 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::terminal;
+
 /// Binds a listener. The error names the option that selects another port.
 pub(super) fn bind(address: SocketAddr, server: &str, option: &str) -> Result<TcpListener> {
     let listener = TcpListener::bind(address)
@@ -34,7 +36,7 @@ pub(super) fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send 
     let thread_name = name.to_owned();
     std::thread::Builder::new().name(thread_name.clone()).spawn(move || {
         if let Err(error) = runtime.block_on(server) {
-            anstream::eprintln!("{thread_name} of the local stack stopped: {error:#}");
+            terminal::note(format!("{thread_name} of the local stack stopped: {error:#}"));
         }
     })?;
     Ok(())

@@ -130,14 +130,14 @@ impl Drop for Running {
     }
 }
 
-/// `clientele event … | sam local invoke … -e -`: a freshly signed event is accepted within the normal tolerance.
+/// `clientele events sign … | sam local invoke … -e -`: a freshly signed event is accepted within the normal tolerance.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_an_event_from_the_command() {
     let stack = stack(CONTAINERS, [0, 0]).await;
     let env_file = env_file(&stack);
     let mut event = Command::new(env!("CARGO_BIN_EXE_clientele"));
-    event.args(["event", "plain/customer-updated"]).current_dir(root("")).stdout(Stdio::piped());
+    event.args(["events", "sign", "plain/customer-updated"]).env_clear().stdout(Stdio::piped());
     let mut event = Running(event.spawn().unwrap());
     let mut invoke = sam(&["invoke", "PlainFunction", "-e", "-", "-n", env_file.path().to_str().unwrap()]);
     let Output { stdout, stderr, .. } = invoke.stdin(event.0.stdout.take().unwrap()).output().unwrap();

@@ -1,7 +1,7 @@
 //! The rules of ARCHITECTURE.md about crates, and whether the tests that the documentation names exist.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -127,15 +127,49 @@ fn documented_tests_exist() {
     }
 }
 
+/// Text of customers reaches a terminal only where it is made visible, so one file prints, and one makes tables.
+#[test]
+fn only_the_terminal_prints() {
+    let printing = ["print!", "println!", "stdout()", "stderr()", "anstream::", "rpassword::", "indicatif::"];
+    let files = rust_files_by_path(&root("src"));
+    for (forbidden, owner) in
+        printing.map(|forbidden| (forbidden, "terminal.rs")).into_iter().chain([("comfy_table", "text_table.rs")])
+    {
+        let users: Vec<_> = files.iter().filter(|(_, text)| text.contains(forbidden)).map(|(path, _)| path).collect();
+        assert!(users.iter().all(|path| path.ends_with(owner)), "{forbidden}: {users:?}");
+    }
+}
+
+/// A variable of whoever runs the tests must not decide which stack a test works on.
+#[test]
+fn the_command_is_tested_with_an_empty_environment() {
+    // In two parts, so that this file does not count.
+    let start = concat!("CARGO_BIN_EXE_", "clientele\"");
+    let files = rust_files_by_path(&root("tests"));
+    let starting: Vec<_> = files.iter().filter(|(_, text)| text.contains(start)).collect();
+    assert!(!starting.is_empty());
+    for (path, text) in starting {
+        let starts = text.split(start).skip(1);
+        assert!(starts.clone().all(|rest| rest.split(';').take(2).any(|it| it.contains(".env_clear()"))), "{path:?}");
+    }
+}
+
 /// The text of every Rust file below a folder.
 fn rust_files(folder: &Path) -> Vec<String> {
+    rust_files_by_path(folder).into_iter().map(|(_, text)| text).collect()
+}
+
+fn rust_files_by_path(folder: &Path) -> Vec<(PathBuf, String)> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let texts = entries.flat_map(|path| match (path.is_dir(), path.extension().is_some_and(|it| it == "rs")) {
-        (true, _) => rust_files(&path),
-        (false, true) => vec![std::fs::read_to_string(&path).unwrap()],
+    let files = entries.flat_map(|path| match (path.is_dir(), path.extension().is_some_and(|it| it == "rs")) {
+        (true, _) => rust_files_by_path(&path),
+        (false, true) => {
+            let text = std::fs::read_to_string(&path).unwrap();
+            vec![(path, text)]
+        }
         (false, false) => vec![],
     });
-    texts.collect()
+    files.collect()
 }
 
 /// Whoever replaces a package of CI replaces what is deployed, so pip installs only packages with the hashes listed here.

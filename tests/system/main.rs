@@ -42,6 +42,8 @@ mod command {
     mod faults;
     mod live_deliveries;
     mod quarantine;
+    mod target;
+    mod terminal;
 }
 
 /// template.yaml: the resources, their permissions and alarms, and what is generated from them.

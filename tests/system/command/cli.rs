@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::command::deliveries_benchmark::{Options, run as measure};
-use crate::support::cli::{ANY_PORTS, RunningStack, clientele, run};
+use crate::support::cli::{ANY_PORTS, RunningStack, clientele, run, with_local};
 use crate::support::{case, drain, root};
 
 #[test]
@@ -131,42 +131,39 @@ fn once_fails_on_an_unexpected_result() {
 
 #[test]
 fn customers_and_cleanups_are_shown_from_another_process() {
-    let (_running, [gateway, dynamodb, sqs, _]) = RunningStack::start(&["--empty"]);
-    let to = format!("http://127.0.0.1:{gateway}");
-    let (dynamodb, sqs) = (dynamodb.to_string(), sqs.to_string());
-    let send = |provider: &str, case: &str| run(&["send", provider, case, "--to", &to]);
-    assert_eq!(send("plain", "customer-created").1, "200 {\"outcome\":\"applied\"}\n");
-    assert_eq!(send("plain", "customer-updated").1, "200 {\"outcome\":\"applied\"}\n");
-    assert_eq!(send("plain", "duplicate").1, "200 {\"outcome\":\"duplicate\"}\n");
-    assert_eq!(send("metrifox", "older-shape").1, "200 {\"outcome\":\"applied\"}\n");
-    assert_eq!(send("plain", "customer-deleted").1, "200 {\"outcome\":\"applied\"}\n");
-    assert_eq!(send("smarterpay", "unrelated-payment").1, "204 \n");
-    assert_eq!(send("plain", "tampered").0, 0);
-    let (code, _, errors) = run(&["send", "plain", "stale", "--to", &to, "--secret", "wrong"]);
-    assert_eq!((code, errors.contains("--secret")), (1, true), "{errors}");
+    let (_running, admin) = RunningStack::with_admin_url(&["--empty"]);
+    let local = |arguments: &[&str]| run(&with_local(arguments, &admin));
+    let send = |case: &str| local(&["events", "send", case]);
+    assert_eq!(send("plain/customer-created").1, "200 applied\n");
+    assert_eq!(send("plain/customer-updated").1, "200 applied\n");
+    assert_eq!(send("plain/duplicate").1, "200 duplicate\n");
+    assert_eq!(send("metrifox/older-shape").1, "200 applied\n");
+    assert_eq!(send("plain/customer-deleted").1, "200 applied\n");
+    assert_eq!(send("smarterpay/unrelated-payment").1, "204 ignored\n");
+    assert_eq!(send("plain/tampered").0, 0);
 
-    let (code, shown, _) = run(&["list", "--dynamodb-port", &dynamodb]);
+    let (code, shown, _) = local(&["customers", "list"]);
     assert!(
         code == 0 && shown.contains("Ada Lovelace") && shown.contains("(deleted)") && shown.contains("Olivia Oldham")
     );
-    let (_, shown, _) = run(&["list", "--dynamodb-port", &dynamodb, "--email", "ADA.lovelace@example.com", "--json"]);
+    let (_, shown, _) = local(&["customers", "list", "--email", "ADA.lovelace@example.com", "--json"]);
     assert_eq!(shown.lines().count(), 1);
-    let (_, shown, _) = run(&["list", "--dynamodb-port", &dynamodb, "--external-id", "cust_legacy_731", "--json"]);
+    let (_, shown, _) = local(&["customers", "list", "--external-id", "cust_legacy_731", "--json"]);
     let item: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(item["name"], "Olivia Oldham");
     let id = "c_01KA9CDZ5Y8M2QW7R4T6V3X1NB";
-    let (_, found, _) = run(&["get", "plain", id, "--dynamodb-port", &dynamodb, "--json"]);
+    let (_, found, _) = local(&["customers", "get", "plain", id, "--json"]);
     let account = "w_01KA9C5W0T7N3E8QZV4R6M2XHB";
-    let (_, read, _) = run(&["get", "plain", id, "--account", account, "--dynamodb-port", &dynamodb, "--json"]);
+    let (_, read, _) = local(&["customers", "get", "plain", id, "--account", account, "--json"]);
     assert_eq!(found, read);
     let expected = &case("plain/customer-updated").expected.items[&format!("plain#{account}#{id}")];
     let item: Value = serde_json::from_str(&read).unwrap();
     assert_eq!(crate::support::timeless(item), crate::support::timeless(expected.clone()));
-    let (code, _, errors) = run(&["get", "plain", "nobody", "--dynamodb-port", &dynamodb]);
-    assert_eq!((code, errors.contains("no customer `nobody`")), (1, true));
+    let (code, _, errors) = local(&["customers", "get", "plain", "nobody"]);
+    assert_eq!((code, errors.contains("no customer `nobody`")), (4, true));
 
     for _ in 0..2 {
-        let (_, shown, _) = run(&["cleanup", "--sqs-port", &sqs, "--json"]);
+        let (_, shown, _) = local(&["cleanup", "list", "--json"]);
         let message: Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(message["external_id"], "crm-1906");
     }
@@ -174,8 +171,8 @@ fn customers_and_cleanups_are_shown_from_another_process() {
 
 /// The output is a signed API Gateway event, as `sam local invoke --event -` reads it.
 #[test]
-fn event_prints_a_signed_event() {
-    let (code, event, _) = run(&["event", "plain/customer-updated"]);
+fn a_signed_event_is_printed() {
+    let (code, event, _) = run(&["events", "sign", "plain/customer-updated"]);
     let event: Value = serde_json::from_str(&event).unwrap();
     assert_eq!((code, &event["version"]), (0, &Value::from("2.0")));
     let parsed: aws_lambda_events::apigw::ApiGatewayV2httpRequest = serde_json::from_value(event.clone()).unwrap();
@@ -184,8 +181,8 @@ fn event_prints_a_signed_event() {
         event["headers"]["plain-request-signature"],
         case("plain/customer-updated").event["headers"]["plain-request-signature"]
     );
-    let (code, _, errors) = run(&["event", "plain/nothing"]);
-    assert_eq!((code, errors.contains("customer-updated")), (1, true), "{errors}");
+    let (code, _, errors) = run(&["events", "sign", "plain/nothing"]);
+    assert_eq!((code, errors.contains("customer-updated")), (4, true), "{errors}");
 }
 
 /// AWS's own types parse every event file.
@@ -208,20 +205,17 @@ fn data_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_string_lossy().into_owned();
     let arguments = ["--empty", "--data-dir", data.as_str()];
-    let (running, [gateway, ..]) = RunningStack::start(&arguments);
-    let to = format!("http://127.0.0.1:{gateway}");
-    for (provider, case) in
-        [("plain", "customer-created"), ("metrifox", "customer-deleted"), ("plain", "customer-deleted")]
-    {
-        assert_eq!(run(&["send", provider, case, "--to", &to]).0, 0);
+    let (running, admin) = RunningStack::with_admin_url(&arguments);
+    for case in ["plain/customer-created", "metrifox/customer-deleted", "plain/customer-deleted"] {
+        assert_eq!(run(&["events", "send", case, "--local", &admin]).0, 0);
     }
     drop(running);
 
     for _ in 0..2 {
-        let (_running, [_, dynamodb, sqs, _]) = RunningStack::start(&arguments);
-        let (_, customers, _) = run(&["list", "--json", "--dynamodb-port", &dynamodb.to_string()]);
+        let (_running, admin) = RunningStack::with_admin_url(&arguments);
+        let (_, customers, _) = run(&["customers", "list", "--json", "--local", &admin]);
         assert_eq!(customers.lines().count(), 3);
-        let (_, cleanups, _) = run(&["cleanup", "--json", "--sqs-port", &sqs.to_string()]);
+        let (_, cleanups, _) = run(&["cleanup", "list", "--json", "--local", &admin]);
         assert_eq!(cleanups.lines().count(), 2, "{cleanups}");
     }
 }
@@ -258,21 +252,28 @@ async fn deleted_messages_stay_deleted() {
 
 #[test]
 fn error_messages_say_what_to_do() {
-    for (arguments, hint) in [
-        (&["list", "--dynamodb-port", "1"][..], "start it with `cargo run`"),
-        (&["send", "plane", "x"], "there is no provider `plane`; there are metrifox"),
-        (&["send", "plain", "customer-created", "--to", "http://127.0.0.1:1"], "no answer from http://127.0.0.1:1"),
-        (&["--template", "nowhere.yaml"], "--template"),
-        (&["--secret", "plain"], "<provider>=<value>"),
-        (&["--signature", "plain=x", "--empty"], "plain has only one scheme"),
+    for (arguments, expected, hint) in [
+        (
+            &["customers", "list", "--local", "http://127.0.0.1:1"][..],
+            5,
+            "start it with `clientele`, or with `cargo run`",
+        ),
+        (&["events", "send", "plain/stale", "--local", "http://127.0.0.1:1"], 5, "start it with `clientele`"),
+        (&["events", "send", "plane/x"], 2, "there is no provider `plane`; there are metrifox"),
+        (&["events", "sign", "customer-created"], 2, "<provider>/<case>"),
+        (&["events", "sign", "--file", "nowhere.json"], 1, "cannot read nowhere.json"),
+        (&["events", "list", "--events", "nowhere"], 1, "cannot read nowhere"),
+        (&["--template", "nowhere.yaml"], 1, "cannot read nowhere.yaml"),
+        (&["--secret", "plain"], 2, "<provider>=<value>"),
+        (&["--signature", "plain=x", "--empty"], 1, "plain has only one scheme"),
         (
             &["--signature", "flexprice=none", "--empty", "--port", "0", "--dynamodb-port", "0", "--sqs-port", "0"],
+            1,
             "FLEXPRICE_SIGNATURE: expected `svix`",
         ),
-        (&["event", "customer-created"], "<provider>/<case>"),
     ] {
         let (code, _, errors) = run(arguments);
-        assert!(code != 0 && errors.contains(hint), "{arguments:?}: {errors}");
+        assert!(code == expected && errors.contains(hint), "{arguments:?}: {code} {errors}");
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

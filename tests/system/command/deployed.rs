@@ -1,5 +1,7 @@
 //! The commands for a deployed stack, which a local stack replaces here.
 
+use std::process::Command;
+
 use clientele::events::{self, Case};
 use clientele::stack::{LocalStack, StackOptions};
 use clientele::synthetic::SyntheticCustomer;
@@ -12,12 +14,12 @@ use crate::support::deliveries::deletes;
 use crate::support::{all_items, case, cases, drain, options, root, stack_with_template};
 
 /// A deployed stack named `test`, and the stand-in for AWS that the commands call.
-struct Deployed {
-    stack: LocalStack,
-    aws: AwsStandIn,
+pub(super) struct Deployed {
+    pub(super) stack: LocalStack,
+    pub(super) aws: AwsStandIn,
 }
 
-async fn deploy(options: StackOptions) -> Deployed {
+pub(super) async fn deploy(options: StackOptions) -> Deployed {
     let stack = LocalStack::start(options).await.unwrap();
     let aws = AwsStandIn::start(&stack).await;
     Deployed { stack, aws }
@@ -25,14 +27,20 @@ async fn deploy(options: StackOptions) -> Deployed {
 
 impl Deployed {
     /// Exit code, standard output, standard error.
-    async fn run(&self, arguments: &[&str], input: &str) -> (i32, String, String) {
-        let mut command = clientele(arguments);
+    pub(super) async fn run(&self, arguments: &[&str], input: &str) -> (i32, String, String) {
+        self.run_with(clientele(arguments), input).await
+    }
+
+    pub(super) async fn run_with(&self, mut command: Command, input: &str) -> (i32, String, String) {
         command.env("AWS_REGION", "eu-west-1").env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "s");
         command.env("AWS_ENDPOINT_URL", &self.aws.url);
         let input = input.to_owned();
         tokio::task::spawn_blocking(move || run_with_input(&mut command, &input)).await.unwrap()
     }
 }
+
+/// What every command for a deployed stack prints on standard error.
+pub(super) const ANNOUNCED: &str = "stack test in eu-central-1, account 123456789012\n";
 
 const SMOKE: [&str; 3] = ["smoke", "--stack", "test"];
 
@@ -44,7 +52,7 @@ async fn smoke_proves_a_stack_and_leaves_no_trace() {
     let other = deployed.stack.clients.sqs.send_message().queue_url(queue).message_body(r#"{"cleanup_id":"other"}"#);
     other.send().await.unwrap();
     let (code, shown, errors) = deployed.run(&SMOKE, "").await;
-    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED), "{shown}");
     let count = |step: &str| shown.matches(step).count();
     assert_eq!(count("a forged delivery is refused"), PROVIDERS.len(), "{shown}");
     assert_eq!(count("the item is in the table"), PROVIDERS.len(), "{shown}");
@@ -72,7 +80,11 @@ async fn smoke_fails_when_a_delivery_is_refused() {
     let deployed = deploy(options()).await;
     deployed.aws.set_secret("plain", "not the function's");
     let (code, shown, errors) = deployed.run(&[&SMOKE[..], &["--wait", "0"]].concat(), "").await;
-    assert_eq!((code, errors.as_str()), (1, "error: the smoke test failed for plain\n"), "{shown}");
+    assert_eq!(
+        (code, errors.as_str()),
+        (1, format!("{ANNOUNCED}error: the smoke test failed for plain\n").as_str()),
+        "{shown}"
+    );
     assert!(shown.contains("a customer is accepted: the answer is 401"), "{shown}");
     assert_eq!(shown.matches('✗').count(), 1, "{shown}");
     assert_eq!(all_items(&deployed.stack).await, [] as [Value; 0]);
@@ -92,7 +104,7 @@ async fn smoke_expects_a_refusal_where_a_domain_name_is_required() {
     let stack = stack_with_template(&[own_name, required]).await;
     let deployed = Deployed { aws: AwsStandIn::start(&stack).await, stack };
     let (code, shown, errors) = deployed.run(&SMOKE, "").await;
-    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED), "{shown}");
     let count = |step: &str| shown.matches(step).count();
     assert_eq!(count("accepts only its own domain name"), 1, "{shown}");
     assert_eq!(count("the item is in the table"), PROVIDERS.len() - 1, "{shown}");
@@ -108,7 +120,7 @@ async fn smoke_passes_on_a_stack_without_secrets() {
     }
     let deployed = deploy(options).await;
     let (code, shown, errors) = deployed.run(&SMOKE, "").await;
-    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED), "{shown}");
     assert_eq!(shown.matches("no secret yet").count(), PROVIDERS.len(), "{shown}");
     assert_eq!(shown.matches("a forged delivery is refused").count(), PROVIDERS.len(), "{shown}");
 }
@@ -117,21 +129,21 @@ async fn smoke_passes_on_a_stack_without_secrets() {
 async fn secrets_are_set_and_rotated() {
     let deployed = deploy(options()).await;
     deployed.aws.set_secret("plain", "[]");
-    let add = ["secret", "add", "plain", "--stack", "test"];
+    let add = ["secrets", "add", "plain", "--stack", "test"];
     let [first, second] = ["the-first-secret-of-plain", "the-second-secret-of-plain"];
     let (code, shown, errors) = deployed.run(&add, &format!("{first}\n")).await;
-    assert_eq!((code, errors.as_str()), (0, ""));
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED));
     assert!(shown.starts_with("plain has its first secret."), "{shown}");
     let (_, shown, _) = deployed.run(&add, &format!("\u{feff}{second}\r\n")).await;
     assert!(shown.starts_with("plain has 2 secrets, all valid; the new one is at position 1"), "{shown}");
     assert_eq!(deployed.aws.secret("plain"), format!(r#"["{second}","{first}"]"#));
     assert!(!shown.contains(first) && !shown.contains(second), "a secret is shown: {shown}");
 
-    let (code, shown, _) = deployed.run(&["secret", "list", "--stack", "test"], "").await;
+    let (code, shown, _) = deployed.run(&["secrets", "list", "--stack", "test"], "").await;
     let line = |name: &str| format!("{name:<11}{}\n", if name == "plain" { 2 } else { 1 });
     let expected: String = PROVIDERS.iter().map(|provider| line(provider.name)).collect();
     assert_eq!((code, shown), (0, expected));
-    let remove = |position| ["secret", "remove", "plain", position, "--stack", "test"];
+    let remove = |position| ["secrets", "remove", "plain", position, "--stack", "test"];
     let (code, _, _) = deployed.run(&remove("2"), "").await;
     assert_eq!((code, deployed.aws.secret("plain").as_str()), (0, format!(r#"["{second}"]"#).as_str()));
 
@@ -139,10 +151,13 @@ async fn secrets_are_set_and_rotated() {
     assert_eq!(code, 1);
     assert!(errors.contains("this is the only secret of plain") && errors.contains("--last"), "{errors}");
     let (code, _, errors) = deployed.run(&remove("2"), "").await;
-    assert_eq!((code, errors.as_str()), (1, "error: plain has no secret at position 2; it has 1\n"));
+    assert_eq!(
+        (code, errors.as_str()),
+        (4, format!("{ANNOUNCED}error: plain has no secret at position 2; it has 1\n").as_str())
+    );
     let (code, _, _) = deployed.run(&[&remove("1")[..], &["--last"]].concat(), "").await;
     assert_eq!((code, deployed.aws.secret("plain").as_str()), (0, "[]"));
-    let (_, shown, _) = deployed.run(&["secret", "list", "--stack", "test"], "").await;
+    let (_, shown, _) = deployed.run(&["secrets", "list", "--stack", "test"], "").await;
     assert!(shown.contains("plain      0: every delivery is refused\n"), "{shown}");
 }
 
@@ -150,13 +165,13 @@ async fn secrets_are_set_and_rotated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_generated_secret_is_shown() {
     let deployed = deploy(options()).await;
-    let (code, shown, _) = deployed.run(&["secret", "add", "metrifox", "--generate", "--stack", "test"], "").await;
+    let (code, shown, _) = deployed.run(&["secrets", "add", "metrifox", "--generate", "--stack", "test"], "").await;
     assert_eq!(code, 0);
     let secrets: Vec<String> = serde_json::from_str(&deployed.aws.secret("metrifox")).unwrap();
     let [made, before] = &secrets[..] else { panic!("{secrets:?}") };
     assert_eq!((made.len(), before.as_str()), (40, "metrifox-local-secret"));
     assert!(shown.ends_with(&format!("{}/webhooks/metrifox/{made}\n", deployed.stack.url())), "{shown}");
-    let (code, shown, _) = deployed.run(&["secret", "add", "metrifox", "--stack", "test"], "my-own-0123456789").await;
+    let (code, shown, _) = deployed.run(&["secrets", "add", "metrifox", "--stack", "test"], "my-own-0123456789").await;
     assert_eq!(code, 0);
     assert!(shown.ends_with("/webhooks/metrifox/YOUR-SECRET\n") && !shown.contains("my-own"), "{shown}");
 }
@@ -179,7 +194,7 @@ async fn a_secret_that_does_not_fit_is_not_written() {
         ("smarterpay", "nonsense", "nothing was changed: the secret for smarterpay is too weak: at least 16"),
     ] {
         let before = deployed.aws.secret(provider);
-        let (code, _, errors) = deployed.run(&["secret", "add", provider, "--stack", "test"], input).await;
+        let (code, _, errors) = deployed.run(&["secrets", "add", provider, "--stack", "test"], input).await;
         assert_eq!(code, 1, "{input}");
         assert!(errors.contains(error), "{errors}");
         assert!(
@@ -195,9 +210,9 @@ async fn a_secret_that_does_not_fit_is_not_written() {
 async fn a_weak_secret_of_plain_is_added_with_a_warning() {
     let deployed = deploy(options()).await;
     deployed.aws.set_secret("plain", "[]");
-    let (code, shown, errors) = deployed.run(&["secret", "add", "plain", "--stack", "test"], "short").await;
-    let warning = "Warning: the secret for plain is weak: at least 16 characters are required.\n";
-    assert_eq!((code, errors.as_str()), (0, warning), "{shown}");
+    let (code, shown, errors) = deployed.run(&["secrets", "add", "plain", "--stack", "test"], "short").await;
+    let warning = format!("{ANNOUNCED}Warning: the secret for plain is weak: at least 16 characters are required.\n");
+    assert_eq!((code, errors), (0, warning), "{shown}");
     assert_eq!(deployed.aws.secret("plain"), r#"["short"]"#);
 }
 
@@ -206,7 +221,7 @@ async fn a_weak_secret_of_plain_is_added_with_a_warning() {
 async fn unusable_secrets_can_be_replaced() {
     let deployed = deploy(options()).await;
     deployed.aws.set_secret("metrifox", r#"["canary", 1.50, ""]"#);
-    let (code, shown, _) = deployed.run(&["secret", "list", "--stack", "test"], "").await;
+    let (code, shown, _) = deployed.run(&["secrets", "list", "--stack", "test"], "").await;
     let problems = [
         "metrifox   3",
         "           secret 1 is weak: at least 16 characters are required",
@@ -214,13 +229,13 @@ async fn unusable_secrets_can_be_replaced() {
         "           secret 3 is empty",
     ];
     assert!(code == 0 && shown.starts_with(&problems.join("\n")), "{shown}");
-    let (code, _, errors) = deployed.run(&["secret", "add", "metrifox", "--stack", "test"], "0123456789abcdef").await;
-    assert_eq!((code, errors.as_str()), (0, ""));
+    let (code, _, errors) = deployed.run(&["secrets", "add", "metrifox", "--stack", "test"], "0123456789abcdef").await;
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED));
     assert_eq!(deployed.aws.secret("metrifox"), r#"["0123456789abcdef","canary",1.50,""]"#);
     for (position, rest) in [("4", r#"["0123456789abcdef","canary",1.50]"#), ("3", r#"["0123456789abcdef","canary"]"#)]
     {
-        let (code, _, errors) = deployed.run(&["secret", "remove", "metrifox", position, "--stack", "test"], "").await;
-        assert_eq!((code, errors.as_str(), deployed.aws.secret("metrifox").as_str()), (0, "", rest));
+        let (code, _, errors) = deployed.run(&["secrets", "remove", "metrifox", position, "--stack", "test"], "").await;
+        assert_eq!((code, errors.as_str(), deployed.aws.secret("metrifox").as_str()), (0, ANNOUNCED, rest));
     }
 }
 
@@ -230,16 +245,16 @@ async fn commands_find_the_table_and_queue_of_a_deployed_stack() {
     let case = case("plain/customer-created");
     let event = case.sign(&crate::support::scheme(case), &local_secret(case.provider), jiff::Timestamp::now()).unwrap();
     crate::support::handle(&deployed.stack.receivers["plain"], &event, jiff::Timestamp::now()).await;
-    let (code, shown, _) = deployed.run(&["list", "--stack", "test"], "").await;
-    assert_eq!(code, 0);
+    let (code, shown, errors) = deployed.run(&["customers", "list", "--stack", "test"], "").await;
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED));
     assert!(shown.contains("Ada Byron"), "{shown}");
-    assert_eq!(deployed.run(&["cleanup", "--stack", "test"], "").await.0, 0);
-    // `--queue-url` takes precedence over `--stack`.
-    let named = &deployed.stack.queue_urls["quarantine"];
-    assert_eq!(deployed.run(&["cleanup", "--stack", "nothing", "--queue-url", named], "").await.0, 0);
-    for command in [&["list"][..], &["cleanup"], &["smoke"], &["secret", "list"]] {
+    assert_eq!(deployed.run(&["cleanup", "list", "--stack", "test"], "").await.0, 0);
+    let restored = ["customers", "list", "--stack", "test", "--table", "nothing"];
+    let (code, _, errors) = deployed.run(&restored, "").await;
+    assert!(code == 5 && errors.contains("the table of test cannot be read"), "{errors}");
+    for command in [&["customers", "list"][..], &["cleanup", "list"], &["smoke"], &["secrets", "list"]] {
         let (code, _, errors) = deployed.run(&[command, &["--stack", "nothing"]].concat(), "").await;
-        assert_eq!(code, 1);
+        assert_eq!(code, 4);
         assert!(errors.contains("there is no stack nothing in eu-west-1"), "{errors}");
     }
 }

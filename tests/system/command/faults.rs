@@ -1,4 +1,4 @@
-//! `clientele fault`, and the faults of the local stack.
+//! `clientele faults`, and the faults of the local stack.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use clientele::stack::LocalStack;
 use clientele::stack::faults::{Fault, FaultMode, Service};
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::cli::run;
+use crate::support::cli::{run, with_local};
 use crate::support::deliveries::{UPDATED, change, deliver};
 use crate::support::{drain, handle, stack};
 
@@ -89,34 +89,36 @@ fn faults_expire_and_are_validated() {
 async fn the_command_sets_faults() {
     let stack = stack().await;
     // Nothing polls the inbox of this stack, so that only the test replays.
-    let [admin, dynamodb] = [stack.admin, stack.dynamodb].map(|address| address.port().to_string());
-    let to = stack.url();
-    tokio::task::spawn_blocking(move || set_and_clear_faults(&admin, &dynamodb, &to)).await.unwrap();
+    let admin = format!("http://{}", stack.admin);
+    tokio::task::spawn_blocking(move || set_and_clear_faults(&admin)).await.unwrap();
     assert_eq!(drain(&stack, "inbox").await, [] as [Value; 0]);
 }
 
-fn set_and_clear_faults(admin: &str, dynamodb: &str, to: &str) {
-    let fault = |arguments: &[&str]| run(&[&["fault", "--admin-port", admin], arguments].concat());
-    let customers = || run(&["list", "--dynamodb-port", dynamodb, "--json"]).1.lines().count();
-    assert_eq!(fault(&[]).1, "No faults are active.\n");
-    let (code, shown, _) = fault(&["dynamodb", "--mode", "throttle", "--for", "2m"]);
+fn set_and_clear_faults(admin: &str) {
+    let local = |arguments: &[&str]| run(&with_local(arguments, admin));
+    let faults = |arguments: &[&str]| local(&[&["faults"], arguments].concat());
+    let customers = || local(&["customers", "list", "--json"]).1.lines().count();
+    assert_eq!(faults(&["list"]).1, "No faults are active.\n");
+    let (code, shown, _) = faults(&["set", "dynamodb", "--mode", "throttle", "--for", "2m"]);
     assert!(code == 0 && shown.contains("dynamodb") && shown.contains("100 %") && shown.contains("120"), "{shown}");
-    assert_eq!(run(&["send", "plain", "customer-created", "--to", to]).1, "202 {\"outcome\":\"parked\"}\n");
+    let listed: Value = serde_json::from_str(&faults(&["list", "--json"]).1).unwrap();
+    assert_eq!((&listed["dynamodb"]["mode"], &listed["dynamodb"]["rate"]), (&json!("throttle"), &json!(1.0)));
+    assert_eq!(local(&["events", "send", "plain/customer-created"]).1, "202 parked\n");
     assert_eq!(customers(), 0);
-    assert_eq!(fault(&["off"]).1, "No faults are active.\n");
-    let replayed = ureq::post(format!("http://127.0.0.1:{admin}/replay")).send_empty().unwrap();
+    assert_eq!(faults(&["clear"]).1, "No faults are active.\n");
+    let replayed = ureq::post(format!("{admin}/replay")).send_empty().unwrap();
     assert_eq!(replayed.status(), 200);
     assert_eq!(customers(), 1);
-    let swept = ureq::post(format!("http://127.0.0.1:{admin}/sweep")).send_empty().unwrap();
+    let swept = ureq::post(format!("{admin}/sweep")).send_empty().unwrap();
     assert_eq!(swept.into_body().read_to_string().unwrap(), r#"{"failed":0,"sent":0}"#);
     for (arguments, message) in [
-        (&["sqs", "--rate", "2"][..], "the rate must be between 0 and 1"),
-        (&["sqs", "--for", "soon"], "expected a duration, as in 30s or 2m"),
-        (&["kafka"], "invalid value"),
+        (&["set", "sqs", "--rate", "2"][..], "the rate must be between 0 and 1"),
+        (&["set", "sqs", "--for", "soon"], "expected a duration, as in 30s or 2m"),
+        (&["set", "kafka"], "invalid value"),
     ] {
-        let (code, _, errors) = fault(arguments);
-        assert!(code != 0 && errors.contains(message), "{errors}");
+        let (code, _, errors) = faults(arguments);
+        assert!(code == 2 && errors.contains(message), "{errors}");
     }
-    let (code, _, errors) = run(&["fault", "--admin-port", "1"]);
-    assert!(code == 1 && errors.contains("start it with `cargo run`"), "{errors}");
+    let (code, _, errors) = run(&["faults", "list", "--local", "http://127.0.0.1:1"]);
+    assert!(code == 5 && errors.contains("start it with `clientele`"), "{errors}");
 }

@@ -5,7 +5,7 @@ use clientele::signing::UnsignedRequest;
 use clientele_model::{ChangeKind, EVENTS_MAX, KeptDelivery, KeptPart};
 use serde_json::{Value, json};
 
-use crate::support::cli::run;
+use crate::support::cli::{run, with_local};
 use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver, signed};
 use crate::support::translation::verified;
 use crate::support::{drain, handle, item, stack};
@@ -25,9 +25,9 @@ fn body(version: i64, event_number: u32, kind: ChangeKind) -> String {
 
 /// Runs a subcommand of `quarantine` while the stack keeps running.
 async fn quarantine(stack: &clientele::stack::LocalStack, arguments: &[&str]) -> (i32, String, String) {
-    let ports = [stack.dynamodb.port().to_string(), stack.sqs.port().to_string()];
-    let more = ["--dynamodb-port", &ports[0], "--sqs-port", &ports[1]];
-    let all: Vec<String> = ["quarantine"].iter().chain(arguments).chain(&more).map(|it| (*it).to_owned()).collect();
+    let admin = format!("http://{}", stack.admin);
+    let all = with_local(&[&["quarantine"], arguments].concat(), &admin);
+    let all: Vec<String> = all.into_iter().map(str::to_owned).collect();
     tokio::task::spawn_blocking(move || run(&all.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap()
 }
 
@@ -65,11 +65,11 @@ async fn quarantined_deliveries_can_be_redriven() {
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((code, &shown["body"]["payload"]["customer"]["id"]), (0, &json!("ada")));
     let (code, _, errors) = quarantine(&stack, &["show", "zzz"]).await;
-    assert!(code == 1 && errors.contains("no message zzz"), "{errors}");
+    assert!(code == 4 && errors.contains("no message zzz"), "{errors}");
 
     let before = item(&stack, "plain#w_1#ada").await;
     let (code, predicted, errors) = quarantine(&stack, &["redrive", "--dry-run", "--rate", "1000"]).await;
-    assert_eq!(code, 1, "two cannot be settled");
+    assert_eq!(code, 3, "two cannot be settled");
     assert!(errors.contains("2 messages cannot be settled yet"), "{errors}");
     assert!(predicted.contains("plain#w_1#ada  name, profile.display_name"), "{predicted}");
     assert!(predicted.contains("Would be: 1 applied, 1 duplicate, 1 quarantined, 1 stale"), "{predicted}");
@@ -77,7 +77,7 @@ async fn quarantined_deliveries_can_be_redriven() {
     assert_eq!(item(&stack, "plain#w_1#ada").await, before);
 
     let (code, output, errors) = quarantine(&stack, &["redrive", "--rate", "1000"]).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 3);
     assert!(errors.contains("2 messages cannot be settled yet and stay on the queue"), "{errors}");
     // The duplicate is stale if the newer event was applied before it.
     assert!(output.contains("Settled: 1 applied, ") && output.contains("1 quarantined, "), "{output}");
@@ -123,7 +123,7 @@ async fn a_batch_of_any_size_can_be_redriven() {
     send(&stack, &kept("smarterpay", &body.to_string())).await;
     let (code, output, _) = quarantine(&stack, &["redrive"]).await;
     let lines = ["  quarantined 30 events: an event has an unexpected type or value", "Settled: 30 quarantined"];
-    assert_eq!((code, output.lines().skip(1).collect::<Vec<_>>()), (1, lines.to_vec()));
+    assert_eq!((code, output.lines().skip(1).collect::<Vec<_>>()), (3, lines.to_vec()));
     assert_eq!(drain(&stack, "quarantine").await.len(), 1);
 }
 
@@ -159,7 +159,7 @@ async fn an_omitted_body_stays_and_says_what_to_do() {
     assert_eq!((&shown["encoding"], &shown["fingerprint"]["bytes"]), (&json!("omitted"), &json!(33)));
     assert!(!shown.to_string().contains("924117"));
     let (code, output, errors) = quarantine(&stack, &["redrive"]).await;
-    assert!(code == 1 && output.contains(advice), "{output}");
+    assert!(code == 3 && output.contains(advice), "{output}");
     assert!(errors.contains("1 message cannot be settled yet and stays on the queue"), "{errors}");
     assert_eq!(drain(&stack, "quarantine").await.len(), 1);
 }

@@ -21,6 +21,9 @@ use serde_json::{Value, json};
 use crate::support::start_receivers;
 use crate::support::template::template;
 
+/// The ARN of the stack `test`.
+pub(crate) const STACK_ARN: &str = "arn:aws:cloudformation:eu-central-1:123456789012:stack/test/5ac9c8e0-1";
+
 #[derive(Clone)]
 pub(crate) struct AwsStandIn {
     pub(crate) url: String,
@@ -52,6 +55,8 @@ struct Behaviour {
 pub(crate) struct Call {
     /// As in `DynamoDB_20120810.PutItem`.
     pub(crate) operation: String,
+    /// The region that the call is signed for.
+    pub(crate) region: String,
     pub(crate) request: Value,
     response: Value,
 }
@@ -189,7 +194,9 @@ impl AwsStandIn {
     }
 
     fn cloudformation(&self, request: &str) -> (StatusCode, Bytes) {
-        if request.split('&').any(|parameter| parameter == "StackName=test") {
+        let arn = STACK_ARN.replace(':', "%3A").replace('/', "%2F");
+        let names = ["StackName=test".to_owned(), format!("StackName={arn}")];
+        if request.split('&').any(|parameter| names.iter().any(|name| name == parameter)) {
             return (StatusCode::OK, self.stack_description.clone().into());
         }
         let error = "<ErrorResponse><Error><Code>ValidationError</Code><Message>no</Message></Error></ErrorResponse>";
@@ -226,7 +233,8 @@ async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Byte
     let request = parse_json(&body).unwrap();
     let (place, fails, hangs) = {
         let mut state = aws.state.lock().unwrap();
-        state.calls.push(Call { operation: operation.to_owned(), request: request.clone(), response: Value::Null });
+        let (region, request) = (region(headers), request.clone());
+        state.calls.push(Call { operation: operation.to_owned(), region, request, response: Value::Null });
         state.concurrent += 1;
         state.concurrent_max = state.concurrent_max.max(state.concurrent);
         let text = String::from_utf8_lossy(&body);
@@ -252,6 +260,12 @@ async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Byte
     (status, answer)
 }
 
+/// The region in the credential of a signature: `Credential=<key>/<date>/<region>/<service>/aws4_request`.
+fn region(headers: &HeaderMap) -> String {
+    let signature = headers.get("authorization").map_or("", |value| value.to_str().unwrap());
+    signature.split('/').nth(2).unwrap_or_default().to_owned()
+}
+
 /// What CloudFormation says about a deployed stack named `test`, which is the local one. Outputs and parameters have
 /// the names that template.yaml gives them.
 fn describe(stack: &LocalStack) -> String {
@@ -259,6 +273,9 @@ fn describe(stack: &LocalStack) -> String {
         "ApiUrl" => stack.url(),
         "CustomersTableName" => "customers".to_owned(),
         "CleanupQueueUrl" => stack.queue_urls["cleanup"].clone(),
+        "CleanupDeadLetterQueueUrl" => stack.queue_urls["cleanup-dead-letter"].clone(),
+        "InboxQueueUrl" => stack.queue_urls["inbox"].clone(),
+        "QuarantineQueueUrl" => stack.queue_urls["quarantine"].clone(),
         name => match name.strip_suffix("Arn") {
             Some(secret) => format!("local:{secret}"),
             None => "not read by the command".to_owned(),
@@ -273,7 +290,7 @@ fn describe(stack: &LocalStack) -> String {
     let parameters = stack.template.parameters.iter().map(|(name, value)| (name, value.clone())).collect();
     let (outputs, parameters) = (members("Output", outputs), members("Parameter", parameters));
     format!(
-        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>test</StackName>\
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>test</StackName><StackId>{STACK_ARN}</StackId>\
          <CreationTime>2026-11-20T12:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\
          <Outputs>{outputs}</Outputs><Parameters>{parameters}</Parameters>\
          </member></Stacks></DescribeStacksResult></DescribeStacksResponse>"

@@ -23,20 +23,30 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> (i32, String
 
 pub(crate) const ANY_PORTS: [&str; 8] = ["--port", "0", "--dynamodb-port", "0", "--sqs-port", "0", "--admin-port", "0"];
 
+/// The command with an empty environment and in the project's folder. No variable of whoever runs the tests can change
+/// what it does.
 pub(crate) fn clientele(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
-    command.args(arguments).current_dir(root(""));
-    for name in ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "WEBHOOK_SECRET", "CLIENTELE_STACK", "AWS_PROFILE"] {
-        command.env_remove(name);
-    }
+    command.args(arguments).current_dir(root("")).env_clear();
     command
+}
+
+/// The arguments with `--local` and the URL of an admin port.
+pub(crate) fn with_local<'a>(arguments: &[&'a str], admin: &'a str) -> Vec<&'a str> {
+    [arguments, &["--local", admin]].concat()
 }
 
 /// A local stack in another process. Its output is kept open, so that it can go on writing. Dropping it kills it.
 pub(crate) struct RunningStack(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
 
 impl RunningStack {
-    /// The ports of the gateway, DynamoDB, SQS and the admin.
+    /// With the URL of its admin port.
+    pub(crate) fn with_admin_url(arguments: &[&str]) -> (Self, String) {
+        let (running, [.., admin]) = Self::start(arguments);
+        (running, format!("http://127.0.0.1:{admin}"))
+    }
+
+    /// With the ports of the gateway, DynamoDB, SQS and the admin.
     pub(crate) fn start(arguments: &[&str]) -> (Self, [u16; 4]) {
         let mut child = clientele(&[arguments, &ANY_PORTS].concat()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());

@@ -1,7 +1,5 @@
-//! `clientele secret`: manages the secrets of a provider in a deployed stack. Secrets are read from standard input and
+//! `clientele secrets`: manages the secrets of a provider in a deployed stack. Secrets are read from standard input and
 //! never shown, except for one that was generated here.
-
-use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -10,7 +8,9 @@ use clientele_providers::PROVIDERS;
 
 use super::target::DeployedTarget;
 use crate::deployed::DeployedStack;
+use crate::exit_code::ExitCode;
 use crate::signing::token_path;
+use crate::terminal;
 
 /// Size of a generated secret: 160 bits, whose hexadecimal form fits into the 45 characters that SmarterPay allows.
 const SECRET_BYTES: usize = 20;
@@ -59,11 +59,11 @@ enum Action {
     },
 }
 
-/// Runs `clientele secret`.
+/// Runs `clientele secrets`.
 ///
 /// # Errors
 /// When the stack or its secrets cannot be read or written, or a secret is unusable or too weak.
-pub async fn secret(manage: ManageSecrets) -> Result<()> {
+pub async fn secrets(manage: ManageSecrets) -> Result<()> {
     match manage.action {
         Action::List { target } => list(&target.open().await?).await,
         Action::Add { provider, generate, target } => {
@@ -81,10 +81,10 @@ async fn list(stack: &DeployedStack) -> Result<()> {
     for provider in PROVIDERS {
         let secrets = stack.secrets(provider).await?;
         let note = if secrets.is_empty() { ": every delivery is refused" } else { "" };
-        anstream::println!("{:<11}{}{note}", provider.name, secrets.len());
+        terminal::line(format!("{:<11}{}{note}", provider.name, secrets.len()));
         let parsed = Secrets::parse(&SecretEntry::array(&secrets), &stack.scheme(provider)?);
         for problem in parsed.map_or_else(|problems| problems, |secrets| secrets.problems().clone()).0 {
-            anstream::println!("           {problem}");
+            terminal::line(format!("           {problem}"));
         }
     }
     Ok(())
@@ -99,7 +99,7 @@ pub(super) fn check(text: &str, provider: &Provider, scheme: &Scheme) -> Result<
     let secret = Secret::parse(text, scheme).map_err(|error| anyhow!("the secret for {name} {error}"))?;
     match secret.weakness() {
         Some(weakness) if provider.accepts_weak_secrets => {
-            anstream::eprintln!("Warning: the secret for {name} is weak: {weakness}.");
+            terminal::note(format!("Warning: the secret for {name} is weak: {weakness}."));
         }
         Some(weakness) => bail!("the secret for {name} is too weak: {weakness}"),
         None => {}
@@ -122,17 +122,17 @@ async fn add(stack: &DeployedStack, provider: &Provider, new: String, is_generat
     secrets.insert(0, SecretEntry::new(&new));
     stack.set_secrets(provider, &secrets).await?;
     match secrets.len() {
-        1 => anstream::println!("{name} has its first secret."),
-        count => anstream::println!("{name} has {count} secrets, all valid; the new one is at position 1."),
+        1 => terminal::line(format!("{name} has its first secret.")),
+        count => terminal::line(format!("{name} has {count} secrets, all valid; the new one is at position 1.")),
     }
-    anstream::println!("The function reads it when a delivery matches no secret it knows, at most once a minute.");
+    terminal::line("The function reads it when a delivery matches no secret it knows, at most once a minute.");
     let shown = if is_generated { &new } else { "YOUR-SECRET" };
     if scheme == Scheme::Token(TokenPlace::Path) {
         let url = stack.output("ApiUrl")?;
         let path = token_path(provider, shown);
-        anstream::println!("Enter this URL at {name}. It contains the secret:\n{url}{path}");
+        terminal::line(format!("Enter this URL at {name}. It contains the secret:\n{url}{path}"));
     } else if is_generated {
-        anstream::println!("Enter this secret at {name}:\n{new}");
+        terminal::line(format!("Enter this secret at {name}:\n{new}"));
     }
     Ok(())
 }
@@ -141,7 +141,8 @@ async fn remove(stack: &DeployedStack, provider: &Provider, position: usize, las
     let name = provider.name;
     let mut secrets = stack.secrets(provider).await?;
     if position == 0 || position > secrets.len() {
-        bail!("{name} has no secret at position {position}; it has {}", secrets.len());
+        let error = format!("{name} has no secret at position {position}; it has {}", secrets.len());
+        bail!(ExitCode::NotFound.error(error));
     }
     if secrets.len() == 1 && !last {
         bail!("this is the only secret of {name}; without it every delivery is refused. To remove it, add --last");
@@ -149,16 +150,14 @@ async fn remove(stack: &DeployedStack, provider: &Provider, position: usize, las
     secrets.remove(position - 1);
     stack.set_secrets(provider, &secrets).await?;
     let left = secrets.len();
-    anstream::println!("{name} has {left} secrets left. The function rejects the removed one within five minutes.");
+    terminal::line(format!(
+        "{name} has {left} secrets left. The function rejects the removed one within five minutes."
+    ));
     Ok(())
 }
 
 fn read_secret() -> Result<String> {
-    if std::io::stdin().is_terminal() {
-        anstream::eprintln!("Paste the secret, then press Enter and Ctrl-D:");
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("the secret on standard input is not text")?;
+    let text = terminal::read_secret("Secret (it is not shown): ")?;
     let secret = SecretEntry::new(&text).text().unwrap_or_default();
     if secret.is_empty() {
         bail!("there is no secret on standard input");

@@ -1,0 +1,136 @@
+//! `clientele faults`: makes a service of the local stack fail for some time.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use ureq::http::Response;
+use ureq::{Body, Error};
+
+use super::target::{LocalTarget, agent, no_local_stack};
+use crate::exit_code::ExitCode;
+use crate::stack::faults::{FaultMode, Service};
+use crate::terminal;
+use crate::text_table::TextTable;
+
+/// Make services of the local stack fail, to see that no delivery is lost.
+#[derive(Args, Debug)]
+pub struct ManageFaults {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    List(List),
+    Set(Set),
+    Clear(Clear),
+}
+
+/// Show the active faults.
+#[derive(Args, Debug)]
+#[command(after_help = SHOWN)]
+struct List {
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Make a service fail for some time.
+///
+/// Calls of the functions to the service fail; the SDK's timeouts and retries apply as usual. Deliveries that cannot be
+/// written are parked on the inbox queue and replayed later. `customers list` and the other commands keep working.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  clientele faults set dynamodb
+  clientele faults set dynamodb --mode throttle --rate 0.3 --for 2m
+  clientele faults set sqs --mode timeout
+
+Prints the active faults. With --json, an object such as
+  {\"dynamodb\":{\"mode\":\"throttle\",\"rate\":0.3,\"for_seconds\":120.0}}")]
+struct Set {
+    /// The service that fails
+    service: Service,
+    /// How its calls fail
+    #[arg(long, default_value = "error")]
+    mode: FaultMode,
+    /// The share of its calls that fail, from 0 to 1
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
+    rate: f64,
+    /// How long it fails, as in 30s or 2m
+    #[arg(long = "for", default_value = "30s", value_name = "TIME", value_parser = duration)]
+    time: Duration,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Remove all faults.
+#[derive(Args, Debug)]
+#[command(after_help = SHOWN)]
+struct Clear {
+    #[command(flatten)]
+    output: Output,
+}
+
+const SHOWN: &str = "\
+Prints the active faults. With --json, an object such as
+  {\"dynamodb\":{\"mode\":\"throttle\",\"rate\":0.3,\"for_seconds\":120.0}}";
+
+#[derive(Args, Debug)]
+struct Output {
+    /// Print the active faults as a JSON object with one entry per service
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: LocalTarget,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration =
+        text.parse::<jiff::SignedDuration>().map_err(|_| "expected a duration, as in 30s or 2m".to_owned())?;
+    Duration::try_from(duration).map_err(|_| "the duration is negative".to_owned())
+}
+
+/// Runs `clientele faults`.
+///
+/// # Errors
+/// When there is no local stack, or it rejects the fault.
+pub fn faults(faults: ManageFaults) -> Result<()> {
+    let url = |output: &Output| format!("{}/faults", output.target.url);
+    let (answer, output) = match faults.action {
+        Action::List(List { output }) => (agent().get(url(&output)).call(), output),
+        Action::Clear(Clear { output }) => (agent().delete(url(&output)).call(), output),
+        Action::Set(Set { service, mode, rate, time, output }) => {
+            let request = json!({ "service": service, "mode": mode, "rate": rate, "for_seconds": time.as_secs_f64() });
+            (agent().post(url(&output)).send(request.to_string()), output)
+        }
+    };
+    let faults = active_faults(answer, &output.target.url)?;
+    if output.json {
+        terminal::json(&faults);
+    } else {
+        terminal::line(shown(&faults));
+    }
+    Ok(())
+}
+
+fn active_faults(answer: Result<Response<Body>, Error>, url: &str) -> Result<Value> {
+    let body = answer.and_then(|mut answer| answer.body_mut().read_to_string());
+    let body: Value =
+        serde_json::from_str(&body.with_context(|| no_local_stack(url))?).with_context(|| no_local_stack(url))?;
+    match body["error"].as_str() {
+        Some(error) => bail!(ExitCode::Usage.error(error)),
+        None => Ok(body),
+    }
+}
+
+fn shown(faults: &Value) -> String {
+    let mut table = TextTable::new(["service", "fault", "failing calls", "seconds left"]);
+    for (service, fault) in faults.as_object().into_iter().flatten() {
+        let number = |name: &str, factor: f64| format!("{:.0}", fault[name].as_f64().unwrap_or_default() * factor);
+        let mode = fault["mode"].as_str().unwrap_or_default();
+        table.add_row([service, mode, &format!("{} %", number("rate", 100.0)), &number("for_seconds", 1.0)]);
+    }
+    if table.is_empty() { "No faults are active.".to_owned() } else { table.to_string() }
+}
