@@ -144,31 +144,48 @@ fn rank(drawing: &mut Drawing) {
     drawing.text(Text, Anchor::Start, (24, 523), "in whatever order and how often the events arrive.");
 }
 
-/// One person is one item in each service.
+/// One person is one item in each service: a customer of all four in the event files.
 fn person(drawing: &mut Drawing) {
-    let keys = [
-        ("Metrifox", "metrifox#tnt_1#cus_7"),
-        ("SmarterPay", "smarterpay#cl_1#31"),
-        ("Plain", "plain#w_1#c_1"),
-        ("Flexprice", "flexprice#env_1#cust_5"),
-    ];
+    let services =
+        [("metrifox", "Metrifox"), ("smarterpay", "SmarterPay"), ("plain", "Plain"), ("flexprice", "Flexprice")];
+    let items = services.map(|(provider, _)| updated_customer(provider));
     drawing.text(
         Title,
         Anchor::Start,
         (24, 566),
         "One person in four services: four items, joined by external_id or email",
     );
-    for (number, (service, key)) in (0..).zip(keys) {
+    for (number, ((_, service), item)) in (0..).zip(services.iter().zip(&items)) {
         let x = 24 + number * 264;
-        let lines =
-            [(Title, service), (Code, key), (Text, "external_id: crm-1906"), (Text, "email: grace@example.org")];
+        let [external_id, email] =
+            ["external_id", "email"].map(|name| format!("{name}: {}", item[name].as_str().unwrap()));
+        let key = shortened(item["pk"].as_str().unwrap());
+        let lines = [(Title, *service), (Code, key.as_str()), (Text, external_id.as_str()), (Text, email.as_str())];
         drawing.text_box(Kind::Data, [x, 582, 250, 92], [25, 18], &lines);
         drawing.arrow(false, &[(x + 125, 716), (x + 125, 674)]);
     }
     drawing.area(Kind::Plain, [24, 716, 1042, 48]);
-    let query = "A query of by-external-id for crm-1906, or of by-email for grace@example.org, returns the keys of all \
-                 four items.";
-    drawing.text(Text, Anchor::Middle, (545, 744), query);
+    let [external_id, email] = ["external_id", "email"].map(|name| items[0][name].as_str().unwrap());
+    let query = format!(
+        "A query of by-external-id for {external_id}, or of by-email for {email}, returns the keys of all four items."
+    );
+    drawing.text(Text, Anchor::Middle, (545, 744), &query);
+}
+
+/// The item after the event file `customer-updated` of a provider.
+fn updated_customer(provider: &str) -> Value {
+    let path = root(&format!("events/{provider}/customer-updated.expected.json"));
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let [(pk, item)] = &expected["items"].as_object().unwrap().iter().collect::<Vec<_>>()[..] else { panic!("one") };
+    let mut item = (*item).clone();
+    item["pk"] = (*pk).clone().into();
+    item
+}
+
+/// A key with only the beginning of each id.
+fn shortened(pk: &str) -> String {
+    let short = |part: &str| if part.len() > 10 { format!("{}…", &part[..7]) } else { part.to_owned() };
+    pk.split('#').map(short).collect::<Vec<_>>().join("#")
 }
 
 /// The key attributes of each index in the template.
@@ -204,5 +221,14 @@ fn indexes_are_those_of_the_template() {
     let (_, table) = resources("AWS::DynamoDB::Table").pop_first().unwrap();
     for index in table["GlobalSecondaryIndexes"].as_array().unwrap() {
         assert_eq!(index["Projection"]["ProjectionType"], "KEYS_ONLY");
+    }
+}
+
+/// As the picture says of the four items.
+#[test]
+fn one_person_has_the_same_external_id_and_email_in_all_services() {
+    let items: Vec<_> = clientele_providers::names().into_iter().map(updated_customer).collect();
+    for name in ["external_id", "email"] {
+        assert!(items.iter().all(|item| item[name].is_string() && item[name] == items[0][name]), "{name}");
     }
 }
