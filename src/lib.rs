@@ -16,6 +16,7 @@ pub mod http;
 pub mod json_diff;
 pub mod prices;
 pub mod queue_browser;
+pub mod queue_depth;
 pub mod redrive;
 pub mod signing;
 pub mod stack;

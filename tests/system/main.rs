@@ -42,6 +42,7 @@ mod command {
     mod faults;
     mod live_deliveries;
     mod quarantine;
+    mod queues;
     mod target;
     mod terminal;
 }
