@@ -25,6 +25,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::faults::{Fault, FaultMode, Faults, Service};
+use super::hosts::{AllowedHosts, ErrorFormat};
 use super::sending::Sender;
 use super::server;
 use super::workers::{EventSourceMapping, invocation};
@@ -47,7 +48,7 @@ struct FaultRequest {
     for_seconds: f64,
 }
 
-pub(super) fn serve(listener: TcpListener, admin: Admin, sender: Sender) -> Result<SocketAddr> {
+pub(super) fn serve(listener: TcpListener, admin: Admin, sender: Sender, hosts: &AllowedHosts) -> Result<SocketAddr> {
     let router = Router::new()
         .route("/stack", get(stack))
         .route("/faults", get(faults).post(set_fault).delete(clear_faults))
@@ -55,7 +56,7 @@ pub(super) fn serve(listener: TcpListener, admin: Admin, sender: Sender) -> Resu
         .route("/sweep", post(sweep))
         .with_state(admin)
         .merge(sender.router());
-    server::serve_on(router, listener)
+    server::serve_on(hosts.protect(router, ErrorFormat::Admin), listener)
 }
 
 async fn stack(State(admin): State<Admin>) -> Response {

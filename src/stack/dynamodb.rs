@@ -3,8 +3,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
@@ -14,73 +15,108 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{StatusCode, Uri};
+use axum::http::response::Parts;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use clientele_model::{remove_one_dollar, with_one_more_dollar};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use dynoxide::Database;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 
+use super::hosts::{AllowedHosts, ErrorFormat};
 use super::server;
 use crate::template::{Index, KeyElement, Table};
 
+/// DynamoDB's limit on a request.
+const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The headers that mean something to the engine. It must not see `Origin`, which it would answer with permission for
+/// pages of every site.
+const FORWARDED_HEADERS: [&str; 5] = ["authorization", "content-type", "date", "x-amz-date", "x-amz-target"];
+
 /// Serves DynamoDB on its own thread with its own runtime, which is twice as fast as sharing one.
-pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<SocketAddr> {
+pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>, hosts: &AllowedHosts) -> Result<SocketAddr> {
     let database = match data_dir {
-        Some(dir) => dynoxide::Database::new(&dir.join("dynamodb.sqlite").to_string_lossy()),
-        None => dynoxide::Database::memory(),
+        Some(dir) => Database::new(&dir.join("dynamodb.sqlite").to_string_lossy()),
+        None => Database::memory(),
     };
     let database = database.map_err(|error| anyhow!("the embedded DynamoDB cannot open its database: {error}"))?;
     let listener = server::bind(address, "DynamoDB", "--dynamodb-port")?;
-    let bound = listener.local_addr()?;
+    let (address, hosts) = (server::address(&listener)?, hosts.clone());
     server::spawn("local-dynamodb", async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let engine_listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let engine = Engine {
-            address: engine_listener.local_addr()?,
-            client: HttpClient::builder(TokioExecutor::new()).build_http(),
-        };
-        let router = Router::new().fallback(forward).with_state(engine);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        dynoxide::server::serve_with_shutdown(engine_listener, database, std::future::pending())
-            .await
-            .map_err(|error| anyhow!(error))
+        let connection = Mutex::new(connect(&database).await?);
+        let router = Router::new().fallback(forward).with_state(Arc::new(Engine { database, connection }));
+        let router = hosts.protect(router, ErrorFormat::Aws);
+        Ok(axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await?)
     })?;
-    Ok(bound)
+    Ok(address)
 }
 
-/// Where the engine listens.
-#[derive(Clone)]
+/// The engine, and the only connection to it. One is enough, because the engine handles one request at a time.
 struct Engine {
-    address: SocketAddr,
-    client: HttpClient<HttpConnector, Body>,
+    database: Database,
+    connection: Mutex<SendRequest<Body>>,
+}
+
+/// Connects to the engine. It can only be served on a TCP port, where any page could use it, since it checks neither
+/// `Host` nor `Origin`. So its port closes as soon as the connection is in use, less than a millisecond after it opened.
+async fn connect(database: &Database) -> Result<SendRequest<Body>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let stream = TcpStream::connect(listener.local_addr()?).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    tokio::select! {
+        response = sender.send_request(Request::new(Body::empty())) => {
+            to_bytes(Body::new(response?.into_body()), usize::MAX).await?;
+            Ok(sender)
+        }
+        // The server is dropped with its listener, but goes on serving the connections that it has accepted.
+        stopped = dynoxide::server::serve_with_shutdown(listener, database.clone(), std::future::pending()) => {
+            bail!("the engine stopped: {stopped:?}")
+        }
+    }
+}
+
+impl Engine {
+    async fn call(&self, request: Request) -> Result<(Parts, Bytes)> {
+        let mut connection = self.connection.lock().await;
+        if connection.ready().await.is_err() {
+            *connection = connect(&self.database).await?;
+        }
+        let (parts, body) = connection.send_request(request).await?.into_parts();
+        Ok((parts, to_bytes(Body::new(body), usize::MAX).await?))
+    }
 }
 
 /// Passes a request on to the engine. In it, each text that begins with `$` has one more `$`, which is removed from the
 /// answer: so no attribute's name is private to the engine's JSON parser.
-async fn forward(State(engine): State<Engine>, request: Request) -> Response {
-    let bad_gateway = |error: axum::Error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response();
-    let (mut parts, body) = request.into_parts();
-    let body = match to_bytes(body, usize::MAX).await {
-        Ok(body) => marked(body),
-        Err(error) => return bad_gateway(error),
+async fn forward(State(engine): State<Arc<Engine>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if ![Method::GET, Method::POST].contains(&parts.method) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let Ok(body) = to_bytes(body, REQUEST_BYTES_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    parts.uri = Uri::try_from(format!("http://{}{path}", engine.address)).unwrap_or_default();
-    parts.headers.remove(CONTENT_LENGTH);
-    let response = match engine.client.request(Request::from_parts(parts, Body::from(body))).await {
-        Ok(response) => response,
-        Err(error) => return bad_gateway(axum::Error::new(error)),
-    };
-    let (mut parts, body) = response.into_parts();
-    match to_bytes(Body::new(body), usize::MAX).await {
-        Ok(body) => {
+    let mut request = Request::new(Body::from(marked(body)));
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = parts.uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
+    for (name, value) in parts.headers.iter().filter(|(name, _)| FORWARDED_HEADERS.contains(&name.as_str())) {
+        request.headers_mut().append(name, value.clone());
+    }
+    // A task of its own, because a client that gives up must not break the connection.
+    match tokio::spawn(async move { engine.call(request).await }).await {
+        Ok(Ok((mut parts, body))) => {
             // The checksum would be that of the engine's answer.
             parts.headers.remove("x-amz-crc32");
             parts.headers.remove(CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(unmarked(body)))
         }
-        Err(error) => bad_gateway(error),
+        Ok(Err(error)) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
 }
 

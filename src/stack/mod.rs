@@ -8,6 +8,7 @@ pub mod deliveries;
 mod dynamodb;
 pub mod faults;
 mod gateway;
+pub mod hosts;
 mod journal;
 mod large_messages;
 mod log;
@@ -39,6 +40,7 @@ use crate::template::{Template, TemplateSource};
 use admin::Admin;
 use deliveries::Deliveries;
 use faults::Faults;
+use hosts::{AllowedHosts, Host};
 use secrets_manager::SecretsManager;
 use sending::Sender;
 
@@ -64,6 +66,8 @@ pub struct StackOptions {
     pub sqs_port: u16,
     /// The admin port; 0 for any free port.
     pub admin_port: u16,
+    /// Hosts under which DynamoDB, SQS and the admin port can be used in addition to those of this machine.
+    pub allow_hosts: Vec<Host>,
     /// Whether `replay` and `sweep` run in the background as in the template, and not only on demand.
     pub workers: bool,
     /// The folder that keeps table and queues between runs; `None` keeps them in memory.
@@ -88,6 +92,7 @@ impl StackOptions {
             dynamodb_port: 0,
             sqs_port: 0,
             admin_port: 0,
+            allow_hosts: vec![],
             workers: false,
             data_dir: None,
             template: template.into(),
@@ -106,13 +111,13 @@ impl StackOptions {
 /// The running local stack. Its servers run until the process ends.
 #[derive(Debug)]
 pub struct LocalStack {
-    /// The address of the gateway, which takes webhooks.
+    /// The address at which this machine reaches the gateway, which takes webhooks.
     pub gateway: SocketAddr,
-    /// The address of DynamoDB.
+    /// The address at which this machine reaches DynamoDB.
     pub dynamodb: SocketAddr,
-    /// The address of SQS.
+    /// The address at which this machine reaches SQS.
     pub sqs: SocketAddr,
-    /// The address of the admin port.
+    /// The address at which this machine reaches the admin port.
     pub admin: SocketAddr,
     /// The template that the stack was created from.
     pub template: Template,
@@ -145,8 +150,9 @@ impl LocalStack {
         let template = options.template.read()?;
         let lock = options.data_dir.as_deref().map(lock).transpose()?;
         let address = |port| SocketAddr::from((options.listen, port));
-        let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref())?;
-        let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref())?;
+        let hosts = AllowedHosts::new(options.listen, &options.allow_hosts);
+        let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref(), &hosts)?;
+        let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref(), &hosts)?;
         let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), CallTimeouts::Function);
         let queue_urls = create(&clients, &template).await?;
         let mut stack = Self {
@@ -167,20 +173,20 @@ impl LocalStack {
         };
         stack.start_functions(&options).await?;
         stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers, &stack.deliveries)?;
-        stack.serve_admin(options.cases)?;
+        stack.serve_admin(options.cases, &hosts)?;
         Ok(stack)
     }
 
-    fn serve_admin(&mut self, cases: Vec<Case>) -> Result<()> {
+    fn serve_admin(&mut self, cases: Vec<Case>, hosts: &AllowedHosts) -> Result<()> {
         let listener = server::bind(self.admin, "the admin port", "--admin-port")?;
-        self.admin = listener.local_addr()?;
+        self.admin = server::address(&listener)?;
         let (event_source_mapping, sweeper) = (self.event_source_mapping.clone(), self.sweeper.clone());
         let description = self.description();
         let admin = Admin { description, faults: self.faults.clone(), event_source_mapping, sweeper };
         let signing =
             |name| Ok((name, self.scheme_and_secret(clientele_providers::find(name).context("no provider")?)?));
         let signing = self.receivers.keys().copied().map(signing).collect::<Result<_>>()?;
-        admin::serve(listener, admin, Sender::new(self.gateway, cases, signing))?;
+        admin::serve(listener, admin, Sender::new(self.gateway, cases, signing), hosts)?;
         Ok(())
     }
 

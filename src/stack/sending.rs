@@ -2,7 +2,7 @@
 //! `clientele events send`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -49,7 +49,7 @@ impl Sender {
         cases: Vec<Case>,
         signing: BTreeMap<&'static str, (Scheme, String)>,
     ) -> Self {
-        Self(Arc::new(Parts { gateway: format!("http://{}", reachable(gateway)), cases, signing }))
+        Self(Arc::new(Parts { gateway: format!("http://{gateway}"), cases, signing }))
     }
 
     pub(super) fn router(self) -> Router {
@@ -73,16 +73,6 @@ impl Sender {
             }
         }
     }
-}
-
-/// An address at which this process reaches a server of its own. Not every system connects to an unspecified address.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 async fn events(State(sender): State<Sender>) -> Response {

@@ -1,6 +1,6 @@
 //! Binding and running the servers of the local stack.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -17,17 +17,29 @@ pub(super) fn bind(address: SocketAddr, server: &str, option: &str) -> Result<Tc
     Ok(listener)
 }
 
-/// Serves the router on the current runtime and returns its address, which has the actual port if 0 was asked for.
+/// The address at which this machine reaches a listener, with the actual port if 0 was asked for. A listener on all
+/// addresses is reached at the loopback one, because not every system connects to an unspecified address.
+pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr> {
+    let bound = listener.local_addr()?;
+    let ip = match bound.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    Ok(SocketAddr::new(ip, bound.port()))
+}
+
+/// Serves the router on the current runtime and returns its address.
 pub(super) fn serve(router: Router, address: SocketAddr, server: &str, option: &str) -> Result<SocketAddr> {
     serve_on(router, bind(address, server, option)?)
 }
 
 /// The same on a listener.
 pub(super) fn serve_on(router: Router, listener: TcpListener) -> Result<SocketAddr> {
-    let bound = listener.local_addr()?;
+    let address = address(&listener)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(bound)
+    Ok(address)
 }
 
 /// Runs a server on its own thread with its own runtime, until the process ends.

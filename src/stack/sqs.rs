@@ -22,6 +22,7 @@ use rustack_sqs_http::response::error_to_response;
 use rustack_sqs_http::router::resolve_operation;
 use serde_json::{Value, json};
 
+use super::hosts::{AllowedHosts, ErrorFormat};
 use super::journal::Journal;
 use super::large_messages::LargeMessages;
 use super::server;
@@ -31,20 +32,21 @@ use crate::template::{Queue, Redrive};
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Serves SQS on its own thread with its own runtime.
-pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>) -> Result<SocketAddr> {
+pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>, hosts: &AllowedHosts) -> Result<SocketAddr> {
     let listener = server::bind(address, "SQS", "--sqs-port")?;
     let journal = data_dir.map(|dir| Journal::open(&dir.join("sqs.jsonl"))).transpose()?;
-    let bound = listener.local_addr()?;
+    let (address, hosts) = (server::address(&listener)?, hosts.clone());
     server::spawn("local-sqs", async move {
-        let config = SqsConfig { host: host(bound.ip()), port: bound.port(), ..SqsConfig::default() };
+        let config = SqsConfig { host: host(address.ip()), port: address.port(), ..SqsConfig::default() };
         let engine = RustackSqsHandler::new(Arc::new(RustackSqs::new(config)));
         let router = Router::new()
             .fallback(respond)
             .layer(DefaultBodyLimit::max(4 * MESSAGE_BYTES_MAX))
             .with_state(Arc::new(FrontEnd { engine, large_messages: LargeMessages::default(), journal }));
+        let router = hosts.protect(router, ErrorFormat::Aws);
         Ok(axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await?)
     })?;
-    Ok(bound)
+    Ok(address)
 }
 
 /// Creates those queues of the template that do not exist yet. Returns the URLs of all by name.

@@ -40,6 +40,7 @@ mod command {
     mod deliveries_benchmark;
     mod deployed;
     mod faults;
+    mod hosts;
     mod live_deliveries;
     mod quarantine;
     mod queues;

@@ -62,6 +62,11 @@ impl RunningStack {
         }
         (Self(child, lines), ports)
     }
+
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
 }
 
 impl Drop for RunningStack {
