@@ -79,11 +79,11 @@ impl CustomerReference {
 
 impl CustomersTable {
     /// The items of the customer. There is more than one only for an id that several accounts of a provider use.
-    /// `progress` is called with the number of items that were read so far.
+    /// `progress` is called with the number of items of each page that is read.
     ///
     /// # Errors
     /// When the table cannot be reached.
-    pub async fn find(&self, reference: &CustomerReference, mut progress: impl FnMut(u64)) -> Result<Vec<Value>> {
+    pub async fn find(&self, reference: &CustomerReference, mut progress: impl FnMut(usize)) -> Result<Vec<Value>> {
         let mut found = vec![];
         match reference {
             CustomerReference::Key(pk) => {

@@ -31,7 +31,7 @@ pub struct FoundCustomers {
     /// The items, the newest change first.
     pub items: Vec<Value>,
     /// How many customers there are, which may be more than are returned.
-    pub total: u64,
+    pub total: usize,
 }
 
 impl CustomerFilter {
@@ -63,7 +63,7 @@ impl CustomerFilter {
 impl CustomersTable {
     /// Finds the customers and returns at most `limit` of them. The whole table is read unless an index can be used, but
     /// never more than `limit` customers and a page of the table are in memory. `progress` is called with the number of
-    /// customers that were read so far.
+    /// customers of each page that is read.
     ///
     /// # Errors
     /// When the table cannot be reached.
@@ -71,7 +71,7 @@ impl CustomersTable {
         &self,
         filter: &CustomerFilter,
         limit: usize,
-        mut progress: impl FnMut(u64),
+        mut progress: impl FnMut(usize),
     ) -> Result<FoundCustomers> {
         let mut newest = NewestCustomers::new(limit);
         if let Some((index, attribute, value)) = filter.index() {
@@ -103,7 +103,7 @@ struct NewestCustomers {
     limit: usize,
     /// Ordered by the time of the change, the newest first, then by `pk`.
     items: BTreeMap<(Reverse<Option<Timestamp>>, String), Value>,
-    total: u64,
+    total: usize,
 }
 
 impl NewestCustomers {

@@ -64,11 +64,11 @@ impl CustomersTable {
     }
 
     /// Scans the table page by page. `visit` gets the items of a page that have these attribute values, and the number of
-    /// items that were read so far. It decides whether to go on.
+    /// items that were read for the page. It decides whether to go on.
     pub async fn scan_pages(
         &self,
         wanted: &[(&str, &str)],
-        mut visit: impl FnMut(Vec<Value>, u64) -> ControlFlow<()>,
+        mut visit: impl FnMut(Vec<Value>, usize) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut request = self.client.scan().table_name(&self.name);
         let mut filter = vec![];
@@ -81,10 +81,9 @@ impl CustomersTable {
             request = request.filter_expression(filter.join(" AND "));
         }
         let mut pages = request.into_paginator().send();
-        let mut read = 0;
         while let Some(page) = pages.next().await {
             let page = page?;
-            read += u64::try_from(page.scanned_count)?;
+            let read = usize::try_from(page.scanned_count)?;
             let items = page.items.unwrap_or_default().into_iter().map(|item| Value::Object(from_attributes(item)));
             if visit(items.collect(), read).is_break() {
                 break;

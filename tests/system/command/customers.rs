@@ -38,7 +38,7 @@ async fn the_newest_customers_of_the_whole_table_are_found() {
     let found = stack.customers_table().search(&filter, 5, |read| progress.push(read)).await.unwrap();
     let expected = ["c0059", "c0058", "c0057", "c0056", "c0055"].map(|customer| pk("plain", customer));
     assert_eq!((pks(&found.items), found.total), (expected.iter().map(String::as_str).collect(), 60));
-    assert_eq!(progress.last(), Some(&60));
+    assert_eq!(progress.iter().sum::<usize>(), 60);
     let none = stack.customers_table().search(&filter, 0, |_| {}).await.unwrap();
     assert_eq!((none.items.len(), none.total), (0, 60));
 }
@@ -51,7 +51,7 @@ async fn customers_are_found_by_every_criterion() {
     let table = stack.customers_table();
     let search = async |filter: CustomerFilter| {
         let found = table.search(&filter, usize::MAX, |_| {}).await.unwrap();
-        assert_eq!(found.total, found.items.len() as u64);
+        assert_eq!(found.total, found.items.len());
         pks(&found.items).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let [flexprice, plain] = ["flexprice", "plain"].map(|provider| pk(provider, "c0003"));
