@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 /// Parts of an e-mail address, a phone number, a postal address, a contact, a tax id or an actor that need no name, in
 /// the order in which they are shown.
 const SELF_EXPLANATORY: [&str; 16] = [
+    "first_name",
+    "last_name",
     "email",
     "type",
     "country_code",
     "number",
-    "first_name",
-    "last_name",
     "designation",
     "department",
     "phone",
@@ -22,7 +22,7 @@ const SELF_EXPLANATORY: [&str; 16] = [
     "country",
     "id",
 ];
-/// Fields of the profile that say how to reach the customer.
+/// Fields of the profile that say how to reach the customer, the most useful first.
 const CONTACT: [&str; 7] =
     ["emails", "phones", "billing_email", "contacts", "billing_address", "shipping_address", "website_url"];
 /// Attributes of an item in the sections that they belong to.
@@ -31,7 +31,7 @@ const TIMES: [&str; 4] = ["created_at", "updated_at", "deleted_at", "cleanup_due
 /// The same in every item.
 const CONSTANT: [&str; 2] = ["sk", "schema"];
 /// Longer labels do not move the values of the other rows to the right.
-const LABEL_WIDTH_MAX: usize = 32;
+const LABEL_WIDTH_MAX: usize = 48;
 
 /// A part of the card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,38 +61,42 @@ impl Section {
 /// The sections of an item. Every value of the item is in one of them.
 #[must_use]
 pub fn sections(item: &Value) -> Vec<Section> {
+    let fields_of = |name: &str| item.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+    let (profile, extra, event) = (fields_of("profile"), fields_of("extra"), fields_of("last_event"));
     let empty = Map::new();
     let attributes = item.as_object().unwrap_or(&empty);
-    let pick = |names: &[&'static str]| {
-        names.iter().filter_map(|name| Some((*name, attributes.get(*name)?))).collect::<Vec<_>>()
-    };
-    let profile: Vec<_> = attributes.get("profile").and_then(Value::as_object).into_iter().flatten().collect();
-    let (contact, profile): (Vec<_>, Vec<_>) =
-        profile.into_iter().partition(|(name, _)| CONTACT.contains(&name.as_str()));
-    let is_shown = |name: &str| {
-        name == "pk"
-            || name == "profile"
-            || name == "extra"
+    let is_known = |name: &str| {
+        ["pk", "profile", "extra", "last_event"].contains(&name)
             || [&IDENTITY[..], &TIMES, &CONSTANT].iter().any(|names| names.contains(&name))
     };
-    let others = attributes.iter().filter(|(name, _)| !is_shown(name));
-    let extra = attributes.get("extra").and_then(Value::as_object).into_iter().flatten();
+    let others: Map<_, _> = attributes.iter().filter(|(name, _)| !is_known(name)).map(cloned).collect();
+    let personal: Map<_, _> =
+        profile.iter().filter(|(name, _)| !CONTACT.contains(&name.as_str())).map(cloned).collect();
     let sections = [
-        (attributes.get("pk").and_then(Value::as_str).unwrap_or_default(), rows(pick(&IDENTITY), compact_rows)),
-        ("Profile", rows(profile.into_iter().map(|(name, value)| (name.as_str(), value)), compact_rows)),
-        ("Contact", rows(contact.into_iter().map(|(name, value)| (name.as_str(), value)), compact_rows)),
-        ("Extra", extra.flat_map(|(name, value)| leaf_rows(name, value)).collect()),
-        ("Times", rows(pick(&TIMES), compact_rows)),
-        ("Event", others.flat_map(|(name, value)| leaf_rows(name, value)).collect()),
+        (item["pk"].as_str().unwrap_or_default(), picked(attributes, &IDENTITY)),
+        ("Profile", rows(&personal, compact_rows)),
+        ("Contact", picked(&profile, &CONTACT)),
+        ("Extra", rows(&extra, leaf_rows)),
+        ("Times", picked(attributes, &TIMES)),
+        ("Event", [rows(&event, compact_rows), rows(&others, leaf_rows)].concat()),
     ];
     let sections = sections.into_iter().map(|(title, rows)| Section::new(title, rows));
     sections.filter(|section| !section.rows.is_empty()).collect()
 }
 
+fn cloned((name, value): (&String, &Value)) -> (String, Value) {
+    (name.clone(), value.clone())
+}
+
 type Rows = Vec<(String, String)>;
 
-fn rows<'a>(fields: impl IntoIterator<Item = (&'a str, &'a Value)>, render: fn(&str, &Value) -> Rows) -> Rows {
-    fields.into_iter().flat_map(|(name, value)| render(name, value)).collect()
+/// The rows of these fields, in this order.
+fn picked(fields: &Map<String, Value>, names: &[&str]) -> Rows {
+    names.iter().filter_map(|name| Some(compact_rows(name, fields.get(*name)?))).flatten().collect()
+}
+
+fn rows(fields: &Map<String, Value>, render: fn(&str, &Value) -> Rows) -> Rows {
+    fields.iter().flat_map(|(name, value)| render(name, value)).collect()
 }
 
 /// The rows of a field of the common model: one for each element of a list, and one for an object.
@@ -177,9 +181,9 @@ mod tests {
                 "  metadata.line1  a, b",
                 "  metadata.seats  12",
                 "Contact",
-                "  billing address  1 Road, Leeds, GB",
                 "  emails           a@x.y, primary, not verified, verified at 2026-11-19T16:20:11.902Z",
                 "                   b@x.y",
+                "  billing address  1 Road, Leeds, GB",
             ]
         );
     }

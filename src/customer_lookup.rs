@@ -68,17 +68,14 @@ impl CustomerReference {
              hexadecimal digits of a log line's customer; with the provider's id, write the provider before it"
         ))
     }
-
-    /// Whether finding the customer needs a scan of the whole table. The indexes cannot replace it: they contain neither
-    /// deleted customers nor those without an e-mail address and an external id.
-    #[must_use]
-    pub fn needs_scan(&self) -> bool {
-        !matches!(self, Self::Key(_))
-    }
 }
 
 impl CustomersTable {
     /// The items of the customer. There is more than one only for an id that several accounts of a provider use.
+    ///
+    /// Without a complete key the whole table is scanned. The indexes cannot replace that: they contain neither deleted
+    /// customers nor those without an e-mail address and an external id.
+    ///
     /// `progress` is called with the number of items of each page that is read.
     ///
     /// # Errors

@@ -1,19 +1,24 @@
 //! `clientele customers`: shows the customers in the table.
 
-use std::cmp::Reverse;
-
 use anyhow::{Context, Result, bail};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use clientele_model::{CustomerKey, Id, Provider, email_key};
-use jiff::Timestamp;
+use clientele_model::{Provider, email_key};
 use serde_json::Value;
 
 use super::target::{OpenTarget, Target};
+use crate::customer_card::{Section, sections};
+use crate::customer_lookup::CustomerReference;
+use crate::customer_search::{CustomerFilter, changed_at};
 use crate::customers_table::CustomersTable;
 use crate::demonstration::shown_name;
-use crate::exit_code::ExitCode;
-use crate::terminal;
+use crate::exit_code::{CommandError, ExitCode};
+use crate::explanation::why;
+use crate::terminal::{self, visible};
 use crate::text_table::TextTable;
+
+/// So many other items of a person are listed.
+const OTHERS_LISTED_MAX: usize = 20;
 
 /// The customers in the table.
 #[derive(Args, Debug)]
@@ -28,33 +33,6 @@ enum Action {
     Get(Get),
 }
 
-/// Show one customer.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  clientele customers get plain c_01KA9CDZ5Y8M2QW7R4T6V3X1NB
-  clientele customers get plain c_01KA9CDZ5Y8M2QW7R4T6V3X1NB --account w_01KA9C5W0T7N3E8QZV4R6M2XHB --json
-
-With --json, each line is an item as docs/schema/customer-item.json describes it. The exit code is 4 if there is no such
-customer.")]
-struct Get {
-    #[arg(value_parser = clientele_providers::parse, help = format!("The provider: {}", clientele_providers::names().join(", ")))]
-    provider: &'static Provider,
-    /// The provider's id of the customer
-    id: String,
-    /// The provider's account (tenant, client, workspace or environment). Without it, the whole table is scanned
-    #[arg(long)]
-    account: Option<String>,
-    /// Print the item as JSON
-    #[arg(long)]
-    json: bool,
-    /// Read this table in the account of the deployed stack instead of the stack's table, such as a restored one
-    #[arg(long, value_name = "NAME")]
-    table: Option<String>,
-    #[command(flatten)]
-    target: Target,
-}
-
 /// List customers, those that changed last first.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -65,19 +43,58 @@ Examples:
 
 With --json, each line is an item as docs/schema/customer-item.json describes it.")]
 struct List {
+    /// Only customers with this e-mail address, in any letter case and Unicode form; reads an index instead of the whole table
+    #[arg(long)]
+    email: Option<String>,
+    /// Only customers with this external id; reads an index instead of the whole table
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    external_id: Option<String>,
+    /// Only customers whose name contains this text, in any letter case
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
     /// Only customers of this provider
     #[arg(long, value_parser = clientele_providers::parse)]
     provider: Option<&'static Provider>,
-    /// Only customers with this e-mail address, in any letter case and Unicode form; reads an index instead of the whole table
-    #[arg(long, conflicts_with = "external_id")]
-    email: Option<String>,
-    /// Only customers with this external id; reads an index instead of the whole table
-    #[arg(long, value_name = "ID")]
-    external_id: Option<String>,
-    /// Show at most this many customers. The limit applies before sorting
+    /// Only customers with this status
+    #[arg(long, value_parser = ["active", "inactive", "deleted"])]
+    status: Option<String>,
+    /// Show at most this many customers, those that changed last
     #[arg(long, default_value_t = 100, value_name = "NUMBER")]
     limit: usize,
     /// Print the items as JSON, one per line
+    #[arg(long)]
+    json: bool,
+    /// Read this table in the account of the deployed stack instead of the stack's table, such as a restored one
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Show one customer: its record, why it is in this state, and which other items belong to the same person.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  clientele customers get plain#w_01KA9C5W0T7N3E8QZV4R6M2XHB#c_01KA9CDZ5Y8M2QW7R4T6V3X1NB
+  clientele customers get plain c_01KA9CDZ5Y8M2QW7R4T6V3X1NB --account w_01KA9C5W0T7N3E8QZV4R6M2XHB
+  clientele customers get plain c_01KA9CDZ5Y8M2QW7R4T6V3X1NB --json
+
+A pk, or a provider and an id with --account, reads one item. A provider and an id without --account, or the customer \
+of a log line, reads the whole table.
+
+With --json, each line is an item as docs/schema/customer-item.json describes it. The exit code is 4 if there is no \
+such customer, and 5 if the table cannot be read.")]
+struct Get {
+    /// The customer's pk, as in tables and messages; or the 16 hexadecimal digits that log lines have as `customer`; or
+    /// the provider, followed by the provider's id
+    #[arg(value_name = "CUSTOMER")]
+    customer: String,
+    /// The provider's id of the customer, after the provider
+    id: Option<String>,
+    /// The provider's account (tenant, client, workspace or environment) that the id belongs to
+    #[arg(long)]
+    account: Option<String>,
+    /// Print the item as JSON
     #[arg(long)]
     json: bool,
     /// Read this table in the account of the deployed stack instead of the stack's table, such as a restored one
@@ -106,106 +123,124 @@ fn table(target: &OpenTarget, name: Option<&str>) -> Result<CustomersTable> {
     Ok(CustomersTable::new(&target.clients.dynamodb, name.unwrap_or(&target.resources.customers_table)))
 }
 
-async fn get(get: Get) -> Result<()> {
-    let target = get.target.open().await?;
-    let table = table(&target, get.table.as_deref())?;
-    let provider = get.provider.name;
-    let found = match get.account {
-        Some(account) => {
-            let [account, id] = [account, get.id.clone()].map(Id::new);
-            let (account, id) = account.ok().zip(id.ok()).context("an account or an id is blank")?;
-            let key = CustomerKey::new(provider, account, id)?.to_string();
-            table.item(&key).await.map(|item| item.into_iter().collect())
-        }
-        None => table.scan(&[("provider", provider), ("customer_id", &get.id)], usize::MAX).await,
-    };
-    let items = found.with_context(|| target.cannot_read("the table"))?;
-    if items.is_empty() {
-        bail!(ExitCode::NotFound.error(format!(
-            "{provider} has no customer `{}` in this table; `clientele customers list --provider {provider}` lists its \
-             customers",
-            get.id
-        )));
-    }
-    for item in items {
-        if get.json {
-            terminal::json(&item);
-        } else {
-            terminal::line(one_as_table(&item));
-        }
-    }
-    Ok(())
-}
-
 async fn list(list: List) -> Result<()> {
+    let key_of = |email: &String| email_key(email).context(ExitCode::Usage.error("the e-mail address is blank"));
+    let filter = CustomerFilter {
+        provider: list.provider.map(|provider| provider.name.to_owned()),
+        status: list.status,
+        email_key: list.email.as_ref().map(key_of).transpose()?,
+        external_id: list.external_id,
+        name: list.name,
+    };
     let target = list.target.open().await?;
     let table = table(&target, list.table.as_deref())?;
-    let provider = list.provider.map(|provider| provider.name);
-    let found = match (&list.email, &list.external_id) {
-        (Some(email), _) => {
-            let key = email_key(email).context("the e-mail address is blank")?;
-            table.query("by-email", "email", &key).await
-        }
-        (_, Some(id)) => table.query("by-external-id", "external_id", id).await,
-        _ => {
-            let wanted = provider.map(|provider| ("provider", provider));
-            table.scan(wanted.as_slice(), list.limit.saturating_add(1)).await
-        }
-    };
-    let mut items = found.with_context(|| target.cannot_read("the table"))?;
-    items.retain(|item| provider.is_none_or(|provider| item["provider"] == provider));
-    let has_more = items.len() > list.limit;
-    items.truncate(list.limit);
-    items.sort_by_cached_key(|item| (Reverse(changed_at(item).parse::<Timestamp>().ok()), text(item, "pk").to_owned()));
+    let progress = terminal::progress("customers read:", None);
+    let found = table.search(&filter, list.limit, |read| progress.advance(read)).await;
+    drop(progress);
+    let found = found.with_context(|| target.cannot_read("the table"))?;
     if list.json {
-        for item in &items {
-            terminal::json(item);
-        }
+        found.items.iter().for_each(terminal::json);
+    } else if found.items.is_empty() {
+        terminal::note("There are no such customers.");
     } else {
-        terminal::line(as_table(&items));
+        terminal::line(as_table(&found.items));
     }
-    if has_more {
-        terminal::note(format!("there are more than {} customers; --limit shows more", list.limit));
+    if found.items.len() < found.total {
+        let (shown, total) = (found.items.len(), found.total);
+        terminal::note(format!("{shown} of {total} customers, those that changed last; --limit NUMBER shows more"));
     }
     Ok(())
 }
 
 fn as_table(items: &[Value]) -> TextTable {
-    let header = ["provider", "account", "customer", "status", "name", "e-mail", "external id", "updated"];
-    let mut table = TextTable::new(header);
+    let mut table = TextTable::new(["pk", "status", "name", "e-mail", "external id", "changed"]);
     for item in items {
         let name = shown_name(item);
-        let [provider, account, customer, status, email, external_id] =
-            ["provider", "account", "customer_id", "status", "email", "external_id"].map(|name| text(item, name));
-        table.add_row([provider, account, customer, status, &name, email, external_id, changed_at(item)]);
+        let [pk, status, email, external_id] = ["pk", "status", "email", "external_id"].map(|name| text(item, name));
+        table.add_row([pk, status, &name, email, external_id, changed_at(item)]);
     }
     table
 }
 
-/// One item as a table with a row for each value.
-fn one_as_table(item: &Value) -> TextTable {
-    let mut table = TextTable::new(["attribute", "value"]);
-    add_values("", item, &mut table);
-    table
-}
-
-fn add_values(path: &str, value: &Value, table: &mut TextTable) {
-    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| add_values(&below(name), value, table)),
-        Value::Array(elements) => {
-            for (index, value) in elements.iter().enumerate() {
-                add_values(&below(&index.to_string()), value, table);
-            }
+async fn get(get: Get) -> Result<()> {
+    let reference = CustomerReference::parse(&get.customer, get.id.as_deref(), get.account.as_deref());
+    let reference = reference.map_err(|error| ExitCode::Usage.error(error.to_string()))?;
+    let target = get.target.open().await?;
+    let table = table(&target, get.table.as_deref())?;
+    let progress = terminal::progress("customers read:", None);
+    let mut read = 0;
+    let found = table.find(&reference, |number| {
+        read += number;
+        progress.advance(number);
+    });
+    let found = found.await;
+    drop(progress);
+    let items = found.with_context(|| target.cannot_read("the table"))?;
+    if items.is_empty() {
+        bail!(not_found(&reference, read));
+    }
+    for (index, item) in items.iter().enumerate() {
+        if get.json {
+            terminal::json(item);
+            continue;
         }
-        Value::String(text) => table.add_row([path, text]),
-        other => table.add_row([path, &other.to_string()]),
+        if index > 0 {
+            terminal::line("");
+        }
+        let others = table.items_of_same_person(item).await.with_context(|| target.cannot_read("the table"))?;
+        print_card(item, &others);
     }
+    let cheaper = match reference {
+        CustomerReference::Key(_) => return Ok(()),
+        CustomerReference::ProviderId(..) => format!("--account {}", text(&items[0], "account")),
+        CustomerReference::LogHash(_) => format!("the pk {}", text(&items[0], "pk")),
+    };
+    terminal::note(format!("{read} customers were read to find this one; with {} only one is read", visible(&cheaper)));
+    Ok(())
 }
 
-/// The time of the last change, or of the deletion.
-fn changed_at(item: &Value) -> &str {
-    text(item, if item["updated_at"].is_null() { "deleted_at" } else { "updated_at" })
+fn not_found(reference: &CustomerReference, read: usize) -> CommandError {
+    ExitCode::NotFound.error(match reference {
+        CustomerReference::Key(pk) => {
+            format!("there is no customer `{pk}`; `clientele customers list` lists the customers")
+        }
+        CustomerReference::ProviderId(provider, id) => {
+            let provider = provider.name;
+            format!(
+                "{provider} has no customer `{id}` among the {read} customers of all providers; \
+                 `clientele customers list --provider {provider}` lists its customers"
+            )
+        }
+        CustomerReference::LogHash(hash) => {
+            format!(
+                "none of the {read} customers has the hash {hash}; the event of the log line may not have been applied"
+            )
+        }
+    })
+}
+
+fn print_card(item: &Value, others: &[Value]) {
+    let print = |line: String| terminal::line(visible(&line));
+    for section in sections(item) {
+        section.lines().into_iter().for_each(print);
+    }
+    terminal::line("Why it is in this state");
+    why(item).into_iter().for_each(|sentence| print(format!("  {sentence}")));
+    if others.is_empty() {
+        return;
+    }
+    let same = |other: &Value| {
+        let names = [("external_id", "external id"), ("email", "e-mail")];
+        let same =
+            names.iter().filter(|(attribute, _)| item[*attribute].is_string() && item[*attribute] == other[*attribute]);
+        same.map(|(_, name)| *name).collect::<Vec<_>>().join(" and ")
+    };
+    let row = |other: &Value| (text(other, "pk").to_owned(), format!("same {}", same(other)));
+    let mut rows: Vec<_> = others.iter().take(OTHERS_LISTED_MAX).map(row).collect();
+    if others.len() > OTHERS_LISTED_MAX {
+        rows.push((format!("and {} more", others.len() - OTHERS_LISTED_MAX), String::new()));
+    }
+    Section::new("Other items of the same person", rows).lines().into_iter().for_each(print);
 }
 
 fn text<'a>(item: &'a Value, name: &str) -> &'a str {

@@ -6,12 +6,15 @@ use clientele::customer_card::{Section, sections};
 use clientele::customer_lookup::CustomerReference;
 use clientele::customer_search::CustomerFilter;
 use clientele::events::signed_at;
+use clientele::explanation::why;
 use clientele::stack::{CapturedLog, LocalStack, LogOutput, StackOptions};
 use clientele_model::SampleEvent;
 use serde_json::Value;
 
+use crate::command::deployed::deploy;
+use crate::support::cli::{run, with_local};
 use crate::support::deliveries::{CREATED, DELETED, change, deliver, pk};
-use crate::support::{cases, handle, options, stack};
+use crate::support::{cases, handle, item, options, stack};
 
 /// Customers of Plain, each changed a second after the one before. The last one is deleted.
 async fn stack_with_customers(number: u32) -> LocalStack {
@@ -160,4 +163,75 @@ fn a_card_shows_every_value() {
             }
         }
     }
+}
+
+/// Runs a subcommand of `customers` while the stack keeps running.
+async fn customers(stack: &LocalStack, arguments: &[&str]) -> (i32, String, String) {
+    let admin = format!("http://{}", stack.admin);
+    let all: Vec<String> =
+        with_local(&[&["customers"], arguments].concat(), &admin).into_iter().map(str::to_owned).collect();
+    tokio::task::spawn_blocking(move || run(&all.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_shows_the_newest_customers_and_how_many_there_are() {
+    let stack = stack_with_customers(30).await;
+    let (code, shown, errors) = customers(&stack, &["list", "--json", "--limit", "2"]).await;
+    let items: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((code, pks(&items)), (0, vec![pk("plain", "c0029").as_str(), pk("plain", "c0028").as_str()]));
+    assert_eq!(errors, "2 of 30 customers, those that changed last; --limit NUMBER shows more\n");
+    let (_, shown, errors) = customers(&stack, &["list", "--name", "C0003", "--status", "active"]).await;
+    assert!(shown.contains(&pk("plain", "c0003")) && errors.is_empty(), "{shown} {errors}");
+    let nobody = (0, String::new(), "There are no such customers.\n".to_owned());
+    assert_eq!(customers(&stack, &["list", "--provider", "metrifox"]).await, nobody);
+    for wrong in [["--email", " "], ["--external-id", ""], ["--status", "gone"]] {
+        assert_eq!(customers(&stack, &[&["list"], &wrong[..]].concat()).await.0, 2, "{wrong:?}");
+    }
+}
+
+/// The record, why it is in this state, and the other items of the person.
+#[tokio::test(flavor = "multi_thread")]
+async fn get_shows_a_customer_and_explains_it() {
+    let stack = stack_with_customers(3).await;
+    let event = deliver("flexprice", &[change("c0001", 1_000, 1, CREATED)], signed_at());
+    handle(&stack.receivers["flexprice"], &event, signed_at()).await;
+    let ada = pk("plain", "c0001");
+    let (code, shown, errors) = customers(&stack, &["get", &ada]).await;
+    assert_eq!((code, errors.as_str()), (0, ""), "one item is read: nothing to say about a scan");
+    let item = item(&stack, &ada).await.unwrap();
+    let others =
+        format!("Other items of the same person\n  {}  same external id and e-mail\n", pk("flexprice", "c0001"));
+    assert!(shown.starts_with(&format!("{ada}\n")) && shown.ends_with(&others), "{shown}");
+    let reasons: String = why(&item).iter().map(|sentence| format!("  {sentence}\n")).collect();
+    assert!(shown.contains(&format!("Why it is in this state\n{reasons}")), "{shown}");
+
+    let account = SampleEvent::ACCOUNT;
+    let (code, found, errors) = customers(&stack, &["get", "plain", "c0001", "--json"]).await;
+    assert_eq!((code, serde_json::from_str::<Value>(&found).unwrap()), (0, item));
+    assert_eq!(errors, format!("4 customers were read to find this one; with --account {account} only one is read\n"));
+    let read = customers(&stack, &["get", "plain", "c0001", "--account", account, "--json"]).await;
+    assert_eq!(read, (0, found, String::new()));
+}
+
+/// A customer that does not exist is another failure than a table that cannot be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_customer_differs_from_an_outage() {
+    let deployed = deploy(options()).await;
+    let arguments = ["customers", "get", "plain#w_1#nobody", "--stack", "test"];
+    for (arguments, error) in [
+        (&arguments[..], "there is no customer `plain#w_1#nobody`"),
+        (&["customers", "get", "plain", "nobody", "--stack", "test"], "plain has no customer `nobody`"),
+        (&["customers", "get", "0123456789abcdef", "--stack", "test"], "has the hash 0123456789abcdef"),
+    ] {
+        let (code, _, errors) = deployed.run(arguments, "").await;
+        assert!(code == 4 && errors.contains(error), "{code} {errors}");
+        let calls = deployed.aws.take_calls();
+        let operation = if arguments.contains(&"plain#w_1#nobody") { ".GetItem" } else { ".Scan" };
+        assert!(calls.len() == 1 && calls[0].operation.ends_with(operation), "{arguments:?}");
+    }
+    let (code, _, errors) = deployed.run(&["customers", "get", "nobody", "--stack", "test"], "").await;
+    assert!(code == 2 && errors.contains("write the provider before it"), "{errors}");
+    deployed.aws.fail(&["GetItem"]);
+    let (code, _, errors) = deployed.run(&arguments, "").await;
+    assert!(code == 5 && errors.contains("the table of test cannot be read"), "{code} {errors}");
 }
