@@ -41,6 +41,16 @@ impl QueueBrowser {
     /// Receives messages until no new ones arrive, or until `limit` of those that `is_wanted` selects have arrived.
     /// Returns these, oldest first, and puts all others back.
     pub async fn look(&self, limit: usize, is_wanted: impl Fn(&Message) -> bool) -> Result<Vec<Message>> {
+        self.look_with(limit, is_wanted, |_| {}).await
+    }
+
+    /// The same; `progress` is called with the number of messages that have arrived since it was last called.
+    pub async fn look_with(
+        &self,
+        limit: usize,
+        is_wanted: impl Fn(&Message) -> bool,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Message>> {
         let mut seen = BTreeMap::new();
         let mut missing = limit;
         while missing > 0 {
@@ -50,6 +60,7 @@ impl QueueBrowser {
             if seen.len() == seen_before {
                 break;
             }
+            progress(seen.len() - seen_before);
             missing = limit - seen.values().filter(|message| is_wanted(message)).count();
         }
         let (mut wanted, others): (Vec<_>, Vec<_>) = seen.into_values().partition(is_wanted);

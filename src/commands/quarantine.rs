@@ -1,22 +1,25 @@
-//! `clientele quarantine`: shows the quarantine queue and settles its messages.
+//! `clientele quarantine`: shows the messages of the quarantine queue, settles them or deletes them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::Message;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use clientele_aws::read_kept_message;
 use clientele_model::parse_json;
 use clientele_providers::PROVIDERS;
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::target::{OpenTarget, Target};
+use crate::deployed::DeployedStack;
 use crate::exit_code::ExitCode;
 use crate::queue_browser::{QueueBrowser, id};
-use crate::redrive::{HIDDEN_SECONDS, Settler, summary};
-use crate::terminal;
+use crate::redrive::{HIDDEN_SECONDS, MessageResult, Settler, summary};
+use crate::terminal::{self, visible};
 use crate::text_table::TextTable;
 
 /// Verified deliveries that need an operator, because they could not be translated or stored
@@ -31,10 +34,18 @@ enum Action {
     List(List),
     Show(Show),
     Redrive(Redrive),
+    Delete(Delete),
 }
 
 /// List the messages without personal data
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  clientele quarantine list
+  clientele quarantine list --stack clientele --json
+
+With --json, each line is an object with `id`, `provider`, `reason`, `received_at`, `events` (how many are not \
+settled; null if the message cannot be read), `bytes` and `receives`. Listing counts as a receive.")]
 struct List {
     /// Show at most this many messages
     #[arg(long, default_value_t = 100, value_name = "NUMBER")]
@@ -48,156 +59,337 @@ struct List {
 
 /// Print one message completely, which may include personal data
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  clientele quarantine show 5f0c9a3e
+  clientele quarantine show 5f0c9a3e --json
+
+With --json, the result is an object with the fields of `list`, `problem` (why the message cannot be read, or null), \
+and `message`: a kept delivery as docs/contract.md describes it, with a JSON body as JSON instead of text. The exit \
+code is 4 if there is no such message.")]
 struct Show {
     /// The id of the message, or its first characters
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     id: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     target: Target,
 }
 
-/// Settle messages, and delete those that are settled
+/// Settle messages, and remove those that are settled from the queue
 ///
 /// Each event goes through the same conditional write as a delivery: newer data is never overwritten, a deleted customer
 /// stays deleted, and settling an event a second time changes nothing. A message stays on the queue if one of its events
 /// still cannot be settled.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  clientele quarantine redrive --dry-run
+  clientele quarantine redrive 5f0c9a3e
+  clientele quarantine redrive --stack clientele --yes
+
+With --json, each line is an object with the `id` of a message, `settled`, `outcomes` (how many events have each \
+outcome) and `details` (a text per event: the customer and the names of the fields that change, or the reason). The \
+exit code is 3 if a message stays on the queue, and 4 if there is no message with one of the ids.")]
 struct Redrive {
-    /// Only messages with these ids, or with ids that begin like this
+    /// Only messages with these ids, or with ids that begin like this; otherwise all
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     ids: Vec<String>,
-    /// Change nothing; show what would happen
-    #[arg(long)]
-    dry_run: bool,
     /// Settle at most this many messages per second
-    #[arg(long, default_value_t = 10.0, value_name = "NUMBER")]
+    #[arg(long, default_value_t = 10.0, value_name = "NUMBER", value_parser = rate)]
     rate: f64,
     /// Settle at most this many messages
     #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
     limit: usize,
     #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Delete messages without settling them
+///
+/// Their events are lost unless the provider sends them again. SQS deletes messages by itself after 14 days.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  clientele quarantine delete 5f0c9a3e
+  clientele quarantine delete 5f0c9a3e 77b1d6f0 --stack clientele --yes
+
+With --json, each line is an object with the fields of `list` and `deleted`. The exit code is 4 if there is no \
+message with one of the ids; then none is deleted. It is 3 if a message could not be deleted.")]
+struct Delete {
+    /// The ids of the messages, or their first characters
+    #[arg(required = true, value_parser = NonEmptyStringValueParser::new())]
+    ids: Vec<String>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// What commands have in common that change the queue.
+#[derive(Args, Debug)]
+struct ChangeArgs {
+    /// Change nothing; show what would happen
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    yes: bool,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
     target: Target,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite());
+    rate.ok_or_else(|| "expected a number of messages per second greater than 0".to_owned())
 }
 
 /// Runs `clientele quarantine`.
 ///
 /// # Errors
-/// When the queue or the table cannot be reached, there is no such message, or some could not be settled.
+/// When the queue or the table cannot be reached, there is no such message, or some are left.
 pub async fn quarantine(quarantine: Quarantine) -> Result<()> {
     match quarantine.action {
         Action::List(list) => self::list(list).await,
         Action::Show(show) => self::show(show).await,
         Action::Redrive(redrive) => self::redrive(redrive).await,
+        Action::Delete(delete) => self::delete(delete).await,
     }
 }
 
-/// Opens the quarantine queue.
-async fn open_queue(target: &Target) -> Result<(QueueBrowser, OpenTarget)> {
-    let target = target.open().await?;
-    let queue = QueueBrowser::new(&target.clients.sqs, &target.resources.quarantine_queue_url, HIDDEN_SECONDS);
-    Ok((queue, target))
+/// The quarantine queue of a stack.
+struct QuarantineQueue {
+    queue: QueueBrowser,
+    target: OpenTarget,
 }
 
-async fn list(list: List) -> Result<()> {
-    let (queue, target) = open_queue(&list.target).await?;
-    let messages =
-        queue.look(list.limit, |_| true).await.with_context(|| target.cannot_read("the quarantine queue"))?;
-    let mut table = TextTable::new(["id", "provider", "reason", "received", "events", "bytes", "receives"]);
-    for message in &messages {
-        let summary = summary(message);
-        if list.json {
-            terminal::json(&summary);
-        } else {
-            let names = ["id", "provider", "reason", "received_at", "events", "bytes", "receives"];
-            table.add_row(names.map(|name| match &summary[name] {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            }));
+impl QuarantineQueue {
+    async fn open(target: &Target) -> Result<Self> {
+        let target = target.open().await?;
+        let queue = QueueBrowser::new(&target.clients.sqs, &target.resources.quarantine_queue_url, HIDDEN_SECONDS);
+        Ok(Self { queue, target })
+    }
+
+    /// Receives at most `limit` messages with ids that begin like one of these, or any messages.
+    async fn receive(&self, ids: &[String], limit: usize) -> Result<Vec<Message>> {
+        let is_wanted = |message: &Message| ids.is_empty() || ids.iter().any(|prefix| id(message).starts_with(prefix));
+        let progress = terminal::progress("messages received:", None);
+        let messages = self.queue.look_with(limit, is_wanted, |number| progress.advance(number)).await;
+        drop(progress);
+        let messages = messages.with_context(|| self.target.cannot_read("the quarantine queue"))?;
+        if let Some(error) = ids.iter().find_map(|prefix| find(&messages, prefix).err()) {
+            self.queue.put_back(&messages).await;
+            return Err(error);
         }
+        Ok(messages)
     }
-    if !list.json {
-        terminal::line(table);
+
+    /// Asks before messages are changed. They are put back if the answer is no.
+    async fn confirm(&self, verb: &str, messages: &[Message], consequence: &str, yes: bool) -> Result<()> {
+        let number = counted(messages.len());
+        let stack = self.target.deployed_stack().map_or("the local stack".to_owned(), DeployedStack::announcement);
+        let question = format!("{verb} {number} in quarantine at {stack}?{consequence}");
+        let confirmed = terminal::confirm(&question, yes);
+        if confirmed.is_err() {
+            self.queue.put_back(messages).await;
+        }
+        confirmed
     }
-    queue.put_back(&messages).await;
-    Ok(())
 }
 
-async fn show(show: Show) -> Result<()> {
-    let (queue, target) = open_queue(&show.target).await?;
-    let messages =
-        queue.look(usize::MAX, |_| true).await.with_context(|| target.cannot_read("the quarantine queue"))?;
-    queue.put_back(&messages).await;
-    let message = find(&messages, &show.id)?;
-    let mut shown: Value = serde_json::from_str(message.body().unwrap_or_default()).unwrap_or(Value::Null);
-    // A JSON body is easier to read when it is not a string.
-    if let Some(body) = shown["body"].as_str().and_then(|body| parse_json(body.as_bytes())) {
-        shown["body"] = body;
-    }
-    if shown.is_null() {
-        terminal::line(terminal::visible(message.body().unwrap_or_default()));
-    } else {
-        terminal::json_pretty(&shown);
-    }
-    if let Err(error) = read_kept_message(message.body().unwrap_or_default(), PROVIDERS) {
-        terminal::note(error);
-    }
-    Ok(())
+fn counted(messages: usize) -> String {
+    if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") }
 }
 
 /// The one message whose id begins with `prefix`.
 fn find<'a>(messages: &'a [Message], prefix: &str) -> Result<&'a Message> {
     let found: Vec<_> = messages.iter().filter(|message| id(message).starts_with(prefix)).collect();
-    match found[..] {
-        [message] => Ok(message),
-        [] => bail!(ExitCode::NotFound.error(format!(
-            "no message {prefix} on the quarantine queue: `clientele quarantine list` shows the messages"
-        ))),
-        [..] => bail!("the ids of {} messages begin with {prefix}: write more of the id", found.len()),
+    let (code, error) = match found[..] {
+        [message] => return Ok(message),
+        [] => (
+            ExitCode::NotFound,
+            format!("no message {prefix} on the quarantine queue: `clientele quarantine list` shows the messages"),
+        ),
+        [..] => {
+            (ExitCode::Usage, format!("the ids of {} messages begin with {prefix}: write more of the id", found.len()))
+        }
+    };
+    bail!(code.error(error))
+}
+
+async fn list(list: List) -> Result<()> {
+    let queue = QuarantineQueue::open(&list.target).await?;
+    let messages = queue.receive(&[], list.limit).await?;
+    let summaries: Vec<_> = messages.iter().map(summary).collect();
+    if list.json {
+        summaries.iter().for_each(terminal::json);
+    } else if summaries.is_empty() {
+        terminal::note("The quarantine queue is empty.");
+    } else {
+        terminal::line(as_table(&summaries));
+    }
+    if !messages.is_empty() && messages.len() == list.limit {
+        terminal::note(format!("only {} are shown; --limit NUMBER shows more", counted(messages.len())));
+    }
+    queue.queue.put_back(&messages).await;
+    Ok(())
+}
+
+fn as_table(summaries: &[Value]) -> TextTable {
+    let mut table = TextTable::new(["id", "provider", "reason", "received", "age", "events"]);
+    for summary in summaries {
+        let [id, provider, reason, received, events] =
+            ["id", "provider", "reason", "received_at", "events"].map(|name| shown(&summary[name]));
+        table.add_row([id, provider, reason, received, age(summary, Timestamp::now()), events]);
+    }
+    table
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
     }
 }
 
-async fn redrive(redrive: Redrive) -> Result<()> {
-    if !(redrive.rate > 0.0 && redrive.rate.is_finite()) {
-        bail!(ExitCode::Usage.error("--rate must be a number of messages per second greater than 0"));
+/// For how long the delivery of a message has been waiting.
+fn age(summary: &Value, now: Timestamp) -> String {
+    let received: Option<Timestamp> = summary["received_at"].as_str().and_then(|time| time.parse().ok());
+    let Some(received) = received else { return "-".to_owned() };
+    let minutes = now.duration_since(received).as_mins().max(0);
+    match minutes {
+        0..120 => format!("{minutes} min"),
+        120..2_880 => format!("{} h", minutes / 60),
+        _ => format!("{} days", minutes / 1_440),
     }
-    let (queue, target) = open_queue(&redrive.target).await?;
-    let is_wanted =
-        |message: &Message| redrive.ids.is_empty() || redrive.ids.iter().any(|prefix| id(message).starts_with(prefix));
-    let messages =
-        queue.look(redrive.limit, is_wanted).await.with_context(|| target.cannot_read("the quarantine queue"))?;
-    if let Some(error) = redrive.ids.iter().find_map(|prefix| find(&messages, prefix).err()) {
-        queue.put_back(&messages).await;
-        return Err(error);
+}
+
+async fn show(show: Show) -> Result<()> {
+    let queue = QuarantineQueue::open(&show.target).await?;
+    let messages = queue.receive(std::slice::from_ref(&show.id), usize::MAX).await?;
+    queue.queue.put_back(&messages).await;
+    let message = find(&messages, &show.id)?;
+    let text = message.body().unwrap_or_default();
+    let mut content: Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+    // A JSON body is easier to read when it is not a string.
+    if let Some(body) = content.get("body").and_then(Value::as_str).and_then(|body| parse_json(body.as_bytes())) {
+        content["body"] = body;
+    }
+    let problem = read_kept_message(text, PROVIDERS).err().map(|error| error.to_string());
+    let mut summary = summary(message);
+    if show.json {
+        summary["problem"] = problem.into();
+        summary["message"] = content;
+        terminal::json(&summary);
+        return Ok(());
+    }
+    terminal::line(as_table(&[summary]));
+    match content {
+        Value::String(text) => terminal::line(visible(&text)),
+        content => terminal::line(serde_json::to_string_pretty(&content)?),
+    }
+    if let Some(problem) = problem {
+        terminal::note(problem);
+    }
+    Ok(())
+}
+
+async fn redrive(redrive: Redrive) -> Result<()> {
+    let ChangeArgs { dry_run, yes, json, target } = &redrive.change;
+    let queue = QuarantineQueue::open(target).await?;
+    let messages = queue.receive(&redrive.ids, redrive.limit).await?;
+    let is_limited = redrive.ids.is_empty() && !messages.is_empty() && messages.len() == redrive.limit;
+    if !dry_run && !messages.is_empty() {
+        queue.confirm("Settle", &messages, "", *yes).await?;
     }
     let progress = terminal::progress("messages", Some(messages.len()));
     let mut ticks = interval(Duration::from_secs_f64(1.0 / redrive.rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let settler = Settler::new(target.clients, target.resources);
+    let settler = Settler::new(queue.target.clients.clone(), queue.target.resources.clone());
     let (mut counts, mut kept, mut unsettled) = (BTreeMap::<&str, usize>::new(), vec![], 0);
     for message in messages {
         ticks.tick().await;
-        let result = if redrive.dry_run { settler.predict(&message).await } else { settler.settle(&message).await };
-        terminal::line(format!("{}\n{}", id(&message), result.text));
+        let result = if *dry_run { settler.predict(&message).await } else { settler.settle(&message).await };
+        let mut is_settled = result.is_settled();
+        if is_settled && !dry_run && queue.queue.delete(&message).await.is_err() {
+            terminal::note(format!("{} is settled but could not be removed: redrive it again", id(&message)));
+            is_settled = false;
+        }
+        print_result(&message, &result, is_settled, *json);
         for outcome in &result.outcomes {
             *counts.entry(outcome.as_str()).or_default() += 1;
         }
-        unsettled += usize::from(!result.is_settled());
-        if result.is_settled() && !redrive.dry_run {
-            let deleted = queue.delete(&message).await;
-            deleted.context("a settled message could not be deleted; settling it again changes nothing")?;
-        } else {
+        unsettled += usize::from(!is_settled);
+        if !is_settled || *dry_run {
             kept.push(message);
         }
         progress.advance(1);
     }
     drop(progress);
-    queue.put_back(&kept).await;
+    queue.queue.put_back(&kept).await;
     let counts: Vec<_> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
-    let verb = if redrive.dry_run { "Would be" } else { "Settled" };
-    terminal::line(format!("{verb}: {}", if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") }));
-    match unsettled {
-        0 => Ok(()),
-        1 => bail!(ExitCode::Incomplete.error("1 message cannot be settled yet and stays on the queue")),
-        number => {
-            bail!(ExitCode::Incomplete.error(format!("{number} messages cannot be settled yet and stay on the queue")))
+    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
+    let summary = format!("{}: {counts}", if *dry_run { "Would be" } else { "Settled" });
+    if *json {
+        terminal::note(summary)
+    } else {
+        terminal::line(summary)
+    }
+    let left = match unsettled {
+        0 if is_limited => format!("the limit of {} is reached; there may be more", counted(redrive.limit)),
+        0 => return Ok(()),
+        1 => "1 message cannot be settled yet and stays on the queue".to_owned(),
+        number => format!("{number} messages cannot be settled yet and stay on the queue"),
+    };
+    bail!(ExitCode::Incomplete.error(left))
+}
+
+fn print_result(message: &Message, result: &MessageResult, is_settled: bool, json: bool) {
+    if !json {
+        return terminal::line(format!("{}\n{}", id(message), result.text));
+    }
+    let mut outcomes = BTreeMap::<&str, usize>::new();
+    for outcome in &result.outcomes {
+        *outcomes.entry(outcome.as_str()).or_default() += 1;
+    }
+    let details: Vec<_> = result.text.lines().map(str::trim).collect();
+    terminal::json(&json!({ "id": id(message), "settled": is_settled, "outcomes": outcomes, "details": details }));
+}
+
+async fn delete(delete: Delete) -> Result<()> {
+    let ChangeArgs { dry_run, yes, json, target } = &delete.change;
+    let queue = QuarantineQueue::open(target).await?;
+    let messages = queue.receive(&delete.ids, usize::MAX).await?;
+    let summaries: Vec<_> = messages.iter().map(summary).collect();
+    if !json {
+        terminal::line(as_table(&summaries));
+    }
+    if !dry_run {
+        let consequence = " Their events are lost unless the provider sends them again.";
+        queue.confirm("Delete", &messages, consequence, *yes).await?;
+    }
+    let (total, mut kept) = (messages.len(), vec![]);
+    for (message, mut summary) in messages.into_iter().zip(summaries) {
+        let is_deleted = !dry_run && queue.queue.delete(&message).await.is_ok();
+        if *json {
+            summary["deleted"] = is_deleted.into();
+            terminal::json(&summary);
+        }
+        if !is_deleted {
+            kept.push(message);
         }
     }
+    queue.queue.put_back(&kept).await;
+    match (dry_run, kept.len()) {
+        (true, _) => terminal::note(format!("{} would be deleted.", counted(total))),
+        (false, 0) => terminal::note(format!("{} deleted.", counted(total))),
+        (false, number) => {
+            bail!(ExitCode::Incomplete.error(format!("{} could not be deleted: try again", counted(number))))
+        }
+    }
+    Ok(())
 }

@@ -5,10 +5,11 @@ use clientele::signing::UnsignedRequest;
 use clientele_model::{ChangeKind, EVENTS_MAX, KeptDelivery, KeptPart};
 use serde_json::{Value, json};
 
-use crate::support::cli::{run, with_local};
+use crate::command::deployed::{ANNOUNCED, deploy};
+use crate::support::cli::{clientele, run, with_local};
 use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver, signed};
 use crate::support::translation::verified;
-use crate::support::{drain, handle, item, stack};
+use crate::support::{drain, handle, item, options, stack};
 
 /// The message of a delivery that an older release did not understand.
 fn kept(provider: &str, body: &str) -> String {
@@ -61,9 +62,16 @@ async fn quarantined_deliveries_can_be_redriven() {
         let row = rows.iter().find(|row| row["id"] == poison.as_str()).unwrap();
         assert_eq!(row["reason"], "the message is not a kept delivery");
     }
-    let (code, shown, _) = quarantine(&stack, &["show", &newer[..8]]).await;
+    let (code, shown, _) = quarantine(&stack, &["show", &newer[..8], "--json"]).await;
     let shown: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!((code, &shown["body"]["payload"]["customer"]["id"]), (0, &json!("ada")));
+    assert_eq!((code, &shown["message"]["body"]["payload"]["customer"]["id"]), (0, &json!("ada")));
+    assert_eq!((&shown["id"], &shown["problem"]), (&json!(newer), &Value::Null));
+    let (code, shown, _) = quarantine(&stack, &["show", &newer[..8]]).await;
+    assert!(code == 0 && shown.contains(r#""fullName": "ada v3000 e3""#) && shown.contains(&newer), "{shown}");
+    let (code, shown, _) = quarantine(&stack, &["show", &poison, "--json"]).await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &shown["message"]), (0, &json!("none of ours")));
+    assert_eq!(shown["problem"], "the message is not a kept delivery");
     let (code, _, errors) = quarantine(&stack, &["show", "zzz"]).await;
     assert!(code == 4 && errors.contains("no message zzz"), "{errors}");
 
@@ -76,7 +84,7 @@ async fn quarantined_deliveries_can_be_redriven() {
     assert!(!predicted.contains("v3000"), "names of fields, no values");
     assert_eq!(item(&stack, "plain#w_1#ada").await, before);
 
-    let (code, output, errors) = quarantine(&stack, &["redrive", "--rate", "1000"]).await;
+    let (code, output, errors) = quarantine(&stack, &["redrive", "--rate", "1000", "--yes"]).await;
     assert_eq!(code, 3);
     assert!(errors.contains("2 messages cannot be settled yet and stay on the queue"), "{errors}");
     // The duplicate is stale if the newer event was applied before it.
@@ -113,7 +121,7 @@ async fn a_batch_of_any_size_can_be_redriven() {
     assert_eq!(answer.body.as_deref(), Some(r#"{"outcomes":{"quarantined":1}}"#));
     let (code, predicted, _) = quarantine(&stack, &["redrive", "--dry-run"]).await;
     assert_eq!((code, predicted.lines().nth(1)), (0, Some("  applied     1001 events")));
-    let (code, output, errors) = quarantine(&stack, &["redrive"]).await;
+    let (code, output, errors) = quarantine(&stack, &["redrive", "--yes"]).await;
     assert_eq!((code, errors.as_str()), (0, ""), "{output}");
     assert_eq!(output.lines().skip(1).collect::<Vec<_>>(), ["  applied     1001 events", "Settled: 1001 applied"]);
     assert_eq!(stack.customers_table().scan(&[], usize::MAX).await.unwrap().len(), 1_001);
@@ -121,7 +129,7 @@ async fn a_batch_of_any_size_can_be_redriven() {
 
     body["events"] = json!(vec![0; 30]);
     send(&stack, &kept("smarterpay", &body.to_string())).await;
-    let (code, output, _) = quarantine(&stack, &["redrive"]).await;
+    let (code, output, _) = quarantine(&stack, &["redrive", "--yes"]).await;
     let lines = ["  quarantined 30 events: an event has an unexpected type or value", "Settled: 30 quarantined"];
     assert_eq!((code, output.lines().skip(1).collect::<Vec<_>>()), (3, lines.to_vec()));
     assert_eq!(drain(&stack, "quarantine").await.len(), 1);
@@ -133,15 +141,15 @@ async fn redrive_never_overwrites_newer_data() {
     let stack = stack().await;
     let delete = send(&stack, &kept("plain", &body(1_000, 1, DELETED))).await;
     let update = send(&stack, &kept("plain", &body(9_000, 2, UPDATED))).await;
-    let (code, output, errors) = quarantine(&stack, &["redrive", &delete]).await;
+    let (code, output, errors) = quarantine(&stack, &["redrive", &delete, "--yes"]).await;
     assert_eq!((code, errors.as_str()), (0, ""), "{output}");
     assert!(output.contains("erased") && output.contains("Settled: 1 applied"), "{output}");
-    let (code, output, _) = quarantine(&stack, &["redrive", &update[..13]]).await;
+    let (code, output, _) = quarantine(&stack, &["redrive", &update[..13], "--yes"]).await;
     assert!(code == 0 && output.contains("Settled: 1 stale"), "{output}");
     assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["status"], "deleted");
     assert_eq!(drain(&stack, "cleanup").await.len(), 1);
     assert_eq!(drain(&stack, "quarantine").await, [] as [Value; 0]);
-    let (code, output, _) = quarantine(&stack, &["redrive"]).await;
+    let (code, output, _) = quarantine(&stack, &["redrive", "--yes"]).await;
     assert_eq!((code, output.as_str()), (0, "Settled: nothing\n"));
 }
 
@@ -153,13 +161,77 @@ async fn an_omitted_body_stays_and_says_what_to_do() {
     let id = send(&stack, &kept("metrifox", r#"{"name":"5" pipe","otp":"924117"}"#)).await;
     let advice = "the body was not kept, because it is not JSON and may contain credentials: \
                   ask the provider to send it again";
-    let (code, shown, errors) = quarantine(&stack, &["show", &id]).await;
+    let (code, _, errors) = quarantine(&stack, &["show", &id]).await;
     assert!(code == 0 && errors.contains(advice), "{errors}");
+    let (_, shown, _) = quarantine(&stack, &["show", &id, "--json"]).await;
     let shown: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!((&shown["encoding"], &shown["fingerprint"]["bytes"]), (&json!("omitted"), &json!(33)));
+    let message = &shown["message"];
+    assert_eq!((&message["encoding"], &message["fingerprint"]["bytes"]), (&json!("omitted"), &json!(33)));
+    assert_eq!(shown["problem"], advice);
     assert!(!shown.to_string().contains("924117"));
-    let (code, output, errors) = quarantine(&stack, &["redrive"]).await;
+    let (code, output, errors) = quarantine(&stack, &["redrive", "--yes"]).await;
     assert!(code == 3 && output.contains(advice), "{output}");
     assert!(errors.contains("1 message cannot be settled yet and stays on the queue"), "{errors}");
     assert_eq!(drain(&stack, "quarantine").await.len(), 1);
+}
+
+/// Messages are changed only after a confirmation, and are visible to others after a refusal.
+#[tokio::test(flavor = "multi_thread")]
+async fn redrive_and_delete_need_a_confirmation() {
+    let stack = stack().await;
+    let id = send(&stack, &kept("plain", &body(1_000, 1, CREATED))).await;
+    for (arguments, question) in [
+        (["redrive", id.as_str()], "Settle 1 message in quarantine at the local stack?"),
+        (["delete", id.as_str()], "Delete 1 message in quarantine at the local stack? Their events are lost unless"),
+    ] {
+        let (code, _, errors) = quarantine(&stack, &arguments).await;
+        assert!(code == 2 && errors.contains(question) && errors.contains("confirm with --yes"), "{errors}");
+    }
+    assert_eq!(item(&stack, "plain#w_1#ada").await, None);
+    assert_eq!(drain(&stack, "quarantine").await.len(), 1);
+}
+
+/// A variable that names a deployed stack does not suffice to change it. The question names region and account.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_stack_is_named_before_it_is_changed() {
+    let deployed = deploy(options()).await;
+    let id = send(&deployed.stack, &kept("plain", &body(1_000, 1, CREATED))).await;
+    for arguments in [&["quarantine", "redrive"][..], &["quarantine", "delete", &id]] {
+        let mut command = clientele(arguments);
+        command.env("CLIENTELE_STACK", "test");
+        let (code, _, errors) = deployed.run_with(command, "y\n").await;
+        let question = format!("1 message in quarantine at {}?", ANNOUNCED.trim());
+        assert!(code == 2 && errors.contains(&question), "{errors}");
+    }
+    assert_eq!(drain(&deployed.stack, "quarantine").await.len(), 1);
+}
+
+/// Several messages can be deleted by the beginnings of their ids. If one of them does not exist, none is deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_can_be_deleted_without_settling_them() {
+    let stack = stack().await;
+    let first = send(&stack, &kept("plain", &body(1_000, 1, CREATED))).await;
+    let second = send(&stack, "none of ours").await;
+    let third = send(&stack, &kept("plain", &body(3_000, 3, UPDATED))).await;
+    let (code, _, errors) = quarantine(&stack, &["delete", &first, "zzz", "--yes"]).await;
+    assert!(code == 4 && errors.contains("no message zzz on the quarantine queue"), "{errors}");
+    let (code, shown, _) = quarantine(&stack, &["delete", &first, "--dry-run", "--json"]).await;
+    let row: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &row["id"], &row["deleted"]), (0, &json!(first), &json!(false)));
+    let (code, shown, errors) = quarantine(&stack, &["delete", &first[..13], &second, "--yes"]).await;
+    assert_eq!((code, errors.as_str()), (0, "2 messages deleted.\n"));
+    for shown_before in [&first, "plain", "a partial snapshot: fullName is absent", " days ", &second] {
+        assert!(shown.contains(shown_before), "{shown_before} in {shown}");
+    }
+    assert!(!shown.contains("ada"), "nothing personal: {shown}");
+    assert_eq!(item(&stack, "plain#w_1#ada").await, None);
+    let (_, listed, _) = quarantine(&stack, &["list", "--json"]).await;
+    let left: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(left["id"], third.as_str());
+    let (code, shown, _) = quarantine(&stack, &["redrive", "--yes", "--json"]).await;
+    let result: Value = serde_json::from_str(&shown).unwrap();
+    let details = json!(["applied     plain#w_1#ada  new"]);
+    let expected = json!({ "id": third, "settled": true, "outcomes": { "applied": 1 }, "details": details });
+    assert_eq!((code, result), (0, expected));
+    assert_eq!(quarantine(&stack, &["list"]).await, (0, String::new(), "The quarantine queue is empty.\n".to_owned()));
 }
