@@ -8,12 +8,13 @@ use clap::Args;
 use clientele_aws::{HttpEvent, Invocation};
 use clientele_model::Provider;
 use clientele_providers::PROVIDERS;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::events::{Case, EventFiles, signed_at};
-use crate::prices::{AS_OF, PRICES};
+use crate::exit_code::ExitCode;
+use crate::prices::{AS_OF, PRICES, Price};
 use crate::stack::{CapturedLog, LocalStack, LogOutput, StackOptions};
-use crate::terminal;
+use crate::terminal::{self, Progress};
 use crate::text_table::TextTable;
 
 /// Size of a line of the access log with typical values, and the size that CloudWatch adds to each line.
@@ -31,6 +32,15 @@ const SECONDS_PER_MONTH: f64 = 30.0 * 24.0 * 60.0 * 60.0;
 /// The event files are delivered to a local stack, which counts what they consume: write units as DynamoDB reports them,
 /// bytes of log, messages and metrics. The prices are list prices of one region; set your own with --price.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  clientele cost --events 200000
+  clientele cost --arm --price dynamodb-write=0.7051 --json
+
+With --json, the result is an object with `events` (per month and provider), `prices_as_of`, `consumption` (per \
+provider and kind of event: `write_units`, `log_bytes`), `monthly_usd` (per provider: the cost of each service, and \
+`total`) and `fixed_usd` (the cost of each kind of resource, and `total`). With --prices, each line is an object with \
+`name`, `usd`, `per`, `unit` and `source`.")]
 pub struct Cost {
     /// Events per month and provider
     #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER")]
@@ -54,6 +64,9 @@ pub struct Cost {
     /// List the prices and their sources
     #[arg(long)]
     prices: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     /// A template to create the stack from instead of the embedded one
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
@@ -110,20 +123,26 @@ struct ProviderConsumption {
 /// When the local stack cannot start, or the percentages exceed 100.
 pub async fn cost(cost: Cost) -> Result<()> {
     if cost.prices {
-        terminal::line(format!("{}\n{AS_OF}", price_table()));
+        print_prices(cost.json);
         return Ok(());
     }
     if cost.created.saturating_add(cost.deleted) > 100 {
-        bail!("--created and --deleted together exceed 100 percent");
+        bail!(ExitCode::Usage.error("--created and --deleted together exceed 100 percent"));
     }
     let captured = CapturedLog::default();
     let log = LogOutput::Memory(captured.clone());
     let options = StackOptions { log, ..StackOptions::ephemeral(cost.template.clone()) };
     let stack = LocalStack::start(options).await?;
     let cases = EventFiles::from(cost.events_folder.clone()).load()?;
+    let progress = terminal::progress("events measured", Some(cases.len()));
     let mut measured = vec![];
     for &provider in PROVIDERS {
-        measured.push(measure(&stack, &captured, provider, &cases).await?);
+        measured.push(measure(&stack, &captured, provider, &cases, &progress).await?);
+    }
+    drop(progress);
+    if cost.json {
+        terminal::json(&as_json(&cost, &measured, &stack));
+        return Ok(());
     }
     terminal::line(format!("Consumption per event\n{}\n", consumption(&measured)));
     let monthly = monthly(&cost, &measured, &stack);
@@ -139,6 +158,7 @@ async fn measure(
     captured: &CapturedLog,
     provider: &'static Provider,
     cases: &[Case],
+    progress: &Progress,
 ) -> Result<ProviderConsumption> {
     let (mut by_case, mut metrics) = (BTreeMap::new(), BTreeSet::new());
     for case in cases.iter().filter(|case| case.provider.name == provider.name) {
@@ -163,6 +183,7 @@ async fn measure(
             metrics.extend(metrics_of(&json));
         }
         by_case.insert(case.name.as_str(), consumed);
+        progress.advance(1);
     }
     let optional = |name: &str| by_case.get(name).copied();
     let required = |name: &str| optional(name).with_context(|| format!("{} has no event {name}", provider.name));
@@ -267,7 +288,8 @@ fn monthly(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) ->
     table
 }
 
-fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> TextTable {
+/// What is paid for every month: what it is, how many there are, and their cost in US dollars.
+fn fixed_lines(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> [(&'static str, usize, f64); 4] {
     let resources = |kind: &str| stack.template.resources.get(kind).copied().unwrap_or_default();
     let metrics: usize = measured.iter().map(|measured| measured.metrics.len()).sum();
     let lines = [
@@ -277,23 +299,60 @@ fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> T
         // Metrics are charged by the hours in which they are written. Rare outcomes are not in the event files.
         ("metrics, about", metrics, "metrics"),
     ];
+    lines.map(|(what, number, price)| {
+        (what, number, cost.usd(price, f64::from(u32::try_from(number).unwrap_or(u32::MAX))))
+    })
+}
+
+fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> TextTable {
+    let lines = fixed_lines(cost, measured, stack);
     let mut table = TextTable::new(["", "number", "US$"]);
-    let mut sum = 0.0;
-    for (what, number, price) in lines {
-        let usd = cost.usd(price, f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
-        sum += usd;
+    for (what, number, usd) in lines {
         table.add_row([what.to_owned(), number.to_string(), format!("{usd:.2}")]);
     }
+    let sum: f64 = lines.iter().map(|(.., usd)| usd).sum();
     table.add_row(["total".to_owned(), String::new(), format!("{sum:.2}")]);
     table.align_right(1);
     table
 }
 
-fn price_table() -> TextTable {
+/// The same results for programs.
+fn as_json(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> Value {
+    let with_total = |lines: Vec<(&str, f64)>| {
+        let total = lines.iter().map(|(_, usd)| usd).sum();
+        lines
+            .into_iter()
+            .chain([("total", total)])
+            .map(|(name, usd)| (name.to_owned(), Value::from(usd)))
+            .collect::<Value>()
+    };
+    let by_provider = |of: &dyn Fn(&ProviderConsumption) -> Value| {
+        measured.iter().map(|measured| (measured.provider.name.to_owned(), of(measured))).collect::<Value>()
+    };
+    let consumption = |measured: &ProviderConsumption| {
+        let kinds =
+            [("created", Some(measured.created)), ("updated", Some(measured.updated)), ("deleted", measured.deleted)];
+        let kinds = kinds.into_iter().filter_map(|(kind, consumed)| Some((kind.to_owned(), consumed?)));
+        kinds.map(|(kind, it)| (kind, json!({ "write_units": it.write_units, "log_bytes": it.log_bytes }))).collect()
+    };
+    json!({
+        "events": cost.events,
+        "prices_as_of": AS_OF,
+        "consumption": by_provider(&consumption),
+        "monthly_usd": by_provider(&|measured| with_total(cost.lines(measured, stack.template.memory_mb).to_vec())),
+        "fixed_usd": with_total(fixed_lines(cost, measured, stack).map(|(what, _, usd)| (what, usd)).to_vec()),
+    })
+}
+
+fn print_prices(json: bool) {
     let mut table = TextTable::new(["price", "US$", "per", "unit", "source"]);
-    for price in &PRICES {
-        let (usd, per) = (price.usd.to_string(), price.per.to_string());
-        table.add_row([price.name, &usd, &per, price.unit, price.source]);
+    for Price { name, usd, per, unit, source } in &PRICES {
+        if json {
+            terminal::json(&json!({ "name": name, "usd": usd, "per": per, "unit": unit, "source": source }));
+        }
+        table.add_row([*name, &usd.to_string(), &per.to_string(), unit, source]);
     }
-    table
+    if !json {
+        terminal::line(format!("{table}\n{AS_OF}"));
+    }
 }

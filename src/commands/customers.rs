@@ -225,7 +225,9 @@ fn print_card(item: &Value, others: &[Value]) {
         section.lines().into_iter().for_each(print);
     }
     terminal::line("Why it is in this state");
-    why(item).into_iter().for_each(|sentence| print(format!("  {sentence}")));
+    for sentence in why(item) {
+        print(format!("  {sentence}"));
+    }
     if others.is_empty() {
         return;
     }

@@ -335,9 +335,9 @@ async fn redrive(redrive: Redrive) -> Result<()> {
     let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
     let summary = format!("{}: {counts}", if *dry_run { "Would be" } else { "Settled" });
     if *json {
-        terminal::note(summary)
+        terminal::note(summary);
     } else {
-        terminal::line(summary)
+        terminal::line(summary);
     }
     let left = match unsettled {
         0 if is_limited => format!("the limit of {} is reached; there may be more", counted(redrive.limit)),

@@ -35,6 +35,7 @@ mod storage {
 mod command {
     mod cli;
     mod console;
+    mod cost;
     mod customers;
     #[path = "../../../benches/deliveries.rs"]
     mod deliveries_benchmark;
@@ -44,6 +45,8 @@ mod command {
     mod live_deliveries;
     mod quarantine;
     mod queues;
+    mod secrets;
+    mod smoke;
     mod target;
     mod terminal;
 }

@@ -282,52 +282,6 @@ fn error_messages_say_what_to_do() {
     assert_eq!((code, errors.contains("choose another port with --dynamodb-port")), (1, true), "{errors}");
 }
 
-/// docs/cost.md shows the output of the command. `UPDATE=1 cargo test --workspace --test system cost_page` updates it.
-#[test]
-fn the_cost_page_is_computed() {
-    let (code, shown, errors) = run(&["cost"]);
-    assert_eq!((code, errors.as_str()), (0, ""));
-    let (code, again, _) = run(&["cost"]);
-    assert_eq!((code, &again), (0, &shown), "the same twice");
-    let path = root("docs/cost.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once("```text\n").unwrap();
-    let (is, after) = rest.split_once("```\n").unwrap();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, format!("{before}```text\n{shown}```\n{after}")).unwrap();
-    } else {
-        assert_eq!(is, shown, "docs/cost.md is out of date");
-    }
-}
-
-#[test]
-fn prices_and_shares_are_arguments() {
-    let total = |arguments: &[&str]| {
-        let (code, shown, errors) = run(&[&["cost"], arguments].concat());
-        assert_eq!((code, errors.as_str()), (0, ""));
-        // The first total is that of the first provider's events.
-        let line = shown.lines().find(|line| line.contains("total")).unwrap().to_owned();
-        line.split_whitespace().nth(2).unwrap().parse::<f64>().unwrap()
-    };
-    let usual = total(&[]);
-    assert!(total(&["--price", "traces=0"]) < usual - 4.0);
-    assert!(total(&["--price", "dynamodb-write=1.25"]) > usual + 2.0);
-    assert!(total(&["--deleted", "50"]) > usual);
-    assert!(total(&["--events", "2000000"]) > usual * 1.5);
-    assert!(total(&["--arm", "--duration-ms", "100"]) < total(&["--duration-ms", "100"]));
-    for (arguments, error) in [
-        (["--price", "gold=1"], "there is no price `gold`; there are api-requests"),
-        (["--price", "traces=-1"], "`-1` is not a price"),
-    ] {
-        let (code, _, errors) = run(&[&["cost"], &arguments[..]].concat());
-        assert!(code == 2 && errors.contains(error), "{errors}");
-    }
-    let (code, _, errors) = run(&["cost", "--created", "60", "--deleted", "50"]);
-    assert_eq!((code, errors.as_str()), (1, "error: --created and --deleted together exceed 100 percent\n"));
-    let (_, shown, _) = run(&["cost", "--prices"]);
-    assert!(shown.contains("https://aws.amazon.com/dynamodb/pricing/on-demand/"), "{shown}");
-}
-
 /// Each customer is written twice: first as a new item with two index keys, then with a change.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_benchmark_measures_each_provider() {

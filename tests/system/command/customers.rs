@@ -202,8 +202,8 @@ async fn get_shows_a_customer_and_explains_it() {
     let others =
         format!("Other items of the same person\n  {}  same external id and e-mail\n", pk("flexprice", "c0001"));
     assert!(shown.starts_with(&format!("{ada}\n")) && shown.ends_with(&others), "{shown}");
-    let reasons: String = why(&item).iter().map(|sentence| format!("  {sentence}\n")).collect();
-    assert!(shown.contains(&format!("Why it is in this state\n{reasons}")), "{shown}");
+    let reasons = why(&item).join("\n  ");
+    assert!(shown.contains(&format!("Why it is in this state\n  {reasons}\n")), "{shown}");
 
     let account = SampleEvent::ACCOUNT;
     let (code, found, errors) = customers(&stack, &["get", "plain", "c0001", "--json"]).await;
