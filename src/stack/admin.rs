@@ -8,7 +8,7 @@
 //! | `GET /faults` | lists the active faults |
 //! | `POST /faults` | sets one: `{"service":"dynamodb","mode":"throttle","rate":0.3,"for_seconds":30}` |
 //! | `DELETE /faults` | removes all |
-//! | `POST /replay` | replays the messages that are visible on the inbox queue |
+//! | `POST /replay` | replays the messages on the inbox queue, also those that wait after a failure |
 //! | `POST /sweep` | runs one sweep |
 
 use std::net::{SocketAddr, TcpListener};
@@ -85,7 +85,7 @@ async fn clear_faults(State(admin): State<Admin>) -> Response {
 
 async fn replay(State(admin): State<Admin>) -> Response {
     let Some(mapping) = admin.event_source_mapping else { return no_such_function() };
-    match mapping.run_until_empty().await {
+    match mapping.replay_now().await {
         Ok(replayed) => json_response(StatusCode::OK, &json!({ "replayed": replayed })),
         Err(error) => json_response(StatusCode::BAD_GATEWAY, &json!({ "error": error.to_string() })),
     }

@@ -1,12 +1,15 @@
 //! What Lambda does for the functions that no webhook calls: an event source mapping polls the inbox queue for
 //! `replay`, and a schedule calls `sweep`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
+};
 use clientele_aws::{Invocation, Replayer, SqsEvent, SqsMessage, SqsSystemAttributes, Sweeper};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
@@ -25,12 +28,38 @@ pub struct EventSourceMapping {
     pub(super) client: Client,
     pub(super) queue_url: String,
     pub(super) batch_size: i32,
-    /// Held while a batch is processed, so that whoever finds the queue empty knows that no batch is in flight.
-    pub(super) in_flight: Arc<Mutex<()>>,
+    /// The messages that wait after a failure. Held while a batch is processed, so that whoever finds the queue empty
+    /// knows that no batch is in flight.
+    pub(super) in_flight: Arc<Mutex<FailedMessages>>,
     pub(super) deliveries: Deliveries,
 }
 
+/// The messages that the function last reported as failed: the receipt handle of each, by its id.
+pub(super) type FailedMessages = BTreeMap<String, String>;
+
+/// The entries that a batch request to SQS may have.
+const BATCH_ENTRIES_MAX: usize = 10;
+
 impl EventSourceMapping {
+    /// Passes all messages to the function, as [`run_until_empty`](Self::run_until_empty) does, and those first that
+    /// wait for their visibility timeout after a failure.
+    ///
+    /// # Errors
+    /// When the queue cannot be reached.
+    pub(super) async fn replay_now(&self) -> Result<usize> {
+        let mut failed = self.in_flight.lock().await;
+        for messages in std::mem::take(&mut *failed).into_iter().collect::<Vec<_>>().chunks(BATCH_ENTRIES_MAX) {
+            let entries = messages.iter().map(|(id, receipt)| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(id).receipt_handle(receipt);
+                entry.visibility_timeout(0).build()
+            });
+            let request = self.client.change_message_visibility_batch().queue_url(&self.queue_url);
+            // An entry fails if its message is visible already, or gone. Nothing is left to do for it then.
+            request.set_entries(Some(entries.collect::<Result<_, _>>()?)).send().await?;
+        }
+        self.run_batches(&mut failed).await
+    }
+
     /// Passes the visible messages to the function, batch by batch, until none is left. Messages that the function
     /// does not report as failed are deleted; failed ones become visible again after their visibility timeout.
     /// Returns how many were deleted.
@@ -38,16 +67,19 @@ impl EventSourceMapping {
     /// # Errors
     /// When the queue cannot be reached.
     pub async fn run_until_empty(&self) -> Result<usize> {
-        let _in_flight = self.in_flight.lock().await;
+        self.run_batches(&mut *self.in_flight.lock().await).await
+    }
+
+    async fn run_batches(&self, failed: &mut FailedMessages) -> Result<usize> {
         let mut deleted = 0;
-        while let Some(batch) = self.run_once(0).await? {
+        while let Some(batch) = self.run_once(0, failed).await? {
             deleted += batch;
         }
         Ok(deleted)
     }
 
     /// Processes one batch and returns how many of its messages were deleted; `None` if no message was visible.
-    async fn run_once(&self, wait_seconds: i32) -> Result<Option<usize>> {
+    async fn run_once(&self, wait_seconds: i32, failed: &mut FailedMessages) -> Result<Option<usize>> {
         let request = self.client.receive_message().queue_url(&self.queue_url).max_number_of_messages(self.batch_size);
         let request = request.message_system_attribute_names(MessageSystemAttributeName::All);
         let messages = request.wait_time_seconds(wait_seconds).send().await?.messages.unwrap_or_default();
@@ -65,7 +97,10 @@ impl EventSourceMapping {
         let mut entries = vec![];
         for message in messages {
             let (id, receipt) = (message.message_id.unwrap_or_default(), message.receipt_handle.unwrap_or_default());
-            if !response.batch_item_failures.iter().any(|failure| failure.item_identifier == id) {
+            if response.batch_item_failures.iter().any(|failure| failure.item_identifier == id) {
+                failed.insert(id, receipt);
+            } else {
+                failed.remove(&id);
                 entries.push(DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(receipt).build()?);
             }
         }
@@ -81,8 +116,8 @@ impl EventSourceMapping {
     pub(super) async fn poll(self) {
         loop {
             let result = {
-                let _in_flight = self.in_flight.lock().await;
-                self.run_once(WAIT_SECONDS).await
+                let mut failed = self.in_flight.lock().await;
+                self.run_once(WAIT_SECONDS, &mut failed).await
             };
             if result.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -43,7 +43,6 @@ mod command {
     mod faults;
     mod hosts;
     mod live_deliveries;
-    mod local_options;
     mod quarantine;
     mod queues;
     mod secrets;
