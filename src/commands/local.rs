@@ -6,18 +6,21 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clientele_model::{Provider, Scheme, SecretEntry, TokenPlace};
+use clientele_model::{Scheme, TokenPlace};
 use clientele_providers::PROVIDERS;
 
-use super::secrets;
+use super::local_secrets::{Assignment, assignment, check_exposure, secret_lists};
 use crate::demonstration::{self, DeliveryResult};
 use crate::events::EventFiles;
+use crate::exit_code::ExitCode;
 use crate::signing::token_path;
+use crate::stack::hosts::Host;
 use crate::stack::{LocalStack, LogOutput, StackOptions};
 use crate::terminal;
 
 /// The local stack.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Local {
     /// Skip the demonstration
     #[arg(long)]
@@ -28,9 +31,16 @@ pub struct Local {
     /// Keep the table and the queues in this folder between runs
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// The address to listen on
+    /// The address to listen on. Whoever reaches it can read and change the table
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     listen: IpAddr,
+    /// Listen on an address that others can reach, although they know the local secrets
+    #[arg(long)]
+    yes: bool,
+    /// A host under which DynamoDB, SQS and the admin port can be used, in addition to localhost and
+    /// host.docker.internal; repeatable
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<Host>,
     /// The port of the gateway (0: any free port)
     #[arg(long, default_value_t = 9000)]
     port: u16,
@@ -43,12 +53,13 @@ pub struct Local {
     /// The admin port, for faults, replay and sweep on demand (0: any free port)
     #[arg(long, default_value_t = 9010, value_name = "PORT")]
     admin_port: u16,
-    /// Replace a provider's local secret by another one, or by a JSON array of several
+    /// Replace a provider's local secret by another one, or by a JSON array of several. If it is repeated, all are valid,
+    /// and the first one signs
     #[arg(long, value_name = "PROVIDER=SECRET", value_parser = assignment)]
-    secret: Vec<(&'static Provider, String)>,
+    secret: Vec<Assignment>,
     /// Replace a provider's signature scheme, as in metrifox=hmac-sha256-hex:X-Signature
     #[arg(long, value_name = "PROVIDER=SCHEME", value_parser = assignment)]
-    signature: Vec<(&'static Provider, String)>,
+    signature: Vec<Assignment>,
     /// Print every line that the functions log, not only errors
     #[arg(long)]
     log: bool,
@@ -60,11 +71,6 @@ pub struct Local {
     events: Option<PathBuf>,
 }
 
-fn assignment(text: &str) -> Result<(&'static Provider, String), String> {
-    let (provider, value) = text.split_once('=').ok_or("expected <provider>=<value>")?;
-    Ok((clientele_providers::parse(provider)?, value.to_owned()))
-}
-
 impl Local {
     fn options(&self) -> Result<StackOptions> {
         let mut options = StackOptions {
@@ -73,38 +79,25 @@ impl Local {
             dynamodb_port: self.dynamodb_port,
             sqs_port: self.sqs_port,
             admin_port: self.admin_port,
+            allow_hosts: self.allow_host.clone(),
             workers: true,
             data_dir: self.data_dir.clone(),
             cases: EventFiles::from(self.events.clone()).load()?,
             log: if self.log { LogOutput::Everything } else { LogOutput::Errors },
             ..StackOptions::ephemeral(self.template.clone())
         };
-        for (provider, secret) in &self.secret {
-            self.check(provider, secret)?;
-            options.set(provider, "WEBHOOK_SECRETS", secret.clone());
+        let lists = secret_lists(&self.secret, &self.signature)?;
+        check_exposure(self.listen, &lists, self.yes)?;
+        for (provider, list) in lists {
+            options.set(provider, "WEBHOOK_SECRETS", list);
         }
         for (provider, scheme) in &self.signature {
             let variable = provider.scheme_variable;
-            let variable = variable.with_context(|| format!("{} has only one scheme", provider.name))?;
+            let only_one = || ExitCode::Usage.error(format!("{} has only one scheme", provider.name));
+            let variable = variable.with_context(only_one)?;
             options.set(provider, variable, scheme.clone());
         }
         Ok(options)
-    }
-
-    /// Checks the secrets that a flag sets for a provider.
-    fn check(&self, provider: &'static Provider, secrets: &str) -> Result<()> {
-        let setting = self.signature.iter().rev().find(|(other, _)| other.name == provider.name);
-        let scheme = (provider.scheme)(setting.map(|(_, scheme)| scheme.as_str())).context("--signature")?;
-        let entries =
-            SecretEntry::list(secrets).with_context(|| format!("--secret: the value for {}", provider.name))?;
-        if entries.is_empty() {
-            bail!("--secret: the secret for {} is empty", provider.name);
-        }
-        for entry in entries {
-            let text = entry.text().with_context(|| format!("--secret: a secret for {} is not text", provider.name))?;
-            secrets::check(&text, provider, &scheme).context("--secret")?;
-        }
-        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ pub mod customers;
 pub mod events;
 pub mod faults;
 pub mod local;
+mod local_secrets;
 pub mod quarantine;
 pub mod secrets;
 pub mod smoke;

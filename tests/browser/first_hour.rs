@@ -133,7 +133,9 @@ fn first_hour(stack: &StackProcess, browser: &Browser, hands: &dyn Hands) {
     send("plain/partial-snapshot");
     browser.wait_for(&delivery("quarantined"));
     hands.activate(&hook("quarantine-redrive"));
-    browser.wait_for_text(&hook("notice"), "quarantine");
+    hands.activate(&hook("confirm-yes"));
+    browser.wait_for_text(&hook("notice"), "It stays in quarantine");
+    assert_eq!(browser.count(&hook("quarantine-row")), 1);
 }
 
 #[test]

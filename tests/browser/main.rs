@@ -6,7 +6,7 @@
 //! ```sh
 //! cargo test --workspace --test browser -- --ignored
 //! ```
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "tests")]
 
 /// The command as a process of its own.
 mod stack_process;

@@ -2,6 +2,7 @@
 //!
 //! A crate for this would bring twenty others that nothing else here needs.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -92,6 +93,9 @@ pub(crate) struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.report();
+        }
         // Ends Chromium; without this, only ChromeDriver would end.
         drop(self.request("DELETE", "", None));
     }
@@ -130,6 +134,17 @@ impl Browser {
         let session = browser.request("POST", "", Some(&capabilities)).expect("Chromium did not start");
         browser.session = format!("{}/{}", browser.session, session["sessionId"].as_str().unwrap());
         browser
+    }
+
+    /// Keeps a picture of the page on which a test has failed, and prints what the console says.
+    fn report(&self) {
+        let test = thread::current().name().unwrap_or_default().replace("::", "-");
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.png"));
+        let picture = self.request("GET", "/screenshot", None).unwrap_or_default();
+        let picture = STANDARD.decode(picture.as_str().unwrap_or_default()).unwrap_or_default();
+        let saved = fs::write(&path, picture).map_or("not saved".to_owned(), |()| path.display().to_string());
+        let console = self.post("/se/log", &json!({ "type": "browser" })).unwrap_or_default();
+        eprintln!("picture of the page: {saved}\nconsole: {console:#}");
     }
 
     /// The value in the answer to a command, or the error.

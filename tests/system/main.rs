@@ -43,6 +43,7 @@ mod command {
     mod faults;
     mod hosts;
     mod live_deliveries;
+    mod local_options;
     mod quarantine;
     mod queues;
     mod secrets;
