@@ -132,7 +132,9 @@ impl EventChoice {
 
 fn own_event(file: &Path) -> Result<Case> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let event: Value = serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))?;
+    // PowerShell writes a byte order mark.
+    let json = text.trim_start_matches('\u{feff}');
+    let event: Value = serde_json::from_str(json).with_context(|| format!("in {}", file.display()))?;
     let provider = http::provider_of(&event)
         .with_context(|| format!("{}: rawPath is not the path of a webhook, as in /webhooks/plain", file.display()))?;
     Ok(Case { provider, name: file.display().to_string(), event, expected: Expected::default() })

@@ -282,6 +282,17 @@ fn error_messages_say_what_to_do() {
     assert_eq!((code, errors.contains("choose another port with --dynamodb-port")), (1, true), "{errors}");
 }
 
+/// Programs on Windows write a byte order mark at the beginning of a text.
+#[test]
+fn an_own_event_may_begin_with_a_byte_order_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("event.json");
+    std::fs::write(&file, format!("\u{feff}{}", crate::support::case("plain/customer-created").event)).unwrap();
+    let (code, signed, errors) = run(&["events", "sign", "--file", file.to_str().unwrap()]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(signed.contains("plain-request-signature"), "{signed}");
+}
+
 /// Each customer is written twice: first as a new item with two index keys, then with a change.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_benchmark_measures_each_provider() {
