@@ -51,18 +51,6 @@ impl CustomersTable {
         items.try_filter_map(|item| ready(Ok(item))).try_collect().await
     }
 
-    /// Scans the table until `limit` items with these attribute values are found.
-    pub async fn scan(&self, wanted: &[(&str, &str)], limit: usize) -> Result<Vec<Value>> {
-        let mut found = vec![];
-        self.scan_pages(wanted, |items, _| {
-            found.extend(items);
-            if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })
-        .await?;
-        found.truncate(limit);
-        Ok(found)
-    }
-
     /// Scans the table page by page. `visit` gets the items of a page that have these attribute values, and the number of
     /// items that were read for the page. It decides whether to go on.
     pub async fn scan_pages(

@@ -9,10 +9,9 @@ use std::io::{Result, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use clientele_aws::LogWriter;
+use clientele_aws::{LogWriter, customer_hash};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
 
 /// How many records are kept.
@@ -281,7 +280,7 @@ struct Keys {
 
 impl Keys {
     fn insert(&mut self, pk: String) {
-        let hash = hex::encode(&Sha256::digest(&pk)[..8]);
+        let hash = customer_hash(&pk);
         if self.by_hash.insert(hash.clone(), pk).is_some() {
             return;
         }

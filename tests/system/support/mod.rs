@@ -9,6 +9,7 @@ pub(crate) mod template;
 pub(crate) mod translation;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
@@ -128,7 +129,12 @@ pub(crate) fn receiver(stack: &LocalStack, case: &Case) -> Arc<Receiver> {
 
 /// Every item of the table.
 pub(crate) async fn all_items(stack: &LocalStack) -> Vec<Value> {
-    let mut items = stack.customers_table().scan(&[], usize::MAX).await.unwrap();
+    let mut items = vec![];
+    let visit = |page, _| {
+        items.extend(page);
+        ControlFlow::Continue(())
+    };
+    stack.customers_table().scan_pages(&[], visit).await.unwrap();
     items.sort_by_key(|item| item["pk"].as_str().unwrap().to_owned());
     items
 }
