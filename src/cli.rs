@@ -4,6 +4,17 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{cleanup, completions, cost, customers, events, faults, local, quarantine, secrets, smoke};
+use crate::exit_code::MEANINGS;
+
+const EXAMPLES: &str = "\
+Examples:
+  clientele                                        run the local stack
+  clientele events send plain/customer-updated     send a webhook to it, in another terminal
+  clientele customers list                         show the customers
+  clientele customers list --stack clientele       the same of a deployed stack";
+
+/// Help texts are at most this wide.
+pub const MAX_WIDTH: usize = 100;
 
 /// Keeps a current record of every customer in DynamoDB, fed by webhooks.
 ///
@@ -15,21 +26,8 @@ use crate::commands::{cleanup, completions, cost, customers, events, faults, loc
     name = "clientele",
     version,
     args_conflicts_with_subcommands = true,
-    max_term_width = 100,
-    after_help = "\
-Examples:
-  clientele                                        run the local stack
-  clientele events send plain/customer-updated     send a webhook to it, in another terminal
-  clientele customers list                         show the customers
-  clientele customers list --stack clientele       the same of a deployed stack
-
-Exit codes:
-  0  success
-  1  the command failed, or a result was not as expected
-  2  the command line is wrong
-  3  something is left that another run can do
-  4  there is no such customer, message, event or stack
-  5  the stack or a service cannot be reached, or does not let the caller in"
+    max_term_width = MAX_WIDTH,
+    after_help = examples_and_exit_codes()
 )]
 pub struct Cli {
     /// The subcommand. Without one, the local stack runs.
@@ -53,6 +51,11 @@ pub enum Command {
     Smoke(smoke::Smoke),
     Cost(cost::Cost),
     Completions(completions::Completions),
+}
+
+fn examples_and_exit_codes() -> String {
+    let codes: Vec<_> = MEANINGS.iter().map(|(code, meaning)| format!("  {code}  {meaning}")).collect();
+    format!("{EXAMPLES}\n\nExit codes:\n{}", codes.join("\n"))
 }
 
 /// Runs the command.

@@ -39,7 +39,7 @@ Examples:
 
 Prints the status of the answer that each event gets, and the events that have to be sent before it. With --json, each
 line is an object such as
-  {\"name\":\"plain/stale\",\"forged\":false,\"status\":200,\"outcome\":\"stale\",\"after\":[\"plain/customer-updated\"]}")]
+  {\"name\":\"plain/stale\",\"forged\":false,\"status\":200,\"outcome\":\"stale\",\"after\":[\"plain/duplicate\"]}")]
 struct List {
     /// Print the events as JSON, one per line
     #[arg(long)]
@@ -60,7 +60,7 @@ Examples:
   clientele events send --file my-event.json
   clientele events send plain/customer-created --to https://abc123.execute-api.eu-west-1.amazonaws.com
 
-Prints the status and the outcome, as in `200 applied`. With --json, an object such as
+Prints the status and the outcome, as in `200 applied: the customer's item was written`. With --json, an object such as
   {\"event\":\"plain/customer-updated\",\"status\":200,\"answer\":{\"outcome\":\"applied\"}}
 
 The exit code is 1 if the delivery is not accepted, or if a forged one is, and 5 if nothing answers.")]
@@ -73,6 +73,9 @@ struct Send {
     /// With --to: sign by this scheme, written as in the function's environment, for example token:X-Api-Key
     #[arg(long, value_name = "SCHEME", requires = "to")]
     signature: Option<String>,
+    /// With --to: sign with the secret that the local stack uses, as `sam local start-api` with events/env.json does
+    #[arg(long, requires = "to")]
+    local_secret: bool,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -176,7 +179,7 @@ fn send(send: &Send) -> Result<()> {
     let case = send.event.load()?;
     let answer = match &send.to {
         Some(url) => {
-            let event = sign_with_own_secret(&case, send.signature.as_deref())?;
+            let event = sign_case(&case, send.signature.as_deref(), !send.local_secret)?;
             http::deliver(url, &event, http::proxy_for(url))
                 .with_context(|| ExitCode::Unreachable.error("the event could not be delivered"))?
         }
@@ -187,9 +190,27 @@ fn send(send: &Send) -> Result<()> {
         let body = serde_json::from_str(&answer.body).unwrap_or_else(|_| Value::from(answer.body.as_str()));
         terminal::json(&json!({ "event": title, "status": answer.status, "answer": body }));
     } else {
-        terminal::line(format!("{} {}", answer.status, terminal::visible(&answer.outcome())).trim_end());
+        terminal::line(result(&answer));
     }
     judge(&answer, case.expected.forged, send.to.is_some())
+}
+
+/// The result of a delivery in one line.
+fn result(answer: &Answer) -> String {
+    let outcome = answer.outcome();
+    let explanation = match outcome.as_str() {
+        "applied" => ": the customer's item was written",
+        "duplicate" => ": this event is in the table already",
+        "stale" => ": the table has newer data",
+        "ignored" => ": the event does not change a customer",
+        "parked" => ": the table cannot be written now, so the event waits on the inbox queue",
+        "quarantined" => ": the event cannot be translated or stored, so it waits for an operator",
+        "unavailable" => ": nothing could be written, so the provider has to send it again",
+        "rejected" => ": its signature or token is wrong, or too old",
+        // Several outcomes, or an answer of another server.
+        _ => "",
+    };
+    format!("{} {}{explanation}", answer.status, terminal::visible(&outcome)).trim_end().to_owned()
 }
 
 /// An outcome that is not accepted is an error, and so is a forged delivery that is accepted.
@@ -221,28 +242,27 @@ fn send_through_local_stack(case: &Case, admin_url: &str) -> Result<Answer> {
 
 fn sign(sign: &Sign) -> Result<()> {
     let case = sign.event.load()?;
-    let event = if sign.own_secret {
-        sign_with_own_secret(&case, sign.signature.as_deref())?
-    } else {
-        let scheme = scheme(case.provider, sign.signature.as_deref())?;
-        case.sign(&scheme, &local_secret(case.provider), Timestamp::now())?
-    };
+    let event = sign_case(&case, sign.signature.as_deref(), sign.own_secret)?;
     terminal::json_pretty(&event);
     Ok(())
 }
 
-/// Signs with the secret in `WEBHOOK_SECRET`, or else from standard input. Arguments are visible to other processes.
-fn sign_with_own_secret(case: &Case, setting: Option<&str>) -> Result<Value> {
+fn sign_case(case: &Case, setting: Option<&str>, has_own_secret: bool) -> Result<Value> {
     let scheme = scheme(case.provider, setting)?;
+    let secret = if has_own_secret { own_secret(case.provider)? } else { local_secret(case.provider) };
+    case.sign(&scheme, &secret, Timestamp::now())
+}
+
+/// The secret in `WEBHOOK_SECRET`, or else from standard input. An argument would be visible to other processes.
+fn own_secret(provider: &Provider) -> Result<String> {
     let secret = match std::env::var("WEBHOOK_SECRET").ok().filter(|secret| !secret.is_empty()) {
         Some(secret) => secret,
-        None => terminal::read_secret(&format!("Secret for {} (it is not shown): ", case.provider.name))?,
+        None => terminal::read_secret(&format!("Secret for {} (it is not shown): ", provider.name))?,
     };
-    let secret = secret.trim();
-    if secret.is_empty() {
-        bail!(ExitCode::Usage.error("there is no secret in WEBHOOK_SECRET, nor on standard input"));
+    match secret.trim() {
+        "" => bail!(ExitCode::Usage.error("there is no secret in WEBHOOK_SECRET, nor on standard input")),
+        secret => Ok(secret.to_owned()),
     }
-    case.sign(&scheme, secret, Timestamp::now())
 }
 
 fn scheme(provider: &Provider, setting: Option<&str>) -> Result<Scheme> {

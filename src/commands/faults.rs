@@ -30,7 +30,12 @@ enum Action {
 
 /// Show the active faults.
 #[derive(Args, Debug)]
-#[command(after_help = SHOWN)]
+#[command(after_help = "\
+Example:
+  clientele faults list
+
+With --json, the result is an object with one entry per service, such as
+  {\"dynamodb\":{\"mode\":\"throttle\",\"rate\":0.3,\"for_seconds\":120.0}}")]
 struct List {
     #[command(flatten)]
     output: Output,
@@ -47,7 +52,7 @@ Examples:
   clientele faults set dynamodb --mode throttle --rate 0.3 --for 2m
   clientele faults set sqs --mode timeout
 
-Prints the active faults. With --json, an object such as
+Prints the active faults. With --json, the result is an object with one entry per service, such as
   {\"dynamodb\":{\"mode\":\"throttle\",\"rate\":0.3,\"for_seconds\":120.0}}")]
 struct Set {
     /// The service that fails
@@ -67,15 +72,15 @@ struct Set {
 
 /// Remove all faults.
 #[derive(Args, Debug)]
-#[command(after_help = SHOWN)]
+#[command(after_help = "\
+Example:
+  clientele faults clear
+
+Prints the faults that are left, as `faults list` does.")]
 struct Clear {
     #[command(flatten)]
     output: Output,
 }
-
-const SHOWN: &str = "\
-Prints the active faults. With --json, an object such as
-  {\"dynamodb\":{\"mode\":\"throttle\",\"rate\":0.3,\"for_seconds\":120.0}}";
 
 #[derive(Args, Debug)]
 struct Output {

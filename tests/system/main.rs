@@ -34,12 +34,16 @@ mod storage {
 /// The `clientele` command.
 mod command {
     mod cli;
+    mod commands_page;
+    mod completions;
     mod console;
     mod cost;
     mod customers;
     #[path = "../../../benches/deliveries.rs"]
     mod deliveries_benchmark;
     mod deployed;
+    mod empty_folder;
+    mod events;
     mod faults;
     mod hosts;
     mod live_deliveries;

@@ -134,12 +134,12 @@ fn customers_and_cleanups_are_shown_from_another_process() {
     let (_running, admin) = RunningStack::with_admin_url(&["--empty"]);
     let local = |arguments: &[&str]| run(&with_local(arguments, &admin));
     let send = |case: &str| local(&["events", "send", case]);
-    assert_eq!(send("plain/customer-created").1, "200 applied\n");
-    assert_eq!(send("plain/customer-updated").1, "200 applied\n");
-    assert_eq!(send("plain/duplicate").1, "200 duplicate\n");
-    assert_eq!(send("metrifox/older-shape").1, "200 applied\n");
-    assert_eq!(send("plain/customer-deleted").1, "200 applied\n");
-    assert_eq!(send("smarterpay/unrelated-payment").1, "204 ignored\n");
+    assert_eq!(send("plain/customer-created").1, "200 applied: the customer's item was written\n");
+    assert_eq!(send("plain/customer-updated").1, "200 applied: the customer's item was written\n");
+    assert_eq!(send("plain/duplicate").1, "200 duplicate: this event is in the table already\n");
+    assert_eq!(send("metrifox/older-shape").1, "200 applied: the customer's item was written\n");
+    assert_eq!(send("plain/customer-deleted").1, "200 applied: the customer's item was written\n");
+    assert_eq!(send("smarterpay/unrelated-payment").1, "204 ignored: the event does not change a customer\n");
     assert_eq!(send("plain/tampered").0, 0);
 
     let (code, shown, _) = local(&["customers", "list"]);

@@ -103,7 +103,10 @@ fn set_and_clear_faults(admin: &str) {
     assert!(code == 0 && shown.contains("dynamodb") && shown.contains("100 %") && shown.contains("120"), "{shown}");
     let listed: Value = serde_json::from_str(&faults(&["list", "--json"]).1).unwrap();
     assert_eq!((&listed["dynamodb"]["mode"], &listed["dynamodb"]["rate"]), (&json!("throttle"), &json!(1.0)));
-    assert_eq!(local(&["events", "send", "plain/customer-created"]).1, "202 parked\n");
+    assert_eq!(
+        local(&["events", "send", "plain/customer-created"]).1,
+        "202 parked: the table cannot be written now, so the event waits on the inbox queue\n"
+    );
     let replay = || ureq::post(format!("{admin}/replay")).send_empty().unwrap().into_body().read_to_string().unwrap();
     // It fails now, and its message is not visible for a minute. The next replay does not wait for that.
     assert_eq!(replay(), r#"{"replayed":0}"#);

@@ -21,7 +21,10 @@ async fn an_explicit_flag_takes_precedence_over_the_variable() {
     // Not a variable of the command, but one that an operator may have set.
     let mut command = clientele(&created);
     command.env("CLIENTELE_STACK", "test").env("WEBHOOK_SECRET", "another secret");
-    assert_eq!(deployed.run_with(command, "").await, (0, "200 applied\n".to_owned(), String::new()));
+    assert_eq!(
+        deployed.run_with(command, "").await,
+        (0, "200 applied: the customer's item was written\n".to_owned(), String::new())
+    );
 
     let (code, shown, errors) = names(&deployed, Some("test"), &["--local", &admin]).await;
     assert_eq!((code, shown.lines().count(), errors.as_str()), (0, 1, ""), "--local wins over the variable");

@@ -59,7 +59,7 @@ fn names_do_not_steer_the_terminal(#[case] is_terminal: &str) {
         run_with_input(command.env("CLICOLOR_FORCE", is_terminal), "")
     };
     let sent = run(&["events", "send", "--file", file.to_str().unwrap()]);
-    assert_eq!(sent, (0, "200 applied\n".to_owned(), String::new()));
+    assert_eq!(sent, (0, "200 applied: the customer's item was written\n".to_owned(), String::new()));
     let id = body["payload"]["customer"]["id"].as_str().unwrap();
     for arguments in [&["customers", "list"][..], &["customers", "get", "plain", id]] {
         let (code, shown, _) = run(arguments);
