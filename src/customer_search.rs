@@ -99,7 +99,7 @@ pub fn changed_at(item: &Value) -> &str {
 }
 
 /// Keeps those of many customers that changed last.
-struct NewestCustomers {
+pub(crate) struct NewestCustomers {
     limit: usize,
     /// Ordered by the time of the change, the newest first, then by `pk`.
     items: BTreeMap<(Reverse<Option<Timestamp>>, String), Value>,
@@ -107,11 +107,11 @@ struct NewestCustomers {
 }
 
 impl NewestCustomers {
-    fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, items: BTreeMap::new(), total: 0 }
     }
 
-    fn add(&mut self, item: Value) {
+    pub(crate) fn add(&mut self, item: Value) {
         self.total += 1;
         let pk = item["pk"].as_str().unwrap_or_default().to_owned();
         self.items.insert((Reverse(changed_at(&item).parse().ok()), pk), item);
@@ -120,7 +120,7 @@ impl NewestCustomers {
         }
     }
 
-    fn into_found(self) -> FoundCustomers {
+    pub(crate) fn into_found(self) -> FoundCustomers {
         FoundCustomers { items: self.items.into_values().collect(), total: self.total }
     }
 }

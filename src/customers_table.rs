@@ -46,8 +46,8 @@ impl CustomersTable {
         let request = request.key_condition_expression("#name = :value").expression_attribute_names("#name", attribute);
         let request = request.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
         let keys: Vec<_> = request.into_paginator().items().send().collect::<Result<_, _>>().await?;
-        let pks = keys.iter().filter_map(|key| key.get("pk")?.as_s().ok());
-        let items = stream::iter(pks).map(|pk| self.item(pk)).buffered(CONCURRENT_READS);
+        let pks: Vec<_> = keys.iter().filter_map(|key| key.get("pk")?.as_s().ok().cloned()).collect();
+        let items = stream::iter(pks).map(async |pk| self.item(&pk).await).buffered(CONCURRENT_READS);
         items.try_filter_map(|item| ready(Ok(item))).try_collect().await
     }
 

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod console;
 pub mod customer_card;
 pub mod customer_lookup;
 pub mod customer_search;

@@ -1,8 +1,10 @@
-//! The admin port: describes the stack, sends events, injects faults, and runs `replay` and `sweep` on demand.
+//! The admin port: the page and its routes, see `src/console/mod.rs`, and what only a local stack can do: show deliveries,
+//! send events, inject faults, and run `replay` and `sweep` on demand.
 //!
 //! | request | |
 //! |---|---|
-//! | `GET /stack` | describes the stack: its ports, table, queues and providers |
+//! | `GET /deliveries` | the last deliveries, oldest first |
+//! | `GET /deliveries/stream` | the same as server-sent events, and then each delivery as it arrives |
 //! | `GET /events` | lists the event files |
 //! | `POST /send` | signs an event file or an own event, and sends it through the gateway |
 //! | `GET /faults` | lists the active faults |
@@ -11,6 +13,8 @@
 //! | `POST /replay` | replays the messages on the inbox queue, also those that wait after a failure |
 //! | `POST /sweep` | runs one sweep |
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -18,22 +22,29 @@ use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::sse::{Event, KeepAlive};
+use axum::response::{IntoResponse, Response, Sse};
 use axum::routing::{get, post};
 use clientele_aws::Sweeper;
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
 
+use super::deliveries::{Deliveries, DeliveryRecord};
 use super::faults::{Fault, FaultMode, Faults, Service};
 use super::hosts::{AllowedHosts, ErrorFormat};
 use super::sending::Sender;
 use super::server;
 use super::workers::{EventSourceMapping, invocation};
+use crate::console::{self, ShownStack};
 
 #[derive(Clone)]
 pub(super) struct Admin {
-    /// The answer to `GET /stack`.
-    pub(super) description: Value,
+    pub(super) deliveries: Deliveries,
+    /// When the stack was started.
+    pub(super) started: Timestamp,
     pub(super) faults: Faults,
     pub(super) event_source_mapping: Option<EventSourceMapping>,
     pub(super) sweeper: Option<Arc<Sweeper>>,
@@ -48,19 +59,56 @@ struct FaultRequest {
     for_seconds: f64,
 }
 
-pub(super) fn serve(listener: TcpListener, admin: Admin, sender: Sender, hosts: &AllowedHosts) -> Result<SocketAddr> {
-    let router = Router::new()
-        .route("/stack", get(stack))
+pub(super) fn serve(
+    listener: TcpListener,
+    stack: ShownStack,
+    admin: Admin,
+    sender: Sender,
+    hosts: &AllowedHosts,
+) -> Result<SocketAddr> {
+    let router = console::router(stack).merge(sender.router()).merge(admin_router(admin));
+    let router = hosts.protect(console::with_fallback(router), ErrorFormat::Admin);
+    server::serve_on(console::with_headers(router), listener)
+}
+
+fn admin_router(admin: Admin) -> Router {
+    Router::new()
+        .route("/deliveries", get(deliveries))
+        .route("/deliveries/stream", get(stream))
         .route("/faults", get(faults).post(set_fault).delete(clear_faults))
         .route("/replay", post(replay))
         .route("/sweep", post(sweep))
         .with_state(admin)
-        .merge(sender.router());
-    server::serve_on(hosts.protect(router, ErrorFormat::Admin), listener)
 }
 
-async fn stack(State(admin): State<Admin>) -> Response {
-    json_response(StatusCode::OK, &admin.description)
+async fn deliveries(State(admin): State<Admin>) -> Response {
+    json_response(StatusCode::OK, &json!(admin.deliveries.recent()))
+}
+
+/// First an event `run` that differs after each start of the stack, then one event per record. A reader that is too slow
+/// misses records.
+async fn stream(State(admin): State<Admin>) -> impl IntoResponse {
+    let live = admin.deliveries.subscribe();
+    let recent = admin.deliveries.recent();
+    // A record that arrives now may be in both.
+    let last = recent.last().map_or(0, |record| record.number);
+    let run = Event::default().event("run").data(admin.started.as_nanosecond().to_string());
+    let first = stream::iter([run].into_iter().chain(recent.iter().map(event)).collect::<Vec<_>>());
+    let later = stream::unfold(live, async |mut live| {
+        loop {
+            match live.recv().await {
+                Ok(record) => return Some((record, live)),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    });
+    let later = later.filter(move |record| ready(record.number > last)).map(|record| event(&record));
+    Sse::new(first.chain(later).map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default())
+}
+
+fn event(record: &DeliveryRecord) -> Event {
+    Event::default().data(json!(record).to_string())
 }
 
 async fn faults(State(admin): State<Admin>) -> Response {

@@ -25,7 +25,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clientele_aws::{CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, SecretSource, Sweeper, WorkerConfig};
+use clientele_aws::{
+    CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, Resources, SecretSource, Sweeper, WorkerConfig,
+};
 use clientele_model::{Provider, Scheme, SecretEntry};
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
@@ -34,6 +36,7 @@ use serde_json::{Value, json};
 pub use log::{CapturedLog, LogOutput};
 pub use workers::EventSourceMapping;
 
+use crate::console::ShownStack;
 use crate::customers_table::CustomersTable;
 use crate::events::Case;
 use crate::template::{Template, TemplateSource};
@@ -180,14 +183,33 @@ impl LocalStack {
     fn serve_admin(&mut self, cases: Vec<Case>, hosts: &AllowedHosts) -> Result<()> {
         let listener = server::bind(self.admin, "the admin port", "--admin-port")?;
         self.admin = server::address(&listener)?;
-        let (event_source_mapping, sweeper) = (self.event_source_mapping.clone(), self.sweeper.clone());
-        let description = self.description();
-        let admin = Admin { description, faults: self.faults.clone(), event_source_mapping, sweeper };
+        let admin = Admin {
+            deliveries: self.deliveries.clone(),
+            started: Timestamp::now(),
+            faults: self.faults.clone(),
+            event_source_mapping: self.event_source_mapping.clone(),
+            sweeper: self.sweeper.clone(),
+        };
         let signing =
             |name| Ok((name, self.scheme_and_secret(clientele_providers::find(name).context("no provider")?)?));
         let signing = self.receivers.keys().copied().map(signing).collect::<Result<_>>()?;
-        admin::serve(listener, admin, Sender::new(self.gateway, cases, signing), hosts)?;
+        admin::serve(listener, self.shown(), admin, Sender::new(self.gateway, cases, signing), hosts)?;
         Ok(())
+    }
+
+    /// What the page shows.
+    fn shown(&self) -> ShownStack {
+        let queue_url = |name: &str| self.queue_urls.get(name).cloned().unwrap_or_default();
+        let resources = Resources {
+            customers_table: CUSTOMERS_TABLE.to_owned(),
+            cleanup_queue_url: queue_url("cleanup"),
+            inbox_queue_url: queue_url("inbox"),
+            quarantine_queue_url: queue_url("quarantine"),
+        };
+        let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
+        // Looking at a queue takes longer than a function waits.
+        let clients = Clients::local(&dynamodb, &sqs, CallTimeouts::Operator);
+        ShownStack { description: self.description(), clients, resources, queue_urls: self.queue_urls.clone() }
     }
 
     /// What clients of the admin port get to know: they take the host from the URL that they use, and the ports from here.

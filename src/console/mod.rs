@@ -1,0 +1,94 @@
+//! The page, and the routes from which it reads a stack: its customers and its queues. The local stack serves it on the
+//! admin port, together with routes that only a local stack has. `clientele console` serves it for a deployed stack.
+//!
+//! | request | |
+//! |---|---|
+//! | `GET /`, `GET /console.css`, `GET /console.js` | the page |
+//! | `GET /stack` | describes the stack |
+//! | `GET /customers?email=&external_id=&name=&provider=&limit=` | finds customers, the newest change first |
+//! | `GET /customers/{pk}` | one customer, why it is in its state, and the same person in other services |
+//! | `GET /queues` | how many messages are on each queue |
+//! | `GET /quarantine?limit=` | the quarantined deliveries without personal data |
+//! | `GET /quarantine/{id}` | one of them |
+//! | `POST /quarantine/{id}/redrive` | settles it |
+
+mod access;
+mod customers;
+mod page;
+mod problem;
+mod queues;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use clientele_aws::{Clients, Resources};
+use serde_json::Value;
+
+pub use access::{Token, require_token};
+
+use crate::customers_table::CustomersTable;
+use problem::Problem;
+
+/// The stack that the page shows, local or deployed.
+#[derive(Clone, Debug)]
+pub struct ShownStack {
+    /// What `GET /stack` answers. `kind` is `local` or `deployed`.
+    pub description: Value,
+    /// Clients that may read the table and the queues.
+    pub clients: Clients,
+    /// The table, and the queues that functions use.
+    pub resources: Resources,
+    /// The URLs of all queues by role.
+    pub queue_urls: BTreeMap<String, String>,
+}
+
+impl ShownStack {
+    fn table(&self) -> CustomersTable {
+        CustomersTable::new(&self.clients.dynamodb, &self.resources.customers_table)
+    }
+
+    /// What to do when the table or the queues cannot be reached.
+    fn advice(&self) -> &'static str {
+        if self.description["kind"] == "local" {
+            "Is the local stack still running?"
+        } else {
+            "Check the network, your credentials, and what they allow."
+        }
+    }
+}
+
+/// The routes that every stack has.
+pub fn router(stack: ShownStack) -> Router {
+    let stack = Arc::new(stack);
+    let description = stack.description.to_string();
+    Router::new()
+        .route("/stack", get(async move || json(StatusCode::OK, &description)))
+        .merge(customers::router(stack.clone()))
+        .merge(queues::router(stack))
+        .merge(page::router())
+}
+
+/// Adds an answer for unknown routes to a router that has all others.
+pub fn with_fallback(router: Router) -> Router {
+    let unknown = async || Problem::NotFound("There is no such route.".to_owned());
+    router.fallback(unknown).method_not_allowed_fallback(unknown)
+}
+
+/// Adds headers to all responses of a router that keep browsers from interpreting or keeping them.
+pub fn with_headers(router: Router) -> Router {
+    router.layer(map_response(page::with_headers))
+}
+
+/// A JSON response.
+fn json(status: StatusCode, body: &impl ToString) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+type Shown = State<Arc<ShownStack>>;
+type Answer = Result<Response, Problem>;
