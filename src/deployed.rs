@@ -70,6 +70,12 @@ fn why_not_found(name: &str, region: &str, code: Option<&str>) -> CommandError {
     }
 }
 
+fn secret_error(provider: &str, what: &str) -> CommandError {
+    ExitCode::Unreachable.error(format!(
+        "the secret of {provider} cannot be {what}: check the credentials and their permissions for Secrets Manager"
+    ))
+}
+
 impl DeployedStack {
     /// Looks the stack up in CloudFormation, by its name in the region of the environment, or by its ARN.
     ///
@@ -151,7 +157,7 @@ impl DeployedStack {
     pub async fn secrets(&self, provider: &Provider) -> Result<Vec<SecretEntry>> {
         let name = provider.name;
         let request = self.clients.secrets_manager.get_secret_value().secret_id(self.secret_arn(provider)?);
-        let output = request.send().await.with_context(|| format!("the secret of {name} cannot be read"))?;
+        let output = request.send().await.with_context(|| secret_error(name, "read"))?;
         let text = output.secret_string().with_context(|| format!("the secret of {name} is not text"))?;
         SecretEntry::list(text).map_err(|error| anyhow!("the secret of {name} {error}"))
     }
@@ -163,7 +169,7 @@ impl DeployedStack {
     pub async fn set_secrets(&self, provider: &Provider, secrets: &[SecretEntry]) -> Result<()> {
         let request = self.clients.secrets_manager.put_secret_value().secret_id(self.secret_arn(provider)?);
         let result = request.secret_string(SecretEntry::array(secrets)).send().await;
-        result.with_context(|| format!("the secret of {} cannot be written", provider.name))?;
+        result.with_context(|| secret_error(provider.name, "written"))?;
         Ok(())
     }
 }

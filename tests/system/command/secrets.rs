@@ -156,3 +156,14 @@ async fn unusable_secrets_can_be_replaced() {
         assert_eq!((code, errors.as_str(), deployed.aws.secret("metrifox").as_str()), (0, ANNOUNCED, rest));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_cannot_be_read_are_an_outage() {
+    let deployed = deploy(options()).await;
+    deployed.aws.remove_secret("plain");
+    for command in [&["list"][..], &["add", "plain"], &["remove", "plain", "1", "--yes"]] {
+        let arguments = [&["secrets"], command, &["--stack", "test"]].concat();
+        let (code, _, errors) = deployed.run(&arguments, "0123456789abcdef").await;
+        assert!(code == 5 && errors.contains("the secret of plain cannot be read: check"), "{code} {errors}");
+    }
+}
