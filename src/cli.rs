@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{cleanup, completions, cost, customers, events, faults, local, quarantine, secrets, smoke};
+use crate::commands::{
+    cleanup, completions, cost, customers, dead_letters, events, faults, inbox, local, quarantine, secrets, smoke,
+};
 use crate::exit_code::MEANINGS;
 
 const EXAMPLES: &str = "\
@@ -45,7 +47,9 @@ pub enum Command {
     Customers(customers::Customers),
     Events(events::Events),
     Cleanup(cleanup::Cleanup),
+    Inbox(inbox::Inbox),
     Quarantine(quarantine::Quarantine),
+    DeadLetters(dead_letters::DeadLetters),
     Secrets(secrets::ManageSecrets),
     Faults(faults::ManageFaults),
     Smoke(smoke::Smoke),
@@ -68,6 +72,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Customers(customers)) => customers::customers(customers).await,
         Some(Command::Events(events)) => tokio::task::spawn_blocking(move || events::events(events)).await?,
         Some(Command::Cleanup(cleanup)) => cleanup::cleanup(cleanup).await,
+        Some(Command::Inbox(inbox)) => inbox::inbox(inbox).await,
+        Some(Command::DeadLetters(dead_letters)) => dead_letters::dead_letters(dead_letters).await,
         Some(Command::Quarantine(quarantine)) => quarantine::quarantine(quarantine).await,
         Some(Command::Secrets(secrets)) => secrets::secrets(secrets).await,
         Some(Command::Faults(faults)) => tokio::task::spawn_blocking(move || faults::faults(faults)).await?,

@@ -35,6 +35,7 @@ impl QueueBrowser {
         let number = i32::try_from(limit.min(MESSAGES_MAX))?;
         let request = request.max_number_of_messages(number).wait_time_seconds(wait_seconds);
         let request = request.message_system_attribute_names(MessageSystemAttributeName::All);
+        let request = request.message_attribute_names("All");
         Ok(request.send().await?.messages.unwrap_or_default())
     }
 

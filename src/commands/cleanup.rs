@@ -1,9 +1,11 @@
 //! `clientele cleanup`: shows the cleanup queue.
 
 use anyhow::{Context, Result};
+use aws_sdk_sqs::types::Message;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::queue_depths;
 use super::target::Target;
 use crate::queue_browser::QueueBrowser;
 use crate::terminal;
@@ -24,21 +26,24 @@ enum Action {
     List(List),
 }
 
-/// Show the messages on the cleanup queue without consuming them.
+/// Show the messages on the cleanup queue, or of a deployed stack how many there are
 ///
-/// Each message is received and put back, which counts as one receive.
+/// On the local stack, each message is received and put back, which counts as one receive. On a deployed stack, five
+/// receives move a message to the dead-letter queue, so no message is received there.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   clientele cleanup list
   clientele cleanup list --json | jq .identifiers.emails
+  clientele cleanup list --stack clientele
 
-With --json, each line is a cleanup message as docs/schema/cleanup-message.json describes it.")]
+With --json, each line is a cleanup message as docs/schema/cleanup-message.json describes it, or of a deployed stack one \
+object such as {\"queue\":\"cleanup\",\"visible\":2,\"in_flight\":1,\"delayed\":0}")]
 struct List {
     /// Show at most this many messages
     #[arg(long, default_value_t = 100, value_name = "NUMBER")]
     limit: usize,
-    /// Print the messages as JSON, one per line
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -57,22 +62,36 @@ pub async fn cleanup(cleanup: Cleanup) -> Result<()> {
 
 async fn list(list: List) -> Result<()> {
     let target = list.target.open().await?;
-    let queue = QueueBrowser::new(&target.clients.sqs, &target.resources.cleanup_queue_url, HIDDEN_SECONDS);
-    let messages = queue.look(list.limit, |_| true).await.with_context(|| target.cannot_read("the cleanup queue"))?;
-    let bodies = messages.iter().filter_map(|message| message.body());
-    let bodies = bodies.map(|body| serde_json::from_str(body).unwrap_or_else(|_| Value::from(body)));
-    if list.json {
-        bodies.for_each(|body| terminal::json(&body));
-    } else {
-        terminal::line(as_table(bodies));
+    if !target.is_local() {
+        return queue_depths::print(&target, "cleanup", list.json).await;
     }
+    let queue = QueueBrowser::new(&target.clients.sqs, target.queue_url("cleanup")?, HIDDEN_SECONDS);
+    let messages = queue.look(list.limit, |_| true).await.with_context(|| target.cannot_read("the cleanup queue"))?;
+    print(&messages, list.json, "The cleanup queue is empty.");
     queue.put_back(&messages).await;
     Ok(())
 }
 
-fn as_table(messages: impl Iterator<Item = Value>) -> TextTable {
+/// Prints cleanup messages, or the note if there are none.
+pub(super) fn print(messages: &[Message], json: bool, none: &str) {
+    if json {
+        messages.iter().map(content).for_each(|content| terminal::json(&content));
+    } else if messages.is_empty() {
+        terminal::note(none);
+    } else {
+        terminal::line(as_table(messages));
+    }
+}
+
+/// The JSON of a message, or its text if it is not JSON.
+pub(super) fn content(message: &Message) -> Value {
+    let body = message.body().unwrap_or_default();
+    serde_json::from_str(body).unwrap_or_else(|_| Value::from(body))
+}
+
+fn as_table(messages: &[Message]) -> TextTable {
     let mut table = TextTable::new(["cleanup id", "external id", "e-mails", "phones", "deleted"]);
-    for message in messages {
+    for message in messages.iter().map(content) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let list = |value: &Value| Cell::from(value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>());
         table.add_row([

@@ -200,7 +200,7 @@ impl QuarantineQueue {
     }
 }
 
-fn counted(messages: usize) -> String {
+pub(super) fn counted(messages: usize) -> String {
     if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") }
 }
 
@@ -238,7 +238,7 @@ async fn list(list: List) -> Result<()> {
     Ok(())
 }
 
-fn as_table(summaries: &[Value]) -> TextTable {
+pub(super) fn as_table(summaries: &[Value]) -> TextTable {
     let mut table = TextTable::new(["id", "provider", "reason", "received", "age", "events"]);
     for summary in summaries {
         let [id, provider, reason, received, events] =

@@ -195,6 +195,15 @@ impl OpenTarget {
         Ok(Self { clients, resources, queue_urls, kind })
     }
 
+    /// The URL of the queue that has this name on the local stack.
+    ///
+    /// # Errors
+    /// When the stack has no such queue.
+    pub fn queue_url(&self, name: &str) -> Result<&str> {
+        let url = self.queue_urls.get(name).with_context(|| format!("the stack has no queue {name}"))?;
+        Ok(url)
+    }
+
     /// Whether it is a local stack.
     #[must_use]
     pub fn is_local(&self) -> bool {
