@@ -1,6 +1,7 @@
 //! `clientele quarantine`: shows the messages of the quarantine queue, settles them or deletes them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -48,8 +49,8 @@ With --json, each line is an object with `id`, `provider`, `reason`, `received_a
 settled; null if the message cannot be read), `bytes` and `receives`. Listing counts as a receive.")]
 struct List {
     /// Show at most this many messages
-    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
-    limit: usize,
+    #[arg(long, default_value = "100", value_name = "NUMBER")]
+    limit: NonZeroUsize,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
@@ -101,8 +102,8 @@ struct Redrive {
     #[arg(long, default_value_t = 10.0, value_name = "NUMBER", value_parser = rate)]
     rate: f64,
     /// Settle at most this many messages
-    #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
-    limit: usize,
+    #[arg(long, default_value = "10000", value_name = "NUMBER")]
+    limit: NonZeroUsize,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -222,7 +223,7 @@ fn find<'a>(messages: &'a [Message], prefix: &str) -> Result<&'a Message> {
 
 async fn list(list: List) -> Result<()> {
     let queue = QuarantineQueue::open(&list.target).await?;
-    let messages = queue.receive(&[], list.limit).await?;
+    let messages = queue.receive(&[], list.limit.get()).await?;
     let summaries: Vec<_> = messages.iter().map(summary).collect();
     if list.json {
         summaries.iter().for_each(terminal::json);
@@ -231,8 +232,8 @@ async fn list(list: List) -> Result<()> {
     } else {
         terminal::line(as_table(&summaries));
     }
-    if !messages.is_empty() && messages.len() == list.limit {
-        terminal::note(format!("only {} are shown; --limit NUMBER shows more", counted(messages.len())));
+    if messages.len() == list.limit.get() {
+        terminal::note(format!("{} shown; there may be more: --limit NUMBER", counted(messages.len())));
     }
     queue.queue.put_back(&messages).await;
     Ok(())
@@ -301,9 +302,13 @@ async fn show(show: Show) -> Result<()> {
 async fn redrive(redrive: Redrive) -> Result<()> {
     let ChangeArgs { dry_run, yes, json, target } = &redrive.change;
     let queue = QuarantineQueue::open(target).await?;
-    let messages = queue.receive(&redrive.ids, redrive.limit).await?;
-    let is_limited = redrive.ids.is_empty() && !messages.is_empty() && messages.len() == redrive.limit;
-    if !dry_run && !messages.is_empty() {
+    let messages = queue.receive(&redrive.ids, redrive.limit.get()).await?;
+    let is_limited = redrive.ids.is_empty() && messages.len() == redrive.limit.get();
+    if messages.is_empty() {
+        terminal::note("The quarantine queue is empty: there is nothing to settle.");
+        return Ok(());
+    }
+    if !dry_run {
         queue.confirm("Settle", &messages, "", *yes).await?;
     }
     let progress = terminal::progress("messages", Some(messages.len()));
@@ -332,15 +337,15 @@ async fn redrive(redrive: Redrive) -> Result<()> {
     drop(progress);
     queue.queue.put_back(&kept).await;
     let counts: Vec<_> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
-    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
-    let summary = format!("{}: {counts}", if *dry_run { "Would be" } else { "Settled" });
+    let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+    let summary = format!("{}: {counts}", if *dry_run { "The events would be" } else { "Events" });
     if *json {
         terminal::note(summary);
     } else {
         terminal::line(summary);
     }
     let left = match unsettled {
-        0 if is_limited => format!("the limit of {} is reached; there may be more", counted(redrive.limit)),
+        0 if is_limited => format!("the limit of {} is reached; there may be more", counted(redrive.limit.get())),
         0 => return Ok(()),
         1 => "1 message cannot be settled yet and stays on the queue".to_owned(),
         number => format!("{number} messages cannot be settled yet and stay on the queue"),

@@ -47,6 +47,11 @@ async fn quarantined_deliveries_can_be_redriven() {
     let newer = send(&stack, &kept("plain", &body(3_000, 3, UPDATED))).await;
     send(&stack, &kept("plain", &body(1_000, 1, CREATED))).await;
     send(&stack, &kept("plain", current["body"].as_str().unwrap())).await;
+    let (code, _, errors) = quarantine(&stack, &["redrive", "--dry-run", "--limit", "3"]).await;
+    assert!(code == 3 && errors.contains("the limit of 3 messages is reached; there may be more"), "{errors}");
+    let (code, listed, errors) = quarantine(&stack, &["list", "--json", "--limit", "1"]).await;
+    assert_eq!((code, listed.lines().count()), (0, 1));
+    assert_eq!(errors, "1 message shown; there may be more: --limit NUMBER\n");
     let unreadable = send(&stack, &kept("plain", r#"{"type":"customer.customer_updated","id":"e"}"#)).await;
     let poison = send(&stack, "none of ours").await;
 
@@ -80,7 +85,7 @@ async fn quarantined_deliveries_can_be_redriven() {
     assert_eq!(code, 3, "two cannot be settled");
     assert!(errors.contains("2 messages cannot be settled yet"), "{errors}");
     assert!(predicted.contains("plain#w_1#ada  name, profile.display_name"), "{predicted}");
-    assert!(predicted.contains("Would be: 1 applied, 1 duplicate, 1 quarantined, 1 stale"), "{predicted}");
+    assert!(predicted.contains("The events would be: 1 applied, 1 duplicate, 1 quarantined, 1 stale"), "{predicted}");
     assert!(!predicted.contains("v3000"), "names of fields, no values");
     assert_eq!(item(&stack, "plain#w_1#ada").await, before);
 
@@ -88,7 +93,7 @@ async fn quarantined_deliveries_can_be_redriven() {
     assert_eq!(code, 3);
     assert!(errors.contains("2 messages cannot be settled yet and stay on the queue"), "{errors}");
     // The duplicate is stale if the newer event was applied before it.
-    assert!(output.contains("Settled: 1 applied, ") && output.contains("1 quarantined, "), "{output}");
+    assert!(output.contains("Events: 1 applied, ") && output.contains("1 quarantined, "), "{output}");
     assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["name"], "ada v3000 e3");
     let (_, listed, _) = quarantine(&stack, &["list", "--json"]).await;
     let mut left: Vec<_> =
@@ -123,14 +128,14 @@ async fn a_batch_of_any_size_can_be_redriven() {
     assert_eq!((code, predicted.lines().nth(1)), (0, Some("  applied     1001 events")));
     let (code, output, errors) = quarantine(&stack, &["redrive", "--yes"]).await;
     assert_eq!((code, errors.as_str()), (0, ""), "{output}");
-    assert_eq!(output.lines().skip(1).collect::<Vec<_>>(), ["  applied     1001 events", "Settled: 1001 applied"]);
+    assert_eq!(output.lines().skip(1).collect::<Vec<_>>(), ["  applied     1001 events", "Events: 1001 applied"]);
     assert_eq!(all_items(&stack).await.len(), 1_001);
     assert_eq!(drain(&stack, "quarantine").await, [] as [Value; 0]);
 
     body["events"] = json!(vec![0; 30]);
     send(&stack, &kept("smarterpay", &body.to_string())).await;
     let (code, output, _) = quarantine(&stack, &["redrive", "--yes"]).await;
-    let lines = ["  quarantined 30 events: an event has an unexpected type or value", "Settled: 30 quarantined"];
+    let lines = ["  quarantined 30 events: an event has an unexpected type or value", "Events: 30 quarantined"];
     assert_eq!((code, output.lines().skip(1).collect::<Vec<_>>()), (3, lines.to_vec()));
     assert_eq!(drain(&stack, "quarantine").await.len(), 1);
 }
@@ -143,14 +148,15 @@ async fn redrive_never_overwrites_newer_data() {
     let update = send(&stack, &kept("plain", &body(9_000, 2, UPDATED))).await;
     let (code, output, errors) = quarantine(&stack, &["redrive", &delete, "--yes"]).await;
     assert_eq!((code, errors.as_str()), (0, ""), "{output}");
-    assert!(output.contains("erased") && output.contains("Settled: 1 applied"), "{output}");
+    assert!(output.contains("erased") && output.contains("Events: 1 applied"), "{output}");
     let (code, output, _) = quarantine(&stack, &["redrive", &update[..13], "--yes"]).await;
-    assert!(code == 0 && output.contains("Settled: 1 stale"), "{output}");
+    assert!(code == 0 && output.contains("Events: 1 stale"), "{output}");
     assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["status"], "deleted");
     assert_eq!(drain(&stack, "cleanup").await.len(), 1);
     assert_eq!(drain(&stack, "quarantine").await, [] as [Value; 0]);
-    let (code, output, _) = quarantine(&stack, &["redrive", "--yes"]).await;
-    assert_eq!((code, output.as_str()), (0, "Settled: nothing\n"));
+    let (code, output, errors) = quarantine(&stack, &["redrive"]).await;
+    assert_eq!((code, output.as_str()), (0, ""));
+    assert_eq!(errors, "The quarantine queue is empty: there is nothing to settle.\n");
 }
 
 /// The body of such a delivery is not kept, so the command says what to do instead. It is lost only when the message
@@ -228,6 +234,7 @@ async fn messages_can_be_deleted_without_settling_them() {
     let (_, listed, _) = quarantine(&stack, &["list", "--json"]).await;
     let left: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(left["id"], third.as_str());
+    assert_eq!(quarantine(&stack, &["redrive", "--limit", "0"]).await.0, 2);
     let (code, shown, _) = quarantine(&stack, &["redrive", "--yes", "--json"]).await;
     let result: Value = serde_json::from_str(&shown).unwrap();
     let details = json!(["applied     plain#w_1#ada  new"]);
