@@ -21,8 +21,8 @@ pub const MAX_WIDTH: usize = 100;
 /// Keeps a current record of every customer in DynamoDB, fed by webhooks.
 ///
 /// Without a subcommand, this runs the local stack: DynamoDB, SQS, the gateway and all functions in one process, created
-/// from the same template.yaml that is deployed. It signs and delivers every event file once, shows the results, and
-/// serves until Ctrl-C.
+/// from the same template.yaml that is deployed. It delivers some webhooks that show what the project does, and serves
+/// until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(
     name = "clientele",

@@ -48,6 +48,18 @@ impl Section {
         Self { title: title.to_owned(), rows }
     }
 
+    /// What it is about: the customer's `pk`, or the kind of its values.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Its labels and values. They contain what the customer wrote, as it was written.
+    #[must_use]
+    pub fn rows(&self) -> &[(String, String)] {
+        &self.rows
+    }
+
     /// Its lines. They contain what the customer wrote, as it was written.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The demonstration: delivers every checked-in event once and shows the results.
+//! Delivers every checked-in event once and shows the results.
 
 use std::collections::BTreeMap;
 
@@ -38,13 +38,18 @@ pub struct DeliveryResult {
 /// When the local stack cannot be reached.
 pub async fn run(stack: &LocalStack, cases: &[Case]) -> Result<Vec<DeliveryResult>> {
     let now = Timestamp::now();
-    let signed = |case: &Case| {
-        let (scheme, secret) = stack.scheme_and_secret(case.provider)?;
-        Ok(Case { event: case.sign(&scheme, &secret, now)?, ..case.clone() })
-    };
-    let signed = cases.iter().map(signed).collect::<Result<_>>()?;
+    let signed = cases.iter().map(|case| signed(stack, case, now)).collect::<Result<_>>()?;
     let url = stack.url();
     deliver_through(stack, signed, move |case| http::deliver(&url, &case.event, None)).await
+}
+
+/// The case as if it were sent `now`, signed for the stack.
+///
+/// # Errors
+/// When it cannot be signed.
+pub(crate) fn signed(stack: &LocalStack, case: &Case, now: Timestamp) -> Result<Case> {
+    let (scheme, secret) = stack.scheme_and_secret(case.provider)?;
+    Ok(Case { event: case.sign(&scheme, &secret, now)?, ..case.clone() })
 }
 
 /// Delivers the cases one after the other with `deliver`, and compares the results with those expected.
@@ -56,31 +61,60 @@ pub async fn deliver_through(
     cases: Vec<Case>,
     deliver: impl Fn(&Case) -> Result<Answer> + Clone + Send + 'static,
 ) -> Result<Vec<DeliveryResult>> {
-    let cleanup_queue = QueueBrowser::new(&stack.clients.sqs, &stack.queue_urls["cleanup"], HIDDEN_SECONDS);
-    // Messages that are already on the queue do not count.
-    let mut seen = vec![];
-    loop {
-        let messages = cleanup_queue.receive(MESSAGES_MAX, 0).await?;
-        if messages.is_empty() {
-            break;
-        }
-        seen.extend(messages);
-    }
+    let mut observer = Observer::start(stack).await?;
     let mut results = vec![];
     for case in cases {
         let (expected, title, deliver) = (case.expected.clone(), case.title(), deliver.clone());
         let answer = tokio::task::spawn_blocking(move || deliver(&case)).await??;
-        let items = items(stack, expected.items.keys()).await?;
-        let messages = cleanup_queue.receive(MESSAGES_MAX, 0).await?;
-        let body = |message: &Message| serde_json::from_str(message.body().unwrap_or_default());
-        let cleanup = messages.iter().map(body).collect::<Result<_, _>>()?;
-        seen.extend(messages);
-        let mut result = DeliveryResult { title, answer, items, cleanup, differences: None };
-        result.differences = Some(differences(&result, &expected));
-        results.push(result);
+        results.push(observer.result(title, answer, &expected).await?);
     }
-    cleanup_queue.put_back(&seen).await;
+    observer.stop().await;
     Ok(results)
+}
+
+/// Sees what each delivery changes. It hides the cleanup messages from other consumers until it is stopped.
+#[derive(Debug)]
+pub(crate) struct Observer<'a> {
+    stack: &'a LocalStack,
+    cleanup_queue: QueueBrowser,
+    seen: Vec<Message>,
+}
+
+impl<'a> Observer<'a> {
+    /// Messages that are already on the queue do not count.
+    pub(crate) async fn start(stack: &'a LocalStack) -> Result<Self> {
+        let cleanup_queue = QueueBrowser::new(&stack.clients.sqs, &stack.queue_urls["cleanup"], HIDDEN_SECONDS);
+        let mut observer = Self { stack, cleanup_queue, seen: vec![] };
+        while !observer.new_messages().await?.is_empty() {}
+        Ok(observer)
+    }
+
+    /// The result of the delivery that has just been answered.
+    pub(crate) async fn result(
+        &mut self,
+        title: String,
+        answer: Answer,
+        expected: &Expected,
+    ) -> Result<DeliveryResult> {
+        let items = items(self.stack, expected.items.keys()).await?;
+        let cleanup = self.new_messages().await?;
+        let mut result = DeliveryResult { title, answer, items, cleanup, differences: None };
+        result.differences = Some(differences(&result, expected));
+        Ok(result)
+    }
+
+    async fn new_messages(&mut self) -> Result<Vec<Value>> {
+        let messages = self.cleanup_queue.receive(MESSAGES_MAX, 0).await?;
+        let body = |message: &Message| serde_json::from_str(message.body().unwrap_or_default());
+        let bodies = messages.iter().map(body).collect::<Result<_, _>>()?;
+        self.seen.extend(messages);
+        Ok(bodies)
+    }
+
+    /// Shows the messages to other consumers again.
+    pub(crate) async fn stop(self) {
+        self.cleanup_queue.put_back(&self.seen).await;
+    }
 }
 
 /// The items of these keys, as far as they exist.

@@ -26,11 +26,20 @@ impl Answer {
         match (&body["outcome"], &body["outcomes"]) {
             (Value::String(outcome), _) => outcome.clone(),
             (_, Value::Object(counts)) => {
-                counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect::<Vec<_>>().join(", ")
+                summary(counts.iter().map(|(outcome, count)| (outcome.as_str(), count.as_u64().unwrap_or_default())))
             }
             _ if self.status == 204 => "ignored".to_owned(),
             _ => String::new(),
         }
+    }
+}
+
+/// The word for what happened if it happened once; else the number of each.
+pub(crate) fn summary<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> String {
+    let counts: Vec<_> = counts.into_iter().collect();
+    match counts[..] {
+        [(word, 1)] => word.to_owned(),
+        _ => counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -1,31 +1,31 @@
-//! `clientele` without a subcommand: the local stack with the demonstration.
+//! `clientele` without a subcommand: the local stack with its story.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
-use clap::Args;
-use clientele_model::{Scheme, TokenPlace};
-use clientele_providers::PROVIDERS;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
 
 use super::local_secrets::{Assignment, assignment, check_exposure, secret_lists};
-use crate::demonstration::{self, DeliveryResult};
-use crate::events::EventFiles;
+use crate::events::{Case, EventFiles};
 use crate::exit_code::ExitCode;
-use crate::signing::token_path;
 use crate::stack::hosts::Host;
 use crate::stack::{LocalStack, LogOutput, StackOptions};
-use crate::terminal;
+use crate::story::{self, Story};
+use crate::{delivery_line, demonstration, local_usage, terminal};
 
 /// The local stack.
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Local {
-    /// Skip the demonstration
+    /// Skip the story: deliver nothing
     #[arg(long)]
     empty: bool,
-    /// Exit after the demonstration, with code 1 if a result was not as expected or could not be judged
+    /// Deliver every event file, not only those of the story
+    #[arg(long, conflicts_with = "empty")]
+    all: bool,
+    /// Deliver every event file and exit, with code 1 if a result was not as expected or could not be judged
     #[arg(long, conflicts_with = "empty")]
     once: bool,
     /// Keep the table and the queues in this folder between runs
@@ -60,15 +60,24 @@ pub struct Local {
     /// Replace a provider's signature scheme, as in metrifox=hmac-sha256-hex:X-Signature
     #[arg(long, value_name = "PROVIDER=SCHEME", value_parser = assignment)]
     signature: Vec<Assignment>,
-    /// Print every line that the functions log, not only errors
-    #[arg(long)]
-    log: bool,
+    /// What to print of each delivery
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    log: LogFormat,
     /// A template to create the stack from instead of the embedded one
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
     /// A folder with event files to use instead of the embedded ones
     #[arg(long, value_name = "FOLDER")]
     events: Option<PathBuf>,
+}
+
+/// What is printed of each delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A line for people
+    Text,
+    /// The lines that the functions log, as JSON on standard error
+    Json,
 }
 
 impl Local {
@@ -80,10 +89,9 @@ impl Local {
             sqs_port: self.sqs_port,
             admin_port: self.admin_port,
             allow_hosts: self.allow_host.clone(),
-            workers: true,
             data_dir: self.data_dir.clone(),
             cases: EventFiles::from(self.events.clone()).load()?,
-            log: if self.log { LogOutput::Everything } else { LogOutput::Errors },
+            log: if self.log == LogFormat::Json { LogOutput::Everything } else { LogOutput::Nothing },
             ..StackOptions::ephemeral(self.template.clone())
         };
         let lists = secret_lists(&self.secret, &self.signature)?;
@@ -104,110 +112,101 @@ impl Local {
 /// Runs the local stack until Ctrl-C, or with `--once` until the demonstration is over.
 ///
 /// # Errors
-/// When it cannot start, or a result of the demonstration was not as expected.
+/// When it cannot start, or with `--once` when a result was not as expected.
 pub async fn local(local: Local) -> Result<()> {
-    let stack = LocalStack::start(local.options()?).await?;
+    let options = local.options()?;
+    let cases = options.cases.clone();
+    let stack = LocalStack::start(options).await?;
     if !local.empty {
-        demonstrate(&stack, &local).await?;
+        demonstrate(&stack, &local, &cases).await?;
     }
     if local.once {
         return Ok(());
     }
-    print_usage(&stack, &local);
+    stack.start_workers();
+    let program = if std::env::var_os("CARGO_MANIFEST_DIR").is_some() { "cargo run -q --" } else { "clientele" };
+    let lines = [local_usage::addresses(&stack), vec![String::new()], local_usage::what_to_try(&stack, program)];
+    terminal::line(lines.concat().join("\n"));
+    let data = if local.data_dir.is_some() { "keeps" } else { "deletes" };
+    let live = match local.log {
+        LogFormat::Text => "Each delivery is shown here, with its time in UTC.",
+        LogFormat::Json => "The log lines of the functions go to standard error.",
+    };
+    terminal::line(format!("\n{live} Ctrl-C stops the stack and {data} its data."));
+    if local.log == LogFormat::Text {
+        delivery_line::print_from_now_on(&stack.deliveries)?;
+    }
     tokio::signal::ctrl_c().await?;
     terminal::line("");
     Ok(())
 }
 
-async fn demonstrate(stack: &LocalStack, local: &Local) -> Result<()> {
-    let cases = EventFiles::from(local.events.clone()).load()?;
+/// Tells the story, or delivers every event.
+async fn demonstrate(stack: &LocalStack, local: &Local, cases: &[Case]) -> Result<()> {
     let was_empty = stack.customers_table().count().await? == 0;
-    let mut results = demonstration::run(stack, &cases).await?;
     // The expected results assume an empty table and the default schemes.
     let obstacle = match (was_empty, local.signature.is_empty()) {
         (false, _) => Some("the table already contained customers"),
         (_, false) => Some("--signature changes a scheme"),
         (true, true) => None,
     };
-    if let Some(obstacle) = obstacle {
+    let is_all = local.all || local.once;
+    let story = if is_all { None } else { story::tell(stack, cases, obstacle.is_none()).await? };
+    let result = match &story {
+        Some(story) => show_story(story),
+        None => show_all(stack, cases, obstacle).await?,
+    };
+    match (result, obstacle) {
+        (_, Some(obstacle)) if local.once => bail!("the results cannot be judged: {obstacle}"),
+        (_, Some(obstacle)) => {
+            terminal::line(format!("The results are not compared with the expected ones: {obstacle}.\n"));
+        }
+        (Err(error), None) if local.once => return Err(error),
+        (Err(error), None) => terminal::error(&error),
+        (Ok(()), None) => {}
+    }
+    Ok(())
+}
+
+/// Prints the story. The result is an error if a step was not as expected.
+fn show_story(story: &Story) -> Result<()> {
+    terminal::line(format!("{}\n", story.table()));
+    let wrong = story.unexpected().map(|(event, differences)| report(event, differences)).count();
+    let lines = [story.customers(), vec![String::new()], story.finished_item()].concat();
+    terminal::line(format!("{}\n", lines.join("\n")));
+    if wrong == 0 { Ok(()) } else { bail!("{wrong} steps were not as expected") }
+}
+
+/// Delivers every event and prints the results. The inner result is an error if one was not as expected.
+async fn show_all(stack: &LocalStack, cases: &[Case], obstacle: Option<&str>) -> Result<Result<()>> {
+    let mut results = demonstration::run(stack, cases).await?;
+    if obstacle.is_some() {
         for result in &mut results {
             result.differences = None;
         }
-        terminal::line(format!("{}\n", demonstration::table(&results)));
-        if local.once {
-            bail!("the results cannot be judged: {obstacle}");
-        }
-        terminal::line(format!("The results are not compared with the expected ones: {obstacle}.\n"));
-        return Ok(());
     }
     terminal::line(format!("{}\n", demonstration::table(&results)));
-    judge(&results)?;
+    if obstacle.is_some() {
+        return Ok(Ok(()));
+    }
+    let wrong = results.iter().filter(|result| result.differences.as_ref().is_some_and(|it| !it.is_empty()));
+    let wrong = wrong.map(|result| report(&result.title, result.differences.as_deref().unwrap_or_default())).count();
+    if wrong > 0 {
+        return Ok(Err(anyhow!("{wrong} of {} deliveries were not as expected", results.len())));
+    }
     let expected = cases.iter().flat_map(|case| case.expected.items.keys()).collect::<BTreeSet<_>>().len();
     let customers = stack.customers_table().count().await?;
     let cleanups = results.iter().map(|result| result.cleanup.len()).sum::<usize>();
     if customers != expected {
-        bail!("there are {customers} customers in the table, expected {expected}");
+        return Ok(Err(anyhow!("there are {customers} customers in the table, expected {expected}")));
     }
     terminal::line(format!(
         "{} deliveries as expected: {customers} customers in the table, {cleanups} cleanup messages on the queue.\n",
         results.len()
     ));
-    Ok(())
+    Ok(Ok(()))
 }
 
-fn judge(results: &[DeliveryResult]) -> Result<()> {
-    let mut wrong = 0;
-    for result in results {
-        let differences = result.differences.as_deref().unwrap_or_default();
-        if !differences.is_empty() {
-            wrong += 1;
-            terminal::note(format!("{}\n  {}", result.title, differences.join("\n  ")));
-        }
-    }
-    if wrong == 0 { Ok(()) } else { bail!("{wrong} of {} deliveries were not as expected", results.len()) }
+fn report(title: &str, differences: &[String]) {
+    terminal::note(format!("{title}\n  {}", differences.join("\n  ")));
 }
-
-fn print_usage(stack: &LocalStack, local: &Local) {
-    let (url, dynamodb, sqs) = (stack.url(), stack.dynamodb, stack.sqs);
-    let queues = stack.queue_urls.keys().cloned().collect::<Vec<_>>().join(", ");
-    terminal::line(format!("Webhooks   {url}"));
-    for function in &stack.template.functions {
-        for route in &function.routes {
-            terminal::line(format!("           {} {url}{}", route.method, route.path));
-        }
-    }
-    terminal::line(format!("DynamoDB   http://{dynamodb}   table customers"));
-    terminal::line(format!("SQS        http://{sqs}   queues {queues}"));
-    terminal::line(format!("Admin      http://{}   faults, replay and sweep on demand", stack.admin));
-    terminal::line("\nSecrets (for this local stack only)");
-    for provider in PROVIDERS {
-        let (name, environment) = (provider.name, stack.environments.get(provider.name));
-        let secrets = environment.and_then(|environment| environment.get("WEBHOOK_SECRETS"));
-        terminal::line(format!("           {name:<11}{}", secrets.map_or("", String::as_str)));
-    }
-    terminal::line("\nTry");
-    for provider in PROVIDERS {
-        if let Ok((Scheme::Token(TokenPlace::Path), secret)) = stack.scheme_and_secret(provider) {
-            let path = token_path(provider, &secret);
-            terminal::line(format!("  curl -i {url}{path} -H 'content-type: application/json' -d '{BODY}'"));
-        }
-    }
-    let admin = stack.admin;
-    let target = if admin.port() == 9010 { String::new() } else { format!(" --local http://{admin}") };
-    terminal::line(format!("  cargo run -q -- events send plain/customer-updated{target}"));
-    terminal::line(format!("  cargo run -q -- customers list{target}"));
-    terminal::line(format!("  cargo run -q -- cleanup list{target}"));
-    terminal::line(format!("  cargo run -q -- faults set dynamodb --mode timeout --for 30s{target}"));
-    let aws = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --region us-east-1";
-    terminal::line(format!("  {aws} dynamodb scan --endpoint-url http://{dynamodb} --table-name customers"));
-    let queue = stack.queue_urls.get("cleanup").map_or("", String::as_str);
-    terminal::line(format!("  {aws} sqs receive-message --endpoint-url http://{sqs} --queue-url {queue}"));
-    let data = if local.data_dir.is_some() { "keeps" } else { "deletes" };
-    terminal::line(format!("\nCtrl-C stops the stack and {data} its data."));
-}
-
-/// A body for the provider whose token is in the path, which needs no signature.
-const BODY: &str = concat!(
-    r#"{"id":"e1","type":"customer.created","created_at":1704067200000,"data":{"customer":{"id":"1","name":"Ada","#,
-    r#""email":"ada@example.com","tenant_id":"t","updated_at":"2024-01-01T00:00:00Z"}}}"#
-);

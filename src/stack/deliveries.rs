@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use crate::http::summary;
+
 /// How many records are kept.
 pub const RECENT_MAX: usize = 500;
 /// How many customers of one delivery are named.
@@ -149,7 +151,7 @@ impl OpenDelivery {
     /// the function logged no outcome, it is `otherwise`.
     pub(super) fn finish(self, at: Timestamp, response: Option<(u16, Duration)>, otherwise: &str) {
         let Some(logged) = self.deliveries.state().open.remove(&self.key) else { return };
-        let outcome = summary(&logged.outcomes);
+        let outcome = summary(logged.outcomes.iter().map(|(outcome, count)| (outcome.as_str(), *count)));
         let duration_ms = response.map_or(logged.duration_ms, |(_, duration)| duration.as_secs_f64() * 1e3);
         self.deliveries.record(DeliveryRecord {
             number: 0,
@@ -184,7 +186,7 @@ struct LoggedEvents {
     /// Each type once, in the order of the lines.
     types: Vec<String>,
     events: usize,
-    outcomes: BTreeMap<String, usize>,
+    outcomes: BTreeMap<String, u64>,
     customers: Vec<String>,
     duration_ms: f64,
     reason: Option<String>,
@@ -212,14 +214,6 @@ impl LoggedEvents {
     }
 }
 
-/// The word for what happened if it happened once; else the number of each.
-fn summary(counts: &BTreeMap<String, usize>) -> String {
-    match counts.iter().next() {
-        Some((word, 1)) if counts.len() == 1 => word.clone(),
-        _ => counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", "),
-    }
-}
-
 /// The fields of a log line that a record needs.
 #[derive(Debug, Deserialize)]
 struct LogLine {
@@ -234,9 +228,9 @@ struct LogLine {
     timestamp: Option<Timestamp>,
     is_cut_short: Option<String>,
     #[serde(rename = "CleanupsSent")]
-    sent: Option<usize>,
+    sent: Option<u64>,
     #[serde(rename = "CleanupsFailed")]
-    failed: Option<usize>,
+    failed: Option<u64>,
 }
 
 impl LogLine {
@@ -251,8 +245,7 @@ impl LogLine {
         if sent + failed == 0 && !is_cut_short {
             return None;
         }
-        let counts =
-            [("sent", sent), ("failed", failed), ("cut short", usize::from(is_cut_short && sent + failed == 0))];
+        let counts = [("sent", sent), ("failed", failed), ("cut short", u64::from(sent + failed == 0))];
         let counts = counts.into_iter().filter(|(_, count)| *count > 0);
         Some(DeliveryRecord {
             number: 0,
@@ -260,9 +253,9 @@ impl LogLine {
             function: function.to_owned(),
             provider: String::new(),
             event_type: None,
-            events: sent + failed,
+            events: usize::try_from(sent + failed).unwrap_or(usize::MAX),
             status: None,
-            outcome: summary(&counts.map(|(word, count)| (word.to_owned(), count)).collect()),
+            outcome: summary(counts),
             customers: vec![],
             duration_ms: self.duration_ms(),
             reason: self.reason.clone(),

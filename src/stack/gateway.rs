@@ -91,7 +91,7 @@ async fn not_found(State(deliveries): State<Deliveries>) -> Response {
         outcome: "not found".to_owned(),
         customers: vec![],
         duration_ms: 0.0,
-        reason: Some("no route has this method and path".to_owned()),
+        reason: Some("no such route".to_owned()),
         warning: None,
     });
     server::json_response(StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#.to_owned())

@@ -4,7 +4,6 @@ use std::io::{Result, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clientele_aws::LogWriter;
-use serde_json::Value;
 
 use crate::terminal;
 
@@ -13,8 +12,6 @@ use crate::terminal;
 pub enum LogOutput {
     /// Every line to standard error.
     Everything,
-    /// Lines of level `ERROR` to standard error.
-    Errors,
     /// Nowhere.
     Nothing,
     /// Into memory.
@@ -25,27 +22,9 @@ impl LogOutput {
     pub(super) fn writer(&self) -> LogWriter {
         match self {
             Self::Everything => terminal::log_writer(),
-            Self::Errors => Box::new(ErrorLines),
             Self::Nothing => Box::new(std::io::sink()),
             Self::Memory(captured) => captured.writer(),
         }
-    }
-}
-
-/// Writes the lines of level `ERROR` to standard error. Each call of `write` gets one whole line.
-struct ErrorLines;
-
-impl Write for ErrorLines {
-    fn write(&mut self, line: &[u8]) -> Result<usize> {
-        let is_error = serde_json::from_slice::<Value>(line).is_ok_and(|line| line["level"] == "ERROR");
-        if is_error {
-            terminal::log_writer().write_all(line)?;
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        Ok(())
     }
 }
 

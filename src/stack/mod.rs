@@ -23,6 +23,7 @@ use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clientele_aws::{
@@ -71,8 +72,6 @@ pub struct StackOptions {
     pub admin_port: u16,
     /// Hosts under which DynamoDB, SQS and the admin port can be used in addition to those of this machine.
     pub allow_hosts: Vec<Host>,
-    /// Whether `replay` and `sweep` run in the background as in the template, and not only on demand.
-    pub workers: bool,
     /// The folder that keeps table and queues between runs; `None` keeps them in memory.
     pub data_dir: Option<PathBuf>,
     /// The template.
@@ -96,7 +95,6 @@ impl StackOptions {
             sqs_port: 0,
             admin_port: 0,
             allow_hosts: vec![],
-            workers: false,
             data_dir: None,
             template: template.into(),
             cases: vec![],
@@ -140,6 +138,7 @@ pub struct LocalStack {
     pub event_source_mapping: Option<EventSourceMapping>,
     /// The function `sweep`, if the template has it.
     pub sweeper: Option<Arc<Sweeper>>,
+    sweep_interval: Duration,
     /// Keeps other local stacks from using the data folder.
     _lock: Option<File>,
 }
@@ -172,6 +171,7 @@ impl LocalStack {
             receivers: BTreeMap::new(),
             event_source_mapping: None,
             sweeper: None,
+            sweep_interval: Duration::MAX,
             _lock: lock,
         };
         stack.start_functions(&options).await?;
@@ -266,20 +266,25 @@ impl LocalStack {
                     in_flight,
                     deliveries,
                 };
-                if options.workers {
-                    tokio::spawn(mapping.clone().poll());
-                }
                 self.event_source_mapping = Some(mapping);
             } else if let Some(every) = function.every {
                 let sweeper = Arc::new(Sweeper::new(WorkerConfig::read(name, variable)?, &clients, lines));
-                if options.workers {
-                    tokio::spawn(workers::sweep_every(sweeper.clone(), every));
-                }
                 self.sweeper = Some(sweeper);
+                self.sweep_interval = every;
             }
             self.environments.insert(name.to_owned(), environment);
         }
         Ok(())
+    }
+
+    /// From now on, `replay` and `sweep` also run in the background as in the template, and not only on demand.
+    pub fn start_workers(&self) {
+        if let Some(mapping) = &self.event_source_mapping {
+            tokio::spawn(mapping.clone().poll());
+        }
+        if let Some(sweeper) = &self.sweeper {
+            tokio::spawn(workers::sweep_every(sweeper.clone(), self.sweep_interval));
+        }
     }
 
     /// What `!Ref` of a resource stands for locally.

@@ -52,6 +52,7 @@ mod command {
     mod queues;
     mod secrets;
     mod smoke;
+    mod story;
     mod target;
     mod terminal;
 }

@@ -37,7 +37,7 @@ pub(crate) fn with_local<'a>(arguments: &[&'a str], admin: &'a str) -> Vec<&'a s
 }
 
 /// A local stack in another process. Its output is kept open, so that it can go on writing. Dropping it kills it.
-pub(crate) struct RunningStack(Child, #[expect(dead_code, reason = "held open")] BufReader<std::process::ChildStdout>);
+pub(crate) struct RunningStack(Child, BufReader<std::process::ChildStdout>);
 
 impl RunningStack {
     /// With the URL of its admin port.
@@ -48,19 +48,46 @@ impl RunningStack {
 
     /// With the ports of the gateway, DynamoDB, SQS and the admin.
     pub(crate) fn start(arguments: &[&str]) -> (Self, [u16; 4]) {
-        let mut child = clientele(&[arguments, &ANY_PORTS].concat()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let (running, ports, _) = Self::start_command(&mut clientele(&[arguments, &ANY_PORTS].concat()));
+        (running, ports)
+    }
+
+    /// With everything that it prints before it serves.
+    pub(crate) fn start_command(command: &mut Command) -> (Self, [u16; 4], String) {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let mut running = Self(child, lines);
+        let mut shown = String::new();
         let mut ports = [0; 4];
         for (port, name) in ports.iter_mut().zip(["Webhooks", "DynamoDB", "SQS", "Admin"]) {
-            let mut line = String::new();
-            while !line.starts_with(name) {
-                line.clear();
-                assert!(lines.read_line(&mut line).unwrap() > 0, "no line {name}");
-            }
+            let line = running.read_until(name, &mut shown);
             let address = line.split_whitespace().nth(1).unwrap();
             *port = address.rsplit(':').next().unwrap().parse().unwrap();
         }
-        (Self(child, lines), ports)
+        (running, ports, shown)
+    }
+
+    /// Reads lines up to one that begins like this, and returns that one.
+    pub(crate) fn read_until(&mut self, beginning: &str, shown: &mut String) -> String {
+        loop {
+            let line = self.read_line();
+            shown.push_str(&line);
+            if line.starts_with(beginning) {
+                return line;
+            }
+        }
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.1.read_line(&mut line).unwrap() > 0, "no more lines");
+        line
+    }
+
+    /// What the process writes to standard error, if that is a pipe.
+    pub(crate) fn stderr(&mut self) -> std::process::ChildStderr {
+        self.0.stderr.take().unwrap()
     }
 
     /// The id of the process.
