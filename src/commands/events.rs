@@ -180,6 +180,7 @@ fn send(send: &Send) -> Result<()> {
     let answer = match &send.to {
         Some(url) => {
             let event = sign_case(&case, send.signature.as_deref(), !send.local_secret)?;
+            let _progress = terminal::progress("waiting for the answer", None);
             http::deliver(url, &event, http::proxy_for(url))
                 .with_context(|| ExitCode::Unreachable.error("the event could not be delivered"))?
         }
@@ -228,6 +229,7 @@ fn judge(answer: &Answer, is_forged: bool, is_deployed: bool) -> Result<()> {
 /// The local stack signs the event as its functions expect it, and sends it through its own gateway.
 fn send_through_local_stack(case: &Case, admin_url: &str) -> Result<Answer> {
     let request = json!({ "event": case.event, "forged": case.expected.forged });
+    let _progress = terminal::progress("waiting for the answer", None);
     let answer = agent().post(format!("{admin_url}/send")).send(request.to_string());
     let body = answer.and_then(|mut answer| answer.body_mut().read_to_string());
     let body: Value = serde_json::from_str(&body.with_context(|| no_local_stack(admin_url))?)

@@ -137,7 +137,9 @@ impl DeployedTarget {
 }
 
 async fn announced(name: &str) -> Result<DeployedStack> {
+    let progress = terminal::progress("looking up the stack", None);
     let stack = DeployedStack::find(name).await?;
+    drop(progress);
     terminal::note(stack.announcement());
     Ok(stack)
 }

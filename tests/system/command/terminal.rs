@@ -73,6 +73,12 @@ fn names_do_not_steer_the_terminal(#[case] is_terminal: &str) {
     let (code, _, errors) = run(&["customers", "get", "plain", HOSTILE]);
     assert!(code == 4 && errors.contains(r"\u{1b}[2J") && errors.lines().count() == 1, "{errors}");
     assert_eq!(visible(errors.trim_end()), errors.trim_end());
+    // The parser of the command line quotes what it does not understand.
+    for arguments in [&["customers", "list", "--provider", HOSTILE][..], &[HOSTILE]] {
+        let (code, _, errors) = run(arguments);
+        assert!(code == 2 && errors.contains(r"\u{9b}31mEve\r"), "{errors}");
+        assert_eq!(visible(&errors.replace('\n', "")), errors.replace('\n', ""));
+    }
 }
 
 /// A command that cannot write its result does not report success, unless the reader has seen enough.

@@ -82,7 +82,8 @@ fn deliveries_of(life: usize, lives: usize) -> Vec<RandomDelivery> {
 fn run_until_killed(life: usize, assignment: &Value) -> Vec<(usize, u16)> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "storage::crash_recovery::functions_to_kill", "--ignored", "--nocapture"]);
-    let mut process = command.env(ASSIGNMENT, assignment.to_string()).stdout(Stdio::piped()).spawn().unwrap();
+    command.env_clear().env(ASSIGNMENT, assignment.to_string()).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
     let lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let mut answers = vec![];
     for text in lines.map(Result::unwrap) {
