@@ -222,16 +222,16 @@ const customerLink = pk => h('a', { href: address(pk), title: pk }, shown(state.
 
 function deliveryRow(record) {
   const [first, ...others] = record.customers;
+  const reason = record.reason ?? record.warning;
   const toggle = h('button', { class: 'plain', 'aria-expanded': 'false', title: 'Details' }, ...when(record.at, true));
   const via = record.provider && record.function !== record.provider ? [h('span', { class: 'ago' }, ` by ${record.function}`)] : [];
   const row = h('tr', { class: 'row', 'data-test': 'delivery-row', 'data-provider': record.provider || record.function, 'data-outcome': record.outcome },
     h('td', {}, toggle),
     h('td', {}, service(record.provider || record.function), ...via),
-    h('td', {}, breakable(record.event_type ?? '')),
+    h('td', { class: 'wide' }, record.event_type ? breakable(record.event_type) : '', reason ? h('p', { class: 'hint' }, shown(reason)) : ''),
     h('td', {}, badge(record.outcome)),
     h('td', {}, first ? customerLink(first) : '', others.length ? ` and ${others.length} more` : ''),
-    h('td', { class: 'number' }, `${record.duration_ms.toFixed(1)} ms`),
-    h('td', { class: 'wide' }, shown(record.reason ?? record.warning ?? '')));
+    h('td', { class: 'number' }, `${record.duration_ms.toFixed(1)} ms`));
   row.addEventListener('click', event => { if (!event.target.closest('a') && !getSelection().toString()) expand(row, toggle, record); });
   return row;
 }
@@ -242,7 +242,7 @@ function expand(row, toggle, record) {
   if (isOpen) { row.nextElementSibling.remove(); return; }
   const meaning = words(record.outcome).map(word => h('dd', {}, `${word}: ${OUTCOMES[word]}`));
   const list = (term, ...values) => values.length ? [h('dt', {}, term), h('dd', {}, ...values)] : [];
-  row.after(h('tr', { class: 'detail' }, h('td', { colspan: 7 }, h('dl', { class: 'facts' },
+  row.after(h('tr', { class: 'detail' }, h('td', { colspan: 6 }, h('dl', { class: 'facts' },
     list('Arrived', ...when(record.at)),
     list('Function', shown(record.function)),
     list('Response', record.status ? `status ${record.status}` : 'none: no webhook called this function'),
@@ -262,7 +262,7 @@ function deliveries(added) {
   }
   let body = container.querySelector('tbody');
   if (!body) {
-    const heads = ['Time', 'Service', 'Type', 'Outcome', 'Customer', 'Took', 'Reason'];
+    const heads = ['Time', 'Service', 'Event', 'Outcome', 'Customer', 'Took'];
     body = h('tbody');
     container.replaceChildren(h('table', { 'aria-labelledby': 'deliveries-title' },
       h('thead', {}, h('tr', {}, heads.map(head => h('th', { scope: 'col', class: head === 'Took' ? 'number' : null }, head)))), body));
@@ -557,9 +557,9 @@ async function events() {
   const select = $('send-select'), chosen = select.value;
   const groups = new Map();
   for (const event of events) {
-    const [provider, ...name] = event.name.split('/');
+    const [provider] = event.name.split('/');
     if (!groups.has(provider)) groups.set(provider, h('optgroup', { label: provider }));
-    groups.get(provider).append(h('option', { value: event.name }, visible(name.join('/')) + (event.forged ? ' (forged)' : '')));
+    groups.get(provider).append(h('option', { value: event.name }, visible(event.name) + (event.forged ? ' (forged)' : '')));
   }
   select.replaceChildren(...groups.values());
   const wanted = [chosen, 'plain/customer-created'].find(name => events.some(event => event.name === name));
