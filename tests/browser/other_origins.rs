@@ -1,12 +1,13 @@
 //! What pages of other sites can do to the local stack: nothing.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stack_process::StackProcess;
+use crate::stack_process::{StackProcess, unused_ports};
 use crate::webdriver::Browser;
 
 /// Sends a request from the page that is open. Returns the status, 0 for an answer that may not be read, or "blocked".
@@ -19,16 +20,23 @@ fn serve_another_site() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-            if lines.take_while(|line| !line.is_empty()).count() > 0 {
-                let headers = "content-type: text/html\r\naccess-control-allow-origin: *\r\nconnection: close";
-                let body = "<!doctype html><title>Another site</title>";
-                drop(write!(stream, "HTTP/1.1 200 OK\r\n{headers}\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
-            }
+        for stream in listener.incoming().flatten() {
+            serve_page(stream);
         }
     });
     port
+}
+
+/// Answers one request with an empty page. Returns whether there was a request: browsers also connect in advance.
+fn serve_page(mut stream: TcpStream) -> bool {
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    if lines.take_while(|line| !line.is_empty()).count() == 0 {
+        return false;
+    }
+    let headers = "content-type: text/html\r\naccess-control-allow-origin: *\r\nconnection: close";
+    let body = "<!doctype html><title>Another site</title>";
+    write!(stream, "HTTP/1.1 200 OK\r\n{headers}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).is_ok()
 }
 
 /// A request that a page can make without asking first, because it has no unusual header.
@@ -98,22 +106,31 @@ fn pages_of_other_sites_change_nothing() {
     assert_eq!(stack.request("GET", "/deliveries", &Value::Null).1.as_array().unwrap().len(), 1);
 }
 
-/// The owner of a name can let it lead to this machine after the page is loaded. For the browser, the requests of the
-/// page then stay within one site.
+/// The owner of a name can let it lead to this machine once the page is loaded. For the browser, the requests of the page
+/// then stay within one site.
 #[test]
 #[ignore = "needs Chromium"]
 fn a_rebound_name_is_refused() {
-    let (stack, browser) = (StackProcess::start(), Browser::start());
-    for port in &stack.ports[1..] {
-        browser.open(&format!("http://rebound.example:{port}/"));
-        browser.wait_for_text("body", "--allow-host");
+    let browser = Browser::start();
+    for place in 1..4 {
+        let mut ports = unused_ports();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        ports[place] = listener.local_addr().unwrap().port();
+        // The site ends with its first answer, and the stack takes its port.
+        let site = thread::spawn(move || listener.incoming().flatten().any(serve_page));
+        browser.open(&format!("http://rebound.example:{}/", ports[place]));
+        assert!(site.join().unwrap());
+        let _stack = StackProcess::start_on(ports);
         for method in ["GET", "POST"] {
             let status = browser.script(FETCH, &[json!("/"), json!({ "method": method })]);
-            assert_eq!(status, json!(403), "{method} on port {port}");
+            assert_eq!(status, json!(403), "{method} on port {place}");
         }
     }
+    let stack = StackProcess::start();
+    browser.open(&format!("http://rebound.example:{}/", stack.ports[3]));
+    browser.wait_for_text("body", "--allow-host rebound.example");
     // Webhooks may come through a tunnel, under any name.
     browser.open(&format!("http://rebound.example:{}/", stack.ports[0]));
-    let path = "/webhooks/plain";
-    assert_eq!(browser.script(FETCH, &[json!(path), json!({ "method": "POST", "body": "{}" })]), json!(401));
+    let webhook = json!({ "method": "POST", "body": "{}" });
+    assert_eq!(browser.script(FETCH, &[json!("/webhooks/plain"), webhook]), json!(401));
 }

@@ -26,10 +26,7 @@ impl Drop for StackProcess {
 
 impl StackProcess {
     pub(crate) fn start() -> Self {
-        let unused = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = unused.each_ref().map(|listener| listener.local_addr().unwrap().port());
-        drop(unused);
-        Self::start_on(ports)
+        Self::start_on(unused_ports())
     }
 
     pub(crate) fn start_on(ports: [u16; 4]) -> Self {
@@ -56,6 +53,12 @@ impl StackProcess {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         answer(method, &self.url(path), &body).unwrap()
     }
+}
+
+/// Four ports that nothing uses.
+pub(crate) fn unused_ports() -> [u16; 4] {
+    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// Status and body of the answer to a request.

@@ -218,14 +218,13 @@ impl Browser {
         })
     }
 
-    /// Role and accessible name of every element that matches.
+    /// Role and accessible name of every element that matches and is displayed.
     pub(crate) fn roles_and_names(&self, selector: &str) -> Vec<(String, String)> {
-        let ids = self.elements(selector).unwrap();
-        let property = |id: &str, what: &str| {
-            let value = self.request("GET", &format!("/element/{id}/{what}"), None).unwrap();
-            value.as_str().unwrap_or_default().to_owned()
-        };
-        ids.iter().map(|id| (property(id, "computedrole"), property(id, "computedlabel"))).collect()
+        let property = |id: &str, what: &str| self.request("GET", &format!("/element/{id}/{what}"), None).unwrap();
+        let text = |id: &str, what: &str| property(id, what).as_str().unwrap_or_default().to_owned();
+        let mut ids = self.elements(selector).unwrap();
+        ids.retain(|id| property(id, "displayed") == true);
+        ids.iter().map(|id| (text(id, "computedrole"), text(id, "computedlabel"))).collect()
     }
 
     /// Presses and releases keys one after the other, wherever the focus is.
@@ -275,12 +274,16 @@ impl Browser {
         self.log("browser")
     }
 
-    /// The URLs that pages have requested since the last call.
+    /// The URLs that pages of web sites have requested since the last call. The browser's own pages do not count.
     pub(crate) fn requested_urls(&self) -> Vec<String> {
         let events = self.log("performance").into_iter();
         let events = events.filter_map(|event| serde_json::from_str::<Value>(&event).ok());
         let requests = events.filter(|event| event["message"]["method"] == "Network.requestWillBeSent");
-        let url = |event: Value| event["message"]["params"]["request"]["url"].as_str().map(str::to_owned);
+        let url = |event: Value| {
+            let request = &event["message"]["params"];
+            let is_of_a_site = request["documentURL"].as_str()?.starts_with("http");
+            is_of_a_site.then(|| request["request"]["url"].as_str().unwrap_or_default().to_owned())
+        };
         requests.filter_map(url).collect()
     }
 }
