@@ -26,5 +26,10 @@ pub(super) async fn print(target: &OpenTarget, queue: &str, json: bool) -> Resul
     table.add_row([queue.to_owned(), visible.to_string(), in_flight.to_string(), delayed.to_string()]);
     table.align_right(1);
     terminal::line(table);
+    // SQS does not return the age of messages.
+    if let Some(stack) = target.deployed_stack() {
+        let dashboard = stack.output("DashboardUrl")?;
+        terminal::note(format!("The dashboard shows how old the oldest message is: {dashboard}"));
+    }
     Ok(())
 }

@@ -25,13 +25,13 @@ fn a_repeated_secret_adds_one() {
     let others = format!("plain=[\"{SECOND}\", \"{THIRD}\"]");
     let flags = ["--empty", "--secret", &format!("plain={FIRST}"), "--secret", &others];
     let (_stack, [gateway, .., admin]) = RunningStack::start(&flags);
-    assert_eq!(send(gateway, FIRST), "200 applied\n");
-    assert_eq!(send(gateway, SECOND), "200 duplicate\n");
-    assert_eq!(send(gateway, THIRD), "200 duplicate\n");
+    assert!(send(gateway, FIRST).starts_with("200 applied"));
+    assert!(send(gateway, SECOND).starts_with("200 duplicate"));
+    assert!(send(gateway, THIRD).starts_with("200 duplicate"));
     assert!(send(gateway, "plain-local-secret").starts_with("401"));
     let admin = format!("http://127.0.0.1:{admin}");
     let sent = run(&["events", "send", "plain/customer-created", "--local", &admin]);
-    assert_eq!((sent.0, sent.1.as_str()), (0, "200 duplicate\n"));
+    assert!(sent.0 == 0 && sent.1.starts_with("200 duplicate"), "{sent:?}");
 }
 
 #[test]

@@ -73,7 +73,8 @@ async fn queues_of_a_deployed_stack_are_counted() {
         let expected = json!({ "queue": queue, "visible": 3, "in_flight": 0, "delayed": 0 });
         assert_eq!((code, lines(&shown), errors.as_str()), (0, vec![expected], ANNOUNCED));
         let (code, shown, errors) = deployed.run(&[queue, "list", "--stack", "test"], "").await;
-        assert_eq!((code, errors.as_str()), (0, ANNOUNCED));
+        let note = "The dashboard shows how old the oldest message is: https://dashboard.example\n";
+        assert_eq!((code, errors), (0, format!("{ANNOUNCED}{note}")));
         assert!(shown.contains(queue) && shown.contains("visible") && shown.contains('3'), "{shown}");
     }
     let calls = deployed.aws.take_calls();

@@ -271,6 +271,7 @@ fn region(headers: &HeaderMap) -> String {
 fn describe(stack: &LocalStack) -> String {
     let output = |name: &str| match name {
         "ApiUrl" => stack.url(),
+        "DashboardUrl" => "https://dashboard.example".to_owned(),
         "CustomersTableName" => "customers".to_owned(),
         "CleanupQueueUrl" => stack.queue_urls["cleanup"].clone(),
         "CleanupDeadLetterQueueUrl" => stack.queue_urls["cleanup-dead-letter"].clone(),
