@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    cleanup, completions, cost, customers, dead_letters, events, faults, inbox, local, quarantine, secrets, smoke,
+    cleanup, completions, console, cost, customers, dead_letters, events, faults, inbox, local, quarantine, secrets,
+    smoke,
 };
 use crate::exit_code::MEANINGS;
 
@@ -54,6 +55,7 @@ pub enum Command {
     Faults(faults::ManageFaults),
     Smoke(smoke::Smoke),
     Cost(cost::Cost),
+    Console(console::Console),
     Completions(completions::Completions),
 }
 
@@ -79,6 +81,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Faults(faults)) => tokio::task::spawn_blocking(move || faults::faults(faults)).await?,
         Some(Command::Smoke(smoke)) => smoke::smoke(smoke).await,
         Some(Command::Cost(cost)) => cost::cost(cost).await,
+        Some(Command::Console(console)) => console::console(console).await,
         Some(Command::Completions(completions)) => {
             completions::completions(&completions);
             Ok(())

@@ -2,6 +2,7 @@
 
 pub mod cleanup;
 pub mod completions;
+pub mod console;
 pub mod cost;
 pub mod customers;
 pub mod dead_letters;

@@ -21,22 +21,21 @@ const HEADER: &str = "x-clientele-token";
 
 /// 128 random bits in hexadecimal.
 #[derive(Clone)]
-pub struct Token(Arc<str>);
+pub(super) struct Token(Arc<str>);
 
 impl Token {
     /// A new token.
     ///
     /// # Errors
     /// When the system has no random numbers.
-    pub fn random() -> Result<Self> {
+    pub(super) fn random() -> Result<Self> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Self(hex::encode(bytes).into()))
     }
 
     /// The token as text, for the URL.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
@@ -53,7 +52,7 @@ impl fmt::Debug for Token {
 }
 
 /// Requires the token for everything but the files of the page.
-pub fn require_token(router: Router, token: Token) -> Router {
+pub(super) fn require_token(router: Router, token: Token) -> Router {
     router.layer(from_fn_with_state(token, check))
 }
 
@@ -64,5 +63,5 @@ async fn check(State(token): State<Token>, request: Request, next: Next) -> Resp
         return next.run(request).await;
     }
     let sentence = "This page needs the whole URL that `clientele console` printed, with the part after the #.";
-    super::json(StatusCode::FORBIDDEN, &json!({ "error": sentence }))
+    super::respond(StatusCode::FORBIDDEN, &json!({ "error": sentence }))
 }

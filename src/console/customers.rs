@@ -59,7 +59,7 @@ async fn search(State(stack): Shown, query: Result<Query<Search>, QueryRejection
     }
     let filter = CustomerFilter { provider, email_key, external_id, name, ..CustomerFilter::default() };
     let found = find(&stack, &filter, limit).await.map_err(|_| unreachable(&stack))?;
-    Ok(super::json(StatusCode::OK, &found))
+    Ok(super::respond(StatusCode::OK, &found))
 }
 
 /// The customers, and whether all of them are among those that were read.
@@ -89,7 +89,7 @@ async fn one(State(stack): Shown, path: Result<Path<String>, PathRejection>) -> 
     let item = item.ok_or_else(|| Problem::NotFound(format!("There is no customer with the key {pk}.")))?;
     let others = same_person(&stack, &item).await.map_err(|_| unreachable(&stack))?;
     let answer = json!({ "why": explanation::why(&item), "same_person": others, "item": item });
-    Ok(super::json(StatusCode::OK, &answer))
+    Ok(super::respond(StatusCode::OK, &answer))
 }
 
 /// The other items with the same external id or e-mail, each with which of them it has.

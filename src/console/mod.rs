@@ -19,8 +19,10 @@ mod problem;
 mod queues;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -28,11 +30,13 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clientele_aws::{Clients, Resources};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-pub use access::{Token, require_token};
-
+use crate::commands::target::OpenTarget;
 use crate::customers_table::CustomersTable;
+use crate::stack::hosts::{AllowedHosts, ErrorFormat};
+use crate::stack::server;
+use access::{Token, require_token};
 use problem::Problem;
 
 /// The stack that the page shows, local or deployed.
@@ -63,12 +67,37 @@ impl ShownStack {
     }
 }
 
+/// Serves the page of a deployed stack until the process ends. Returns its URL, with the token that every request needs.
+///
+/// # Errors
+/// When the target is not a deployed stack, or the address is in use.
+pub fn serve_deployed(target: &OpenTarget, address: SocketAddr) -> Result<String> {
+    let stack = target.deployed_stack().context("the local stack serves its page itself")?;
+    let description = json!({
+        "kind": "deployed",
+        "name": stack.name,
+        "version": env!("CARGO_PKG_VERSION"),
+        "region": stack.region,
+        "account": stack.account,
+        "table": target.resources.customers_table,
+        "queues": target.queue_urls,
+        "providers": clientele_providers::names(),
+    });
+    let (clients, resources) = (target.clients.clone(), target.resources.clone());
+    let shown = ShownStack { description, clients, resources, queue_urls: target.queue_urls.clone() };
+    let token = Token::random()?;
+    let router = require_token(with_fallback(router(shown)), token.clone());
+    let router = AllowedHosts::new(address.ip(), &[]).protect(router, ErrorFormat::Console);
+    let address = server::serve(with_headers(router), address, "the page", "--port")?;
+    Ok(format!("http://{address}/#token={}", token.as_str()))
+}
+
 /// The routes that every stack has.
 pub fn router(stack: ShownStack) -> Router {
     let stack = Arc::new(stack);
     let description = stack.description.to_string();
     Router::new()
-        .route("/stack", get(async move || json(StatusCode::OK, &description)))
+        .route("/stack", get(async move || respond(StatusCode::OK, &description)))
         .merge(customers::router(stack.clone()))
         .merge(queues::router(stack))
         .merge(page::router())
@@ -86,7 +115,7 @@ pub fn with_headers(router: Router) -> Router {
 }
 
 /// A JSON response.
-fn json(status: StatusCode, body: &impl ToString) -> Response {
+fn respond(status: StatusCode, body: &impl ToString) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 

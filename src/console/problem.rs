@@ -22,7 +22,7 @@ impl IntoResponse for Problem {
             Self::NotFound(sentence) => (StatusCode::NOT_FOUND, sentence),
             Self::Unreachable(sentence) => (StatusCode::BAD_GATEWAY, sentence),
         };
-        super::json(status, &json!({ "error": sentence }))
+        super::respond(status, &json!({ "error": sentence }))
     }
 }
 

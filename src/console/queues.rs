@@ -42,7 +42,7 @@ async fn queues(State(stack): Shown) -> Answer {
         queue["name"] = name.as_str().into();
         queues.push(queue);
     }
-    Ok(super::json(StatusCode::OK, &json!(queues)))
+    Ok(super::respond(StatusCode::OK, &json!(queues)))
 }
 
 #[derive(Deserialize)]
@@ -57,10 +57,10 @@ async fn list(State(stack): Shown, query: Result<Query<List>, QueryRejection>) -
     };
     let limit = limit(list.limit.as_deref(), LIMIT, LIMIT_MAX)?;
     let queue = quarantine(&stack);
-    let messages = queue.look(limit, |_| true).await.map_err(|_| unreachable(&stack, "quarantine"))?;
+    let messages = queue.look(limit, |_| true).await.map_err(|_| unreachable(&stack, "quarantine queue"))?;
     let summaries: Vec<_> = messages.iter().map(summary).collect();
     queue.put_back(&messages).await;
-    Ok(super::json(StatusCode::OK, &json!(summaries)))
+    Ok(super::respond(StatusCode::OK, &json!(summaries)))
 }
 
 async fn one(State(stack): Shown, path: Result<Path<String>, PathRejection>) -> Answer {
@@ -74,7 +74,7 @@ async fn one(State(stack): Shown, path: Result<Path<String>, PathRejection>) -> 
         kept["body"] = body;
     }
     let problem = read_kept_message(body, PROVIDERS).err().map(|error| error.to_string());
-    Ok(super::json(StatusCode::OK, &json!({ "summary": summary(&message), "message": kept, "problem": problem })))
+    Ok(super::respond(StatusCode::OK, &json!({ "summary": summary(&message), "message": kept, "problem": problem })))
 }
 
 /// Settles one message and deletes it if all of its events are settled.
@@ -92,7 +92,7 @@ async fn redrive(State(stack): Shown, path: Result<Path<String>, PathRejection>)
     }
     let outcomes: Vec<_> = result.outcomes.iter().map(|outcome| outcome.as_str()).collect();
     let answer = json!({ "is_settled": result.is_settled(), "outcomes": outcomes, "text": result.text });
-    Ok(super::json(StatusCode::OK, &answer))
+    Ok(super::respond(StatusCode::OK, &answer))
 }
 
 async fn find(
@@ -102,7 +102,7 @@ async fn find(
 ) -> Result<Message, Problem> {
     let Ok(Path(wanted)) = path else { return Err(Problem::Invalid("The id of the message is not text.".to_owned())) };
     let found = queue.look(1, |message| id(message) == wanted).await;
-    let found = found.map_err(|_| unreachable(stack, "quarantine"))?.into_iter().next();
+    let found = found.map_err(|_| unreachable(stack, "quarantine queue"))?.into_iter().next();
     found.ok_or_else(|| {
         Problem::NotFound(format!(
             "The message {wanted} is not on the quarantine queue now. It may be settled already, or somebody else may be \

@@ -187,6 +187,8 @@ pub enum ErrorFormat {
     Aws,
     /// That of the admin port.
     Admin,
+    /// That of the page of a deployed stack.
+    Console,
 }
 
 async fn check_host_and_origin(
@@ -202,6 +204,10 @@ async fn check_host_and_origin(
             ("application/x-amz-json-1.0", error)
         }
         ErrorFormat::Admin => ("application/json", json!({ "error": message })),
+        ErrorFormat::Console => {
+            let message = "Open the page in the browser, with the URL that `clientele console` printed.";
+            ("application/json", json!({ "error": message }))
+        }
     };
     (StatusCode::FORBIDDEN, [(CONTENT_TYPE, content_type)], body.to_string()).into_response()
 }

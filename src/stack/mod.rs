@@ -14,7 +14,7 @@ mod large_messages;
 mod log;
 mod secrets_manager;
 mod sending;
-mod server;
+pub(crate) mod server;
 mod sqs;
 mod workers;
 

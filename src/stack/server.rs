@@ -30,7 +30,7 @@ pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr> {
 }
 
 /// Serves the router on the current runtime and returns its address.
-pub(super) fn serve(router: Router, address: SocketAddr, server: &str, option: &str) -> Result<SocketAddr> {
+pub(crate) fn serve(router: Router, address: SocketAddr, server: &str, option: &str) -> Result<SocketAddr> {
     serve_on(router, bind(address, server, option)?)
 }
 

@@ -1,35 +1,90 @@
-//! The admin port's routes for the page and for commands.
+//! The page, its routes, and what else the admin port answers.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::stack::{LocalStack, StackOptions};
+use rstest::rstest;
 use serde_json::{Value, json};
+use ureq::http::{HeaderMap, Request};
 
+use crate::command::deployed::{Deployed, deploy};
+use crate::support::cli::{clientele, run, with_local};
 use crate::support::{case, cases, item, options};
+
+/// The page may have at most this size, all of its files together.
+const PAGE_BYTES_MAX: usize = 60 * 1024;
 
 /// A stack that offers the event files.
 async fn stack() -> LocalStack {
     LocalStack::start(StackOptions { cases: cases().to_vec(), ..options() }).await.unwrap()
 }
 
-/// Status and JSON of the answer of the admin port.
+/// A server of the page.
+#[derive(Clone)]
+struct Page {
+    url: String,
+    /// Headers of every request.
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Page {
+    fn of(stack: &LocalStack) -> Self {
+        Self { url: format!("http://{}", stack.admin), headers: vec![] }
+    }
+
+    /// Status, headers and text of the answer.
+    async fn request(&self, method: &'static str, path: &str, body: &str) -> (u16, HeaderMap, String) {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(body.to_owned()).unwrap();
+        let config = ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true);
+        let agent = ureq::Agent::new_with_config(config.build());
+        let send = move || {
+            let mut answer = agent.run(request).unwrap();
+            let text = answer.body_mut().read_to_string().unwrap();
+            (answer.status().as_u16(), answer.headers().clone(), text)
+        };
+        tokio::task::spawn_blocking(send).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let (status, _, text) = self.request("GET", path, "").await;
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let (status, _, text) = self.request("POST", path, &body.to_string()).await;
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Sends event files.
+    async fn send(&self, cases: &[&str]) {
+        for case in cases {
+            assert_eq!(self.post("/send", &json!({ "case": case })).await.0, 200, "{case}");
+        }
+    }
+}
+
 async fn get(stack: &LocalStack, path: &str) -> (u16, Value) {
-    let url = format!("http://{}{path}", stack.admin);
-    tokio::task::spawn_blocking(move || answer(ureq::get(url).config().http_status_as_error(false).build().call()))
-        .await
-        .unwrap()
+    Page::of(stack).get(path).await
 }
 
 async fn post(stack: &LocalStack, path: &str, body: &Value) -> (u16, Value) {
-    let (url, body) = (format!("http://{}{path}", stack.admin), body.to_string());
-    tokio::task::spawn_blocking(move || answer(ureq::post(url).config().http_status_as_error(false).build().send(body)))
-        .await
-        .unwrap()
+    Page::of(stack).post(path, body).await
 }
 
-fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, Value) {
-    let response = response.unwrap();
-    let status = response.status().as_u16();
-    let text = response.into_body().read_to_string().unwrap();
-    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+/// The names of the customers of an answer, in its order.
+fn names(answer: &Value) -> Vec<&str> {
+    answer["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap_or("-")).collect()
+}
+
+/// The text with each byte percent-encoded.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
 #[tokio::test]
@@ -103,4 +158,376 @@ async fn what_cannot_be_sent_is_refused_with_the_reason() {
         let (actual, answer) = post(&stack, "/send", &request).await;
         assert!(actual == status && answer["error"].as_str().unwrap().contains(reason), "{request}: {answer}");
     }
+}
+
+/// Strict headers on every response, whatever it is.
+#[rstest]
+#[case("GET", "/", 200, "text/html; charset=utf-8")]
+#[case("GET", "/console.css", 200, "text/css; charset=utf-8")]
+#[case("GET", "/console.js", 200, "text/javascript; charset=utf-8")]
+#[case("GET", "/customers", 200, "application/json")]
+#[case("GET", "/customers/nobody", 404, "application/json")]
+#[case("GET", "/nothing", 404, "application/json")]
+#[case("POST", "/customers", 404, "application/json")]
+#[case("DELETE", "/quarantine/x/redrive", 404, "application/json")]
+#[tokio::test]
+async fn every_response_has_strict_headers(
+    #[case] method: &'static str,
+    #[case] path: &str,
+    #[case] status: u16,
+    #[case] content_type: &str,
+) {
+    let stack = stack().await;
+    let (actual, headers, text) = Page::of(&stack).request(method, path, "").await;
+    assert_eq!((actual, headers["content-type"].to_str().unwrap()), (status, content_type), "{text}");
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    for (name, value) in [
+        ("content-security-policy", policy),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(headers[name], value, "{name}");
+    }
+    assert!(!headers.contains_key("access-control-allow-origin"));
+    // A request for another host, too.
+    let page = Page { headers: vec![("host", "another.example".to_owned())], ..Page::of(&stack) };
+    let (status, headers, text) = page.request(method, path, "").await;
+    assert_eq!((status, headers["content-security-policy"].to_str().unwrap()), (403, policy), "{text}");
+}
+
+/// The page is small, has no inline script or style, and creates no HTML from text.
+#[tokio::test]
+async fn the_page_is_small_and_strict() {
+    let stack = stack().await;
+    let mut bytes = 0;
+    for path in ["/", "/console.css", "/console.js"] {
+        let (status, _, text) = Page::of(&stack).request("GET", path, "").await;
+        assert_eq!(status, 200);
+        bytes += text.len();
+        let text = text.replace("http://www.w3.org/2000/svg", "");
+        for forbidden in [
+            "<style",
+            " style=",
+            " onclick",
+            " onload",
+            "javascript:",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "https://",
+            "@import",
+            "url(",
+        ] {
+            assert!(!text.contains(forbidden), "{path} contains {forbidden}");
+        }
+    }
+    assert!((10_000..=PAGE_BYTES_MAX).contains(&bytes), "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn customers_are_found() {
+    let stack = stack().await;
+    let page = Page::of(&stack);
+    let (_, nobody) = page.get("/customers").await;
+    assert_eq!(nobody, json!({ "items": [], "total": 0, "read": 0, "is_complete": true }));
+    page.send(&["metrifox/customer-created", "smarterpay/customer-created", "plain/customer-created"]).await;
+    page.send(&["plain/customer-updated", "flexprice/customer-created"]).await;
+    let item = &case("plain/customer-updated").expected.items.values().next().unwrap();
+    let (email, external_id) = (item["email"].as_str().unwrap(), item["external_id"].as_str().unwrap());
+
+    let (status, all) = page.get("/customers").await;
+    assert_eq!((status, &all["total"], &all["read"], &all["is_complete"]), (200, &json!(4), &json!(4), &json!(true)));
+    let times: Vec<_> =
+        all["items"].as_array().unwrap().iter().map(|item| item["updated_at"].as_str().unwrap()).collect();
+    assert!(times.is_sorted_by(|one, other| one >= other), "the newest change first: {times:?}");
+    let (_, two) = page.get("/customers?limit=2").await;
+    assert_eq!((names(&two), &two["total"]), (names(&all)[..2].to_vec(), &json!(4)));
+    let plain = all["items"].as_array().unwrap().iter().find(|item| item["provider"] == "plain").unwrap();
+    assert!(plain.get("profile").is_none() && plain.get("extra").is_none(), "a list has no details: {plain}");
+
+    let spaced = encoded(&format!(" {} ", email.to_uppercase()));
+    for query in [format!("email={spaced}"), format!("external_id={}", encoded(external_id))] {
+        let (status, found) = page.get(&format!("/customers?{query}")).await;
+        assert_eq!((status, &found["total"], &found["is_complete"]), (200, &json!(4), &json!(true)), "{query}");
+        let (_, found) = page.get(&format!("/customers?{query}&provider=plain")).await;
+        assert_eq!(names(&found), [item["name"].as_str().unwrap()], "{query}");
+    }
+    let (_, found) = page.get("/customers?name=aDA+lOve&provider=plain").await;
+    assert_eq!(names(&found), ["Ada Lovelace"]);
+    for query in ["name=nobody", "external_id=nobody", "email=nobody@example.com", "provider=nobody"] {
+        assert_eq!(names(&page.get(&format!("/customers?{query}")).await.1), [] as [&str; 0], "{query}");
+    }
+}
+
+#[rstest]
+#[case("/customers?limit=0", "The limit must be a number from 1 to 1000.")]
+#[case("/customers?limit=1001", "The limit must be a number from 1 to 1000.")]
+#[case("/customers?limit=-1", "The limit must be a number from 1 to 1000.")]
+#[case("/customers?limit=many", "The limit must be a number from 1 to 1000.")]
+#[case("/customers?limit=", "The limit must be a number from 1 to 1000.")]
+#[case("/customers?email=%20", "The e-mail address is blank.")]
+#[case("/customers?external_id=", "The external id is empty.")]
+#[case("/customers?phone=1", "Search by email, external_id, name or provider, each at most once, with a limit.")]
+#[case("/customers?name=a&name=b", "Search by email, external_id, name or provider, each at most once, with a limit.")]
+#[case("/customers/%FF", "The key of the customer is not text.")]
+#[case("/quarantine?limit=0", "The limit must be a number from 1 to 1000.")]
+#[case("/quarantine?all=1", "The only parameter is limit, at most once.")]
+#[case("/quarantine/%FF", "The id of the message is not text.")]
+#[tokio::test]
+async fn a_request_that_makes_no_sense_is_explained(#[case] path: &str, #[case] sentence: &str) {
+    assert_eq!(get(&stack().await, path).await, (400, json!({ "error": sentence })));
+}
+
+/// A key may contain any character.
+#[rstest]
+#[case("plain#w#c")]
+#[case("plain#w%23%25#a/b?c&d=e f+g")]
+#[case("plain#w#../../stack")]
+#[case("plain#w#\"<img src=x onerror=alert(1)>'")]
+#[case("plain#wörk\u{202e}#\u{0}\u{1b}\u{1f469}")]
+#[tokio::test]
+async fn a_customer_is_found_by_any_key(#[case] pk: &str) {
+    let stack = stack().await;
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let put =
+        stack.clients.dynamodb.put_item().table_name("customers").item("pk", text(pk)).item("sk", text("customer"));
+    put.item("number", AttributeValue::N("12345678901234567890.5".to_owned())).send().await.unwrap();
+    let (status, shown) = get(&stack, &format!("/customers/{}", encoded(pk))).await;
+    assert_eq!((status, &shown["item"]["pk"], &shown["same_person"]), (200, &json!(pk), &json!([])));
+    assert_eq!(shown["item"]["number"].to_string(), "12345678901234567890.5", "every digit");
+    let (status, error) = get(&stack, &format!("/customers/{}", encoded(&format!("{pk}x")))).await;
+    assert_eq!((status, error), (404, json!({ "error": format!("There is no customer with the key {pk}x.") })));
+}
+
+/// One person is a customer of all services. The explanation is that of the item.
+#[tokio::test]
+async fn a_customer_is_shown_with_the_same_person_elsewhere() {
+    let stack = stack().await;
+    let page = Page::of(&stack);
+    page.send(&["metrifox/customer-created", "smarterpay/customer-created", "plain/customer-created"]).await;
+    page.send(&["flexprice/customer-created", "plain/customer-updated"]).await;
+    let pk = case("plain/customer-created").expected.items.keys().next().unwrap();
+    let (status, shown) = page.get(&format!("/customers/{}", encoded(pk))).await;
+    let stored = item(&stack, pk).await.unwrap();
+    assert_eq!((status, &shown["item"], &shown["why"]), (200, &stored, &json!(clientele::explanation::why(&stored))));
+    let others = shown["same_person"].as_array().unwrap();
+    let mut providers: Vec<_> = others.iter().map(|other| other["provider"].as_str().unwrap()).collect();
+    providers.sort_unstable();
+    assert_eq!(providers, ["flexprice", "metrifox", "smarterpay"]);
+    for other in others {
+        assert_eq!(other["same"], json!(["external_id", "email"]), "{other}");
+    }
+    page.send(&["plain/to-be-deleted", "plain/customer-deleted"]).await;
+    let pk = case("plain/customer-deleted").expected.items.keys().next().unwrap();
+    let (_, shown) = page.get(&format!("/customers/{}", encoded(pk))).await;
+    assert_eq!((&shown["item"]["status"], &shown["same_person"]), (&json!("deleted"), &json!([])));
+    assert!(shown["why"][0].as_str().unwrap().ends_with("deleted the customer."), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_listed_and_streamed() {
+    let stack = stack().await;
+    let page = Page::of(&stack);
+    assert_eq!(page.get("/deliveries").await, (200, json!([])));
+    page.send(&["plain/customer-created", "plain/tampered"]).await;
+    let (_, listed) = page.get("/deliveries").await;
+    let outcomes = |records: &Value| {
+        let records = records.as_array().unwrap().iter();
+        records.map(|record| record["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(&listed), ["applied", "rejected"]);
+
+    let url = format!("{}/deliveries/stream", page.url);
+    let (lines, mut received) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let answer = ureq::get(url).call().unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let reader = BufReader::new(answer.into_body().into_reader());
+        reader.lines().map_while(Result::ok).take_while(|line| lines.send(line.clone()).is_ok()).for_each(drop);
+    });
+    let mut next = async || loop {
+        let line: String = received.recv().await.unwrap();
+        if !line.is_empty() && !line.starts_with(':') {
+            return line;
+        }
+    };
+    assert_eq!(next().await, "event: run");
+    assert!(next().await.strip_prefix("data: ").unwrap().parse::<i128>().is_ok());
+    let record = |line: String| serde_json::from_str::<Value>(line.strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(json!([record(next().await), record(next().await)]), listed);
+    page.send(&["plain/customer-updated"]).await;
+    let live = record(next().await);
+    assert_eq!((&live["number"], &live["outcome"]), (&json!(3), &json!("applied")));
+}
+
+/// A message stays in quarantine until its events can be settled.
+#[tokio::test]
+async fn queues_and_quarantine_are_shown_and_redriven() {
+    let stack = stack().await;
+    let page = Page::of(&stack);
+    page.send(&["plain/partial-snapshot", "plain/to-be-deleted", "plain/customer-deleted"]).await;
+    let (status, queues) = page.get("/queues").await;
+    let depths: Vec<_> = queues
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["name"].as_str().unwrap(), it["visible"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(
+        (status, depths),
+        (200, vec![("cleanup", 1), ("cleanup-dead-letter", 0), ("inbox", 0), ("quarantine", 1)])
+    );
+
+    let (_, held) = page.get("/quarantine").await;
+    assert_eq!((held.as_array().unwrap().len(), &held[0]["provider"]), (1, &json!("plain")));
+    assert!(held[0]["reason"].as_str().unwrap().contains("partial snapshot"), "{held}");
+    let path = format!("/quarantine/{}", held[0]["id"].as_str().unwrap());
+    let (status, shown) = page.get(&path).await;
+    assert_eq!((status, &shown["problem"], &shown["message"]["provider"]), (200, &Value::Null, &json!("plain")));
+    assert!(shown["message"]["body"]["payload"]["customer"].is_object(), "{shown}");
+    let (status, redriven) = page.post(&format!("{path}/redrive"), &Value::Null).await;
+    assert_eq!((status, &redriven["is_settled"], &redriven["outcomes"]), (200, &json!(false), &json!(["quarantined"])));
+    assert_eq!(page.get("/quarantine").await.1.as_array().unwrap().len(), 1, "it stays");
+
+    let body = shown["message"].clone();
+    let mut kept: Value = serde_json::from_str(&message(&stack).await).unwrap();
+    let mut repaired = body["body"].clone();
+    repaired["payload"]["customer"]["fullName"] = json!("Repaired");
+    kept["body"] = json!(repaired.to_string());
+    let send = stack.clients.sqs.send_message().queue_url(&stack.queue_urls["quarantine"]);
+    let id = send.message_body(kept.to_string()).send().await.unwrap().message_id.unwrap();
+    let (status, redriven) = page.post(&format!("/quarantine/{id}/redrive"), &Value::Null).await;
+    assert_eq!((status, &redriven["is_settled"], &redriven["outcomes"]), (200, &json!(true), &json!(["applied"])));
+    let (status, error) = page.post(&format!("/quarantine/{id}/redrive"), &Value::Null).await;
+    assert!(
+        status == 404 && error["error"].as_str().unwrap().contains("is not on the quarantine queue now"),
+        "{error}"
+    );
+}
+
+/// The body of the one message in quarantine, which stays there.
+async fn message(stack: &LocalStack) -> String {
+    let request = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls["quarantine"]).visibility_timeout(0);
+    request.send().await.unwrap().messages.unwrap().remove(0).body.unwrap()
+}
+
+/// `clientele console` for the stack `test`. Dropping it kills it.
+struct Console {
+    process: Child,
+    page: Page,
+    token: String,
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Console {
+    fn start(deployed: &Deployed) -> Self {
+        let mut command = clientele(&["console", "--stack", "test", "--port", "0"]);
+        command.env("AWS_REGION", "eu-west-1").env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "s");
+        command.env("AWS_ENDPOINT_URL", &deployed.aws.url).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (url, token) = line.trim().split_once("/#token=").unwrap();
+        assert!(url.starts_with("http://127.0.0.1:") && token.len() == 32, "{line}");
+        let page = Page { url: url.to_owned(), headers: vec![("x-clientele-token", token.to_owned())] };
+        Self { process, page, token: token.to_owned() }
+    }
+}
+
+/// The page of a deployed stack needs the token, finds customers, and can change nothing but the quarantine.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_deployed_stack_is_read_only_and_needs_its_token() {
+    let deployed = deploy(StackOptions { cases: cases().to_vec(), ..options() }).await;
+    Page::of(&deployed.stack).send(&["plain/customer-created", "plain/partial-snapshot"]).await;
+    let console = Console::start(&deployed);
+    let page = &console.page;
+    let (status, description) = page.get("/stack").await;
+    assert_eq!((status, &description["kind"], &description["name"]), (200, &json!("deployed"), &json!("test")));
+    let place = (&description["region"], &description["account"], &description["table"]);
+    assert_eq!(place, (&json!("eu-central-1"), &json!("123456789012"), &json!("customers")));
+    assert_eq!(names(&page.get("/customers?name=ada").await.1), ["Ada Byron"]);
+
+    let nobody = Page { headers: vec![], ..page.clone() };
+    for path in ["/", "/console.css", "/console.js"] {
+        assert_eq!(nobody.get(path).await.0, 200, "{path}");
+    }
+    let longer = format!("{}0", console.token);
+    for token in [None, Some(""), Some(&console.token[1..]), Some(&longer), Some("0".repeat(32).as_str())] {
+        let headers = token.map(|token| ("x-clientele-token", token.to_owned())).into_iter().collect();
+        let stranger = Page { headers, ..page.clone() };
+        for path in ["/stack", "/customers", "/customers/x", "/queues", "/quarantine", "/nothing"] {
+            let (status, error) = stranger.get(path).await;
+            assert_eq!(status, 403, "{path}");
+            assert!(error["error"].as_str().unwrap().contains("the part after the #"), "{error}");
+        }
+        assert_eq!(stranger.post("/quarantine/x/redrive", &Value::Null).await.0, 403);
+    }
+    for header in [("host", "another.example".to_owned()), ("origin", "http://another.example".to_owned())] {
+        let stranger = Page { headers: vec![page.headers[0].clone(), header], ..page.clone() };
+        let (status, error) = stranger.get("/customers").await;
+        assert!(status == 403 && error["error"].as_str().unwrap().contains("`clientele console` printed"), "{error}");
+    }
+
+    for path in ["/send", "/faults", "/replay", "/sweep", "/customers", "/stack"] {
+        assert_eq!(page.post(path, &json!({})).await.0, 404, "{path}");
+    }
+    for path in ["/events", "/deliveries", "/deliveries/stream", "/faults"] {
+        assert_eq!(page.get(path).await.0, 404, "{path}");
+    }
+    deployed.aws.take_calls();
+    for path in ["/stack", "/customers", "/customers?email=a@b.c", "/customers/x", "/queues"] {
+        page.get(path).await;
+    }
+    let calls = deployed.aws.take_calls();
+    let mut operations: Vec<_> = calls.iter().map(|call| call.operation.split_once('.').unwrap().1).collect();
+    operations.sort_unstable();
+    operations.dedup();
+    assert_eq!(operations, ["GetItem", "GetQueueAttributes", "Query", "Scan"]);
+    let (_, held) = page.get("/quarantine").await;
+    let path = format!("/quarantine/{}/redrive", held[0]["id"].as_str().unwrap());
+    assert_eq!(page.post(&path, &Value::Null).await.1["outcomes"], json!(["quarantined"]));
+}
+
+/// What AWS answers is not repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_told_in_plain_words() {
+    let deployed = deploy(options()).await;
+    let console = Console::start(&deployed);
+    deployed.aws.fail(&["Scan", "Query", "GetItem", "GetQueueAttributes", "ReceiveMessage"]);
+    let advice = "cannot be read. Check the network, your credentials, and what they allow.";
+    for (path, what) in [
+        ("/customers", "The customers' table"),
+        ("/customers?external_id=x", "The customers' table"),
+        ("/customers/x", "The customers' table"),
+        ("/queues", "The queue cleanup"),
+        ("/quarantine", "The quarantine queue"),
+        ("/quarantine/x", "The quarantine queue"),
+    ] {
+        assert_eq!(console.page.get(path).await, (502, json!({ "error": format!("{what} {advice}") })), "{path}");
+    }
+    deployed.aws.recover();
+    assert_eq!(console.page.get("/customers").await.0, 200);
+}
+
+/// The local stack has a page without the command.
+#[tokio::test(flavor = "multi_thread")]
+async fn for_a_local_stack_the_url_of_its_page_is_printed() {
+    let stack = stack().await;
+    let url = format!("http://{}", stack.admin);
+    let printed = format!("{url}/\n");
+    let command = move || run(&with_local(&["console"], &url));
+    let (code, output, errors) = tokio::task::spawn_blocking(command).await.unwrap();
+    assert_eq!((code, output, errors.as_str()), (0, printed, "the local stack serves its page itself\n"));
+    let (code, _, errors) = run(&["console", "--local", "http://127.0.0.1:1"]);
+    assert!(code == 5 && errors.contains("no local stack answers"), "{errors}");
 }
