@@ -467,8 +467,11 @@ function queueItem(queue) {
   const parts = [queue.in_flight && `${queue.in_flight} in flight`, queue.delayed && `${queue.delayed} delayed`, queue.oldest_seconds != null && total && `the oldest for ${duration(number(queue.oldest_seconds))}`].filter(Boolean);
   return h('li', { class: 'queue', 'data-test': 'queue-row', 'data-queue': queue.name, 'data-count': total },
     h('strong', {}, shown(queue.name)), h('span', { class: total ? 'count' : 'count zero', title: `${total} messages` }, `${total}`),
-    h('p', { class: 'hint' }, [QUEUES[queue.name], parts.join(', ')].filter(Boolean).join(' ')));
+    h('p', { class: 'hint' }, commands([QUEUES[queue.name], parts.join(', ')].filter(Boolean).join(' '))));
 }
+
+/** A text of this page, with what is in backticks set as code. */
+const commands = text => text.split('`').map((part, place) => place % 2 ? h('code', {}, part) : part);
 
 async function queues() {
   const found = await call('GET', 'queues');

@@ -148,6 +148,39 @@ fn with_the_mouse() {
     assert!(urls.contains(&stack.url("/console.js")), "{urls:?}");
     let is_elsewhere = |url: &&String| !url.starts_with(&stack.url("/")) && !url.starts_with("data:");
     assert_eq!(urls.iter().filter(is_elsewhere).collect::<Vec<_>>(), Vec::<&String>::new());
+    // The policy of the page would forbid such a request, and the console would report it.
+    browser.script("document.body.append(Object.assign(new Image(), { src: 'http://another.example/' }))", &[]);
+    let console = wait_until("a report", || browser.console().pop().ok_or_else(|| "the console is empty".to_owned()));
+    assert!(console.contains("Content Security Policy"), "{console}");
+}
+
+/// A message that cannot be understood may be understood after an update. It is applied then, and leaves the quarantine.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_can_be_settled_leaves_quarantine() {
+    let (stack, browser) = (StackProcess::start(), Browser::start());
+    stack.request("POST", "/send", &json!({ "case": "plain/partial-snapshot" }));
+    let (_, held) = stack.request("GET", "/quarantine", &Value::Null);
+    let id = held[0]["id"].as_str().unwrap();
+    let mut message = stack.request("GET", &format!("/quarantine/{id}"), &Value::Null).1["message"].take();
+    message["body"]["payload"]["customer"]["fullName"] = json!("Ada Lovelace");
+    message["body"] = json!(message["body"].to_string());
+    stack.send_message("quarantine", &message);
+
+    browser.open(&stack.url("/"));
+    let rows = r#"[data-test="quarantine-row"]"#;
+    let wait_for_rows = |expected: usize| {
+        wait_until("the messages", || match browser.count(rows) {
+            count if count == expected => Ok(()),
+            count => Err(format!("there are {count}")),
+        });
+    };
+    wait_for_rows(2);
+    browser.click(&format!(r#"{rows}:not([data-id="{id}"]) [data-test="quarantine-redrive"]"#));
+    browser.click(r#"[data-test="confirm-yes"]"#);
+    browser.wait_for_text(r#"[data-test="notice"]"#, "Settled");
+    wait_for_rows(1);
+    browser.wait_for_text(r#"[data-test="customer-row"]"#, "Ada Lovelace");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::Request;
 
@@ -52,6 +52,18 @@ impl StackProcess {
     pub(crate) fn request(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         answer(method, &self.url(path), &body).unwrap()
+    }
+}
+
+impl StackProcess {
+    /// Sends a message to a queue.
+    pub(crate) fn send_message(&self, queue: &str, message: &Value) {
+        let url = self.request("GET", "/stack", &Value::Null).1["queues"][queue].clone();
+        let body = json!({ "QueueUrl": url, "MessageBody": message.to_string() });
+        let request = ureq::post(format!("http://127.0.0.1:{}/", self.ports[2])).config().proxy(None).build();
+        let request = request.header("x-amz-target", "AmazonSQS.SendMessage");
+        let answer = request.header("content-type", "application/x-amz-json-1.0").send(body.to_string());
+        assert_eq!(answer.unwrap().status(), 200);
     }
 }
 
