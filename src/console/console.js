@@ -522,7 +522,8 @@ async function redrive(held) {
   const text = 'Its events are written now, each with the same condition as a delivery: newer data is never overwritten, and a deleted customer stays deleted. If an event still cannot be written, the message stays in quarantine.';
   if (!await confirmed(`Redrive this delivery of ${visible(held.provider)}?`, text, 'Redrive')) return;
   const answer = await call('POST', `quarantine/${encodeURIComponent(held.id)}/redrive`);
-  const lines = answer.text.trim().replace(/ {2,}/g, ' ');
+  // Each line has an outcome and its reason or the customer.
+  const lines = answer.text.trim().split('\n').map(line => line.trim().replace(/^(\w+) +(?=\S)/, '$1, ').replace(/ {2,}/g, ': ')).join('; ');
   if (answer.is_settled) notice(`Settled, and removed from quarantine: ${lines}`);
   else notice(`It stays in quarantine: ${lines}`, true);
   state.quarantineDepth = null;
