@@ -261,6 +261,9 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
     let url = format!("{admin_url}/stack");
     let text = tokio::task::spawn_blocking(move || agent().get(url).call()?.body_mut().read_to_string()).await?;
     let text = text.with_context(|| no_local_stack(admin_url))?;
+    if let Some(refusal) = refusal(&text) {
+        bail!(refusal);
+    }
     let description: Description = serde_json::from_str(&text).with_context(|| no_local_stack(admin_url))?;
     if description.kind != "local" {
         bail!(ExitCode::Usage.error(format!("{admin_url} shows a deployed stack: name it with --stack")));
@@ -281,6 +284,16 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
 pub fn agent() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).proxy(None);
     Agent::new_with_config(config.timeout_global(Some(ADMIN_TIMEOUT)).build())
+}
+
+/// The error when the admin port refuses a request, for example because of the host in its URL.
+fn refusal(answer: &str) -> Option<CommandError> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let Refusal { error } = serde_json::from_str(answer).ok()?;
+    Some(ExitCode::Unreachable.error(error))
 }
 
 /// The error when no local stack answers at the URL.

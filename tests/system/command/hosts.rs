@@ -11,7 +11,7 @@ use clientele::stack::{LocalStack, StackOptions};
 use clientele_aws::{CallTimeouts, Clients};
 use rstest::rstest;
 
-use crate::support::cli::RunningStack;
+use crate::support::cli::{RunningStack, run};
 use crate::support::{options, stack};
 
 /// The answer to a request, byte by byte: status and everything else.
@@ -209,6 +209,16 @@ async fn the_sdk_shows_what_to_do() {
     let request = "GET /faults HTTP/1.1\r\nhost: 0.0.0.0\r\nconnection: close\r\n\r\n";
     let (_, answer) = tokio::task::spawn_blocking(move || exchange(admin, request)).await.unwrap();
     assert!(answer.ends_with(&format!("\r\n\r\n{{\"error\":\"{sentence}\"}}")), "{answer}");
+}
+
+/// The command shows the refusal instead of claiming that nothing answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_shows_what_to_do() {
+    let stack = stack().await;
+    let url = format!("http://0.0.0.0:{}", stack.admin.port());
+    let (code, _, errors) =
+        tokio::task::spawn_blocking(move || run(&["customers", "list", "--local", &url])).await.unwrap();
+    assert!(code == 5 && errors.contains("start the local stack with --allow-host 0.0.0.0."), "{errors}");
 }
 
 /// A name that an attacker chose is repeated only if it is a host name.
