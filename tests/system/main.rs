@@ -42,6 +42,7 @@ mod command {
     #[path = "../../../benches/deliveries.rs"]
     mod deliveries_benchmark;
     mod deployed;
+    mod documented_commands;
     mod empty_folder;
     mod events;
     mod faults;
@@ -69,6 +70,9 @@ mod template {
 
 /// Dependencies between crates, and what the documentation says about the code.
 mod architecture;
+
+/// The pages of the documentation.
+mod documentation;
 
 /// What the tests share.
 mod support;
