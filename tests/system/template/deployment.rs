@@ -169,7 +169,7 @@ fn a_function_is_rolled_back_by_its_own_alarms() {
 }
 
 /// CloudFormation writes `SecretString` when a secret is created and when the template's value changes; it never reads
-/// the value that `secret add` stored. So an edit of this value, or another logical id or name, would replace the
+/// the value that `secrets add` stored. So an edit of this value, or another logical id or name, would replace the
 /// secrets that are in use. If this test fails, undo the edit.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html>
 #[test]
