@@ -623,6 +623,7 @@ async function start() {
   connection(true);
   const isDeployed = stack.kind !== 'local';
   for (const element of document.querySelectorAll('[data-only]')) element.hidden = isDeployed;
+  document.querySelector('main').hidden = false;
   $('stack-name').replaceChildren(visible(isDeployed ? `stack ${stack.name} · ${stack.region} · account ${stack.account}` : 'local stack'));
   if (isDeployed) $('subtitle').textContent = 'A deployed stack, with your credentials. Only “Redrive” changes anything.';
   document.title = isDeployed ? visible(`clientele: ${stack.name}`) : 'clientele: local stack';

@@ -42,6 +42,7 @@ mod command {
     #[path = "../../../benches/deliveries.rs"]
     mod deliveries_benchmark;
     mod deployed;
+    mod deployed_console;
     mod documented_commands;
     mod empty_folder;
     mod events;
