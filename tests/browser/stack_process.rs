@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use ureq::Agent;
 use ureq::http::Request;
 
@@ -13,6 +14,8 @@ use crate::webdriver::wait_until;
 /// `clientele --empty`, which ends with this value.
 pub(crate) struct StackProcess {
     process: Child,
+    /// Empty. The command needs no file.
+    _folder: TempDir,
     /// The ports of the webhooks, of DynamoDB, of SQS and of the page.
     pub(crate) ports: [u16; 4],
 }
@@ -30,12 +33,13 @@ impl StackProcess {
     }
 
     pub(crate) fn start_on(ports: [u16; 4]) -> Self {
+        let folder = TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
-        command.env_clear().current_dir(env!("CARGO_MANIFEST_DIR")).arg("--empty").stdout(Stdio::null());
+        command.env_clear().current_dir(folder.path()).arg("--empty").stdout(Stdio::null());
         for (option, port) in ["--port", "--dynamodb-port", "--sqs-port", "--admin-port"].into_iter().zip(ports) {
             command.args([option, &port.to_string()]);
         }
-        let mut stack = Self { process: command.spawn().unwrap(), ports };
+        let mut stack = Self { process: command.spawn().unwrap(), _folder: folder, ports };
         wait_until("the local stack", || match stack.process.try_wait() {
             Ok(Some(status)) => panic!("the local stack has ended: {status}"),
             _ => answer("GET", &stack.url("/stack"), "").map(drop),
