@@ -201,7 +201,8 @@ done
 output=$(mktemp)
 "$clientele" "$@" "${ports[@]}" >"$output" & stack=$!
 until grep -q Ctrl-C "$output" || ! kill -0 $stack 2>/dev/null; do sleep 0.05; done
-kill -INT $stack 2>/dev/null
+# A shell starts programs in the background with SIGINT ignored, so one that comes before their handler is lost.
+while kill -INT $stack 2>/dev/null; do sleep 0.05; done
 wait $stack
 "#;
     let script = script.replace("BINARY", env!("CARGO_BIN_EXE_clientele")).replace("PORT", &admin_port.to_string());
