@@ -26,7 +26,7 @@ enum Action {
     List(List),
 }
 
-/// Show the messages on the cleanup queue, or of a deployed stack how many there are
+/// Show the messages on the cleanup queue, or of a deployed stack how many there are and how old the oldest is
 ///
 /// On the local stack, each message is received and put back, which counts as one receive. On a deployed stack, five
 /// receives move a message to the dead-letter queue, so no message is received there.
@@ -38,7 +38,10 @@ Examples:
   clientele cleanup list --stack clientele
 
 With --json, each line is a cleanup message as docs/schema/cleanup-message.json describes it, or of a deployed stack one \
-object such as {\"queue\":\"cleanup\",\"visible\":2,\"in_flight\":1,\"delayed\":0}")]
+object such as
+  {\"queue\":\"cleanup\",\"visible\":2,\"in_flight\":1,\"delayed\":0,\"oldest_seconds\":4211}
+
+`oldest_seconds` comes from CloudWatch, which measures it once a minute; it is null if there is no measurement.")]
 struct List {
     /// Show at most this many messages
     #[arg(long, default_value_t = 100, value_name = "NUMBER")]

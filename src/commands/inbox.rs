@@ -26,7 +26,8 @@ enum Action {
     List(List),
 }
 
-/// Show the messages on the inbox queue without personal data, or of a deployed stack how many there are
+/// Show the messages on the inbox queue without personal data, or of a deployed stack how many there are and how old
+/// the oldest is
 ///
 /// On the local stack, each message is received and put back, which counts as one receive. On a deployed stack no
 /// message is received, because `replay` does that and gives up after a number of receives.
@@ -37,8 +38,10 @@ Examples:
   clientele inbox list --stack clientele --json
 
 With --json, each line is an object with `id`, `provider`, `reason`, `received_at`, `events` (how many are not \
-settled; null if the message cannot be read), `bytes` and `receives`, or of a deployed stack one object such as \
-{\"queue\":\"inbox\",\"visible\":2,\"in_flight\":1,\"delayed\":0}")]
+settled; null if the message cannot be read), `bytes` and `receives`, or of a deployed stack one object such as
+  {\"queue\":\"inbox\",\"visible\":2,\"in_flight\":1,\"delayed\":0,\"oldest_seconds\":4211}
+
+`oldest_seconds` comes from CloudWatch, which measures it once a minute; it is null if there is no measurement.")]
 struct List {
     /// Show at most this many messages
     #[arg(long, default_value_t = 100, value_name = "NUMBER")]

@@ -1,5 +1,6 @@
-//! What is shown of a deployed stack's queue that functions or other systems consume: how many messages it has, and not
-//! which, since receiving them would count as one of the attempts after which a message is given up.
+//! What is shown of a deployed stack's queue that functions or other systems consume: how many messages it has and how old
+//! the oldest is. The messages are not shown, since receiving them would count as one of the attempts after which a
+//! message is given up.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -9,27 +10,48 @@ use crate::queue_depth::QueueDepth;
 use crate::terminal;
 use crate::text_table::TextTable;
 
-/// Prints the depth of the queue with that local name.
+/// Prints depth and age of the queue with that local name.
 ///
 /// # Errors
-/// When the queue cannot be reached.
+/// When the queue cannot be reached. An age that cannot be read is noted on standard error.
 pub(super) async fn print(target: &OpenTarget, queue: &str, json: bool) -> Result<()> {
     let url = target.queue_url(queue)?;
     let depth = QueueDepth::read(&target.clients.sqs, url).await;
     let depth = depth.with_context(|| target.cannot_read(&format!("the {queue} queue")))?;
+    // The last measurement of a queue that is empty now says nothing.
+    let stack = target.deployed_stack().filter(|_| depth.total() > 0);
+    let oldest_seconds = match stack {
+        Some(stack) => stack.oldest_message_seconds(url).await.unwrap_or_else(|error| {
+            terminal::note(format!("Warning: {error}"));
+            None
+        }),
+        None => None,
+    };
     let QueueDepth { visible, in_flight, delayed } = depth;
     if json {
-        terminal::json(&json!({ "queue": queue, "visible": visible, "in_flight": in_flight, "delayed": delayed }));
+        terminal::json(&json!({
+            "queue": queue,
+            "visible": visible,
+            "in_flight": in_flight,
+            "delayed": delayed,
+            "oldest_seconds": oldest_seconds,
+        }));
         return Ok(());
     }
-    let mut table = TextTable::new(["queue", "visible", "in flight", "delayed"]);
-    table.add_row([queue.to_owned(), visible.to_string(), in_flight.to_string(), delayed.to_string()]);
+    let mut table = TextTable::new(["queue", "visible", "in flight", "delayed", "oldest"]);
+    let counts = [visible, in_flight, delayed].map(|count| count.to_string());
+    let oldest = oldest_seconds.map_or("-".to_owned(), duration);
+    table.add_row([queue.to_owned()].into_iter().chain(counts).chain([oldest]));
     table.align_right(1);
     terminal::line(table);
-    // SQS does not return the age of messages.
-    if let Some(stack) = target.deployed_stack() {
-        let dashboard = stack.output("DashboardUrl")?;
-        terminal::note(format!("The dashboard shows how old the oldest message is: {dashboard}"));
-    }
     Ok(())
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }

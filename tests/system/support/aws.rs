@@ -1,10 +1,12 @@
 //! A stand-in for AWS, in front of a local stack. It passes the calls of DynamoDB and SQS on to the emulators, answers
-//! for Secrets Manager and CloudFormation itself, records all calls but CloudFormation's, and fails or hangs on demand.
+//! for Secrets Manager, CloudWatch and CloudFormation itself, records all calls but CloudFormation's, and fails or hangs on demand.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use aws_smithy_cbor::Encoder;
+use aws_smithy_types::DateTime;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -16,6 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::start_receivers;
@@ -48,6 +51,8 @@ struct Behaviour {
     concurrent_max: usize,
     /// Secrets by ARN, as `GetSecretValue` returns them.
     secrets: BTreeMap<String, Value>,
+    /// The age in seconds of the oldest message by the queue's name, at several times, as CloudWatch measured it.
+    oldest_messages: BTreeMap<String, Vec<(Timestamp, f64)>>,
 }
 
 /// A call of a service. It has no response until it is answered.
@@ -167,6 +172,31 @@ impl AwsStandIn {
         self.state.lock().unwrap().secrets.remove(&self.secret_arns[provider]);
     }
 
+    /// From now on CloudWatch has these measurements of the age of a queue's oldest message.
+    pub(crate) fn set_oldest_message(&self, queue: &str, measured: &[(Timestamp, f64)]) {
+        self.state.lock().unwrap().oldest_messages.insert(queue.to_owned(), measured.to_vec());
+    }
+
+    /// Answers `GetMetricStatistics` in CBOR. There are no measurements unless they are set, and it fails if the operation
+    /// is to fail.
+    fn cloudwatch(&self, request: &[u8]) -> (StatusCode, Bytes) {
+        let state = self.state.lock().unwrap();
+        if state.failing.iter().any(|(operation, _)| *operation == "GetMetricStatistics") {
+            return (StatusCode::FORBIDDEN, Bytes::new());
+        }
+        let has = |text: &str| request.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "Maximum"].into_iter().all(has));
+        let found = state.oldest_messages.iter().find(|(queue, _)| has(queue));
+        let measured = found.map(|(_, measured)| measured.as_slice()).unwrap_or_default();
+        let mut answer = Encoder::new(vec![]);
+        answer.map(1).str("Datapoints").array(measured.len());
+        for (time, seconds) in measured {
+            let time = DateTime::from_secs(time.as_second());
+            answer.map(2).str("Timestamp").timestamp(&time).str("Maximum").double(*seconds);
+        }
+        (StatusCode::OK, answer.into_writer().into())
+    }
+
     async fn emulator(&self, address: SocketAddr, headers: &HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
         let mut request = Request::post(format!("http://{address}/"));
         for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
@@ -221,6 +251,11 @@ impl Drop for OpenCall {
 }
 
 async fn answer(State(aws): State<AwsStandIn>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    if headers.contains_key("smithy-protocol") {
+        let (status, answer) = aws.cloudwatch(&body);
+        let response = Response::builder().status(status).header("smithy-protocol", "rpc-v2-cbor");
+        return response.header("content-type", "application/cbor").body(Body::from(answer)).unwrap();
+    }
     let (status, answer) = match headers.get("x-amz-target") {
         Some(operation) => call(&aws, operation.to_str().unwrap(), &headers, body).await,
         None => aws.cloudformation(&String::from_utf8_lossy(&body)),
@@ -271,7 +306,6 @@ fn region(headers: &HeaderMap) -> String {
 fn describe(stack: &LocalStack) -> String {
     let output = |name: &str| match name {
         "ApiUrl" => stack.url(),
-        "DashboardUrl" => "https://dashboard.example".to_owned(),
         "CustomersTableName" => "customers".to_owned(),
         "CleanupQueueUrl" => stack.queue_urls["cleanup"].clone(),
         "CleanupDeadLetterQueueUrl" => stack.queue_urls["cleanup-dead-letter"].clone(),
