@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -147,8 +147,11 @@ impl AllowedHosts {
         host.is_loopback() || self.0.contains(host)
     }
 
-    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        if headers.get_all("sec-fetch-site").iter().any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site")) {
+    fn check(&self, request: &Request) -> Result<(), Refusal> {
+        let (uri, headers) = (request.uri(), request.headers());
+        let is_cross_site =
+            headers.get_all("sec-fetch-site").iter().any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"));
+        if is_cross_site && !opens_the_page(request) {
             return Err(Refusal::CrossSite);
         }
         let mut origins = headers.get_all(ORIGIN).iter();
@@ -171,6 +174,16 @@ impl AllowedHosts {
         }
         Ok(())
     }
+}
+
+/// Whether the person follows a link to the page, for example from the documentation. The other site cannot read the
+/// page, and cannot show it in a frame.
+fn opens_the_page(request: &Request) -> bool {
+    let is = |name: &'static str, value| single(request.headers(), &HeaderName::from_static(name)) == Some(value);
+    request.method() == Method::GET
+        && request.uri().path() == "/"
+        && is("sec-fetch-mode", "navigate")
+        && is("sec-fetch-dest", "document")
 }
 
 /// The value of a header that occurs exactly once.
@@ -196,7 +209,7 @@ async fn check_host_and_origin(
     request: Request,
     next: Next,
 ) -> Response {
-    let Err(refusal) = hosts.check(request.uri(), request.headers()) else { return next.run(request).await };
+    let Err(refusal) = hosts.check(&request) else { return next.run(request).await };
     let message = refusal.to_string();
     let (content_type, body) = match errors {
         ErrorFormat::Aws => {

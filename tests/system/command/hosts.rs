@@ -135,6 +135,24 @@ async fn unclear_requests_are_refused(#[case] headers: &str) {
     assert_refused(&exchanges(&stack().await, "GET / HTTP/1.1", headers).await, headers);
 }
 
+/// The documentation has links to the page. They open it, and nothing else.
+#[tokio::test]
+async fn a_link_on_another_site_opens_only_the_page() {
+    let stack = stack().await;
+    let navigation = "host: localhost\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate\r\n";
+    let link = format!("{navigation}sec-fetch-dest: document\r\n");
+    assert_answered(&exchanges(&stack, "GET / HTTP/1.1", &link).await, &link);
+    for request in ["GET /stack HTTP/1.1", "GET /customers HTTP/1.1", "POST / HTTP/1.1", "DELETE /faults HTTP/1.1"] {
+        assert_refused(&exchanges(&stack, request, &link).await, request);
+    }
+    let frame = format!("{navigation}sec-fetch-dest: iframe\r\n");
+    let fetch = link.replace("navigate", "no-cors");
+    let rebound = link.replace("localhost", "evil.example");
+    for headers in [navigation, &frame, &fetch, &rebound] {
+        assert_refused(&exchanges(&stack, "GET / HTTP/1.1", headers).await, headers);
+    }
+}
+
 /// Every name that a request has must be allowed, wherever it is.
 #[tokio::test]
 async fn hosts_in_request_lines_are_checked() {
