@@ -2,20 +2,15 @@
 //! that are read here.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Datapoint, Dimension, Statistic};
 use clientele_aws::{CallTimeouts, Clients, Endpoints, https_with_system_roots};
 use clientele_model::{Provider, Scheme, SecretEntry};
 
 use crate::exit_code::{CommandError, ExitCode};
-
-/// SQS measures the age of a queue's oldest message every minute, but not if nothing uses the queue.
-const AGE_MEASURED_WITHIN: Duration = Duration::from_mins(10);
+use crate::oldest_message::OldestMessages;
 
 /// A stack that was deployed from template.yaml.
 #[derive(Debug)]
@@ -28,7 +23,8 @@ pub struct DeployedStack {
     pub account: String,
     /// SDK clients for its account and region.
     pub clients: Clients,
-    cloudwatch: aws_sdk_cloudwatch::Client,
+    /// How old the oldest messages on its queues are.
+    pub oldest_messages: OldestMessages,
     outputs: BTreeMap<String, String>,
     parameters: BTreeMap<String, String>,
 }
@@ -112,7 +108,10 @@ impl DeployedStack {
             region: arn.region.to_owned(),
             account: arn.account.to_owned(),
             clients: clients(&in_region(&environment, arn.region)),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(&in_region(&environment, arn.region)),
+            oldest_messages: OldestMessages::CloudWatch(aws_sdk_cloudwatch::Client::new(&in_region(
+                &environment,
+                arn.region,
+            ))),
             outputs: outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect(),
             parameters: parameters.filter_map(|it| Some((it.parameter_key?, it.parameter_value?))).collect(),
         })
@@ -133,26 +132,6 @@ impl DeployedStack {
             Some((_, value)) => Ok(value),
             None => bail!("the stack {} has no output {name}: was it deployed from this template.yaml?", self.name),
         }
-    }
-
-    /// The age of the oldest message on a queue, in seconds, as CloudWatch last measured it. `None` if it has not measured
-    /// any lately, because the queue is empty or has just begun to be used.
-    ///
-    /// # Errors
-    /// When CloudWatch cannot be read.
-    pub async fn oldest_message_seconds(&self, queue_url: &str) -> Result<Option<u64>> {
-        let queue = Dimension::builder().name("QueueName").value(queue_url.rsplit('/').next().unwrap_or_default());
-        let now = SystemTime::now();
-        let request = self.cloudwatch.get_metric_statistics().namespace("AWS/SQS").dimensions(queue.build());
-        let request = request.metric_name("ApproximateAgeOfOldestMessage").statistics(Statistic::Maximum).period(60);
-        let output = request.start_time((now - AGE_MEASURED_WITHIN).into()).end_time(now.into()).send().await;
-        let output = output.with_context(|| {
-            ExitCode::Unreachable
-                .error("the age of the oldest message cannot be read: is cloudwatch:GetMetricStatistics allowed?")
-        })?;
-        let newest = output.datapoints().iter().max_by_key(|point| point.timestamp().map(DateTime::secs));
-        let age = newest.and_then(Datapoint::maximum).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(age.map(|age| age.as_secs()))
     }
 
     /// The scheme that verifies the provider's deliveries. The variable `PLAIN_SIGNATURE` of the function has its value

@@ -17,6 +17,7 @@ pub mod explanation;
 pub mod http;
 pub mod json_diff;
 pub mod local_usage;
+pub mod oldest_message;
 pub mod prices;
 pub mod queue_browser;
 pub mod queue_depth;

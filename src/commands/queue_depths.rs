@@ -21,7 +21,7 @@ pub(super) async fn print(target: &OpenTarget, queue: &str, json: bool) -> Resul
     // The last measurement of a queue that is empty now says nothing.
     let stack = target.deployed_stack().filter(|_| depth.total() > 0);
     let oldest_seconds = match stack {
-        Some(stack) => stack.oldest_message_seconds(url).await.unwrap_or_else(|error| {
+        Some(stack) => stack.oldest_messages.seconds(url).await.unwrap_or_else(|error| {
             terminal::note(format!("Warning: {error}"));
             None
         }),

@@ -7,7 +7,7 @@
 //! | `GET /stack` | describes the stack |
 //! | `GET /customers?email=&external_id=&name=&provider=&limit=` | finds customers, the newest change first |
 //! | `GET /customers/{pk}` | one customer, why it is in its state, and the same person in other services |
-//! | `GET /queues` | how many messages are on each queue |
+//! | `GET /queues` | how many messages are on each queue, and how old the oldest is |
 //! | `GET /quarantine?limit=` | the quarantined deliveries without personal data |
 //! | `GET /quarantine/{id}` | one of them |
 //! | `POST /quarantine/{id}/redrive` | settles it |
@@ -34,6 +34,7 @@ use serde_json::{Value, json};
 
 use crate::commands::target::OpenTarget;
 use crate::customers_table::CustomersTable;
+use crate::oldest_message::OldestMessages;
 use crate::stack::hosts::{AllowedHosts, ErrorFormat};
 use crate::stack::server;
 use access::{Token, require_token};
@@ -50,6 +51,8 @@ pub struct ShownStack {
     pub resources: Resources,
     /// The URLs of all queues by role.
     pub queue_urls: BTreeMap<String, String>,
+    /// How old the oldest messages on its queues are.
+    pub oldest_messages: OldestMessages,
 }
 
 impl ShownStack {
@@ -84,7 +87,8 @@ pub fn serve_deployed(target: &OpenTarget, address: SocketAddr) -> Result<String
         "providers": clientele_providers::names(),
     });
     let (clients, resources) = (target.clients.clone(), target.resources.clone());
-    let shown = ShownStack { description, clients, resources, queue_urls: target.queue_urls.clone() };
+    let (queue_urls, oldest_messages) = (target.queue_urls.clone(), stack.oldest_messages.clone());
+    let shown = ShownStack { description, clients, resources, queue_urls, oldest_messages };
     let token = Token::random()?;
     let router = require_token(with_fallback(router(shown)), token.clone());
     let router = AllowedHosts::new(address.ip(), &[]).protect(router, ErrorFormat::Console);

@@ -158,10 +158,10 @@ pub(super) fn queue_name(url: &Value) -> String {
     url.as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default().to_owned()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }

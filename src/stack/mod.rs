@@ -12,6 +12,7 @@ pub mod hosts;
 mod journal;
 mod large_messages;
 mod log;
+mod message_ages;
 mod secrets_manager;
 mod sending;
 pub(crate) mod server;
@@ -35,11 +36,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use log::{CapturedLog, LogOutput};
+pub use message_ages::MessageAges;
 pub use workers::EventSourceMapping;
 
 use crate::console::ShownStack;
 use crate::customers_table::CustomersTable;
 use crate::events::Case;
+use crate::oldest_message::OldestMessages;
 use crate::template::{Template, TemplateSource};
 use admin::Admin;
 use deliveries::Deliveries;
@@ -124,6 +127,7 @@ pub struct LocalStack {
     pub template: Template,
     /// The URLs of the queues by local name.
     pub queue_urls: BTreeMap<String, String>,
+    message_ages: MessageAges,
     /// SDK clients for this stack with the timeouts of a function, without injected faults.
     pub clients: Clients,
     /// The faults that are injected into the calls of the functions.
@@ -154,7 +158,8 @@ impl LocalStack {
         let address = |port| SocketAddr::from((options.listen, port));
         let hosts = AllowedHosts::new(options.listen, &options.allow_hosts);
         let dynamodb = dynamodb::serve(address(options.dynamodb_port), options.data_dir.as_deref(), &hosts)?;
-        let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref(), &hosts)?;
+        let message_ages = MessageAges::default();
+        let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref(), &hosts, message_ages.clone())?;
         let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), CallTimeouts::Function);
         let queue_urls = create(&clients, &template).await?;
         let mut stack = Self {
@@ -164,6 +169,7 @@ impl LocalStack {
             admin: address(options.admin_port),
             template,
             queue_urls,
+            message_ages,
             clients,
             faults: Faults::default(),
             deliveries: Deliveries::default(),
@@ -209,7 +215,13 @@ impl LocalStack {
         let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
         // Looking at a queue takes longer than a function waits.
         let clients = Clients::local(&dynamodb, &sqs, CallTimeouts::Operator);
-        ShownStack { description: self.description(), clients, resources, queue_urls: self.queue_urls.clone() }
+        ShownStack {
+            description: self.description(),
+            clients,
+            resources,
+            queue_urls: self.queue_urls.clone(),
+            oldest_messages: OldestMessages::Local(self.message_ages.clone()),
+        }
     }
 
     /// What clients of the admin port get to know: they take the host from the URL that they use, and the ports from here.

@@ -14,6 +14,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use jiff::Timestamp;
 use rustack_sqs_core::config::SqsConfig;
 use rustack_sqs_core::handler::RustackSqsHandler;
 use rustack_sqs_core::provider::RustackSqs;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use super::hosts::{AllowedHosts, ErrorFormat};
 use super::journal::Journal;
 use super::large_messages::LargeMessages;
+use super::message_ages::MessageAges;
 use super::server;
 use crate::template::{Queue, Redrive};
 
@@ -32,17 +34,24 @@ use crate::template::{Queue, Redrive};
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Serves SQS on its own thread with its own runtime.
-pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>, hosts: &AllowedHosts) -> Result<SocketAddr> {
+pub(super) fn serve(
+    address: SocketAddr,
+    data_dir: Option<&Path>,
+    hosts: &AllowedHosts,
+    message_ages: MessageAges,
+) -> Result<SocketAddr> {
     let listener = server::bind(address, "SQS", "--sqs-port")?;
     let journal = data_dir.map(|dir| Journal::open(&dir.join("sqs.jsonl"))).transpose()?;
     let (address, hosts) = (server::address(&listener)?, hosts.clone());
     server::spawn("local-sqs", async move {
         let config = SqsConfig { host: host(address.ip()), port: address.port(), ..SqsConfig::default() };
         let engine = RustackSqsHandler::new(Arc::new(RustackSqs::new(config)));
+        let large_messages = LargeMessages::default();
+        let front_end = FrontEnd { engine, large_messages, journal, message_ages };
         let router = Router::new()
             .fallback(respond)
             .layer(DefaultBodyLimit::max(4 * MESSAGE_BYTES_MAX))
-            .with_state(Arc::new(FrontEnd { engine, large_messages: LargeMessages::default(), journal }));
+            .with_state(Arc::new(front_end));
         let router = hosts.protect(router, ErrorFormat::Aws);
         Ok(axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await?)
     })?;
@@ -93,6 +102,7 @@ struct FrontEnd {
     engine: RustackSqsHandler,
     large_messages: LargeMessages,
     journal: Option<Journal>,
+    message_ages: MessageAges,
 }
 
 async fn respond(State(front_end): State<Arc<FrontEnd>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -113,6 +123,9 @@ impl FrontEnd {
             return (400, error.to_string().into());
         }
         let (status, answer) = self.engine(operation, &request, body).await;
+        if status == 200 {
+            self.message_ages.record(operation, &request, &answer, Timestamp::now());
+        }
         if let Some(journal) = self.journal.as_ref().filter(|_| status == 200) {
             if let Err(error) = journal.record(operation, &request, &answer) {
                 // A message that is not durable must not be acknowledged.
@@ -130,6 +143,7 @@ impl FrontEnd {
         let created = serde_json::from_slice::<Value>(created).unwrap_or_default();
         for (journal_id, request) in journal.take_pending(&created["QueueUrl"]) {
             let (_, answer) = self.engine("SendMessage", &request, request.to_string().into()).await;
+            self.message_ages.record("SendMessage", &request, &answer, Timestamp::now());
             journal.restored(journal_id, &answer);
         }
     }

@@ -378,6 +378,8 @@ async fn queues_and_quarantine_are_shown_and_redriven() {
         (status, depths),
         (200, vec![("cleanup", 1), ("cleanup-dead-letter", 0), ("inbox", 0), ("quarantine", 1)])
     );
+    let ages: Vec<_> = queues.as_array().unwrap().iter().map(|it| it["oldest_seconds"].is_u64()).collect();
+    assert_eq!(ages, [true, false, false, true], "{queues}");
 
     let (_, held) = page.get("/quarantine").await;
     assert_eq!((held.as_array().unwrap().len(), &held[0]["provider"]), (1, &json!("plain")));

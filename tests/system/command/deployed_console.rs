@@ -89,6 +89,14 @@ async fn the_page_of_a_deployed_stack_is_read_only_and_needs_its_token() {
     operations.sort_unstable();
     operations.dedup();
     assert_eq!(operations, ["GetItem", "GetQueueAttributes", "Query", "Scan"]);
+    let measured = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1);
+    deployed.aws.set_oldest_message("quarantine", &[(measured, 4_211.0)]);
+    let (_, queues) = page.get("/queues").await;
+    let quarantine = queues.as_array().unwrap().iter().find(|queue| queue["name"] == "quarantine").unwrap();
+    assert_eq!(quarantine["oldest_seconds"], 4_211);
+    deployed.aws.fail(&["GetMetricStatistics"]);
+    assert_eq!(page.get("/queues").await.1[3]["oldest_seconds"], Value::Null, "the counts are still shown");
+    deployed.aws.recover();
     let (_, held) = page.get("/quarantine").await;
     let path = format!("/quarantine/{}/redrive", held[0]["id"].as_str().unwrap());
     assert_eq!(page.post(&path, &Value::Null).await.1["outcomes"], json!(["quarantined"]));
