@@ -46,7 +46,7 @@ impl EventSourceMapping {
     ///
     /// # Errors
     /// When the queue cannot be reached.
-    pub(super) async fn replay_now(&self) -> Result<usize> {
+    pub async fn replay_now(&self) -> Result<usize> {
         let mut failed = self.in_flight.lock().await;
         for messages in std::mem::take(&mut *failed).into_iter().collect::<Vec<_>>().chunks(BATCH_ENTRIES_MAX) {
             let entries = messages.iter().map(|(id, receipt)| {

@@ -17,7 +17,7 @@ use crate::support::aws::AwsStandIn;
 use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver, signed};
 use crate::support::translation::verified;
 use crate::support::{
-    all_items, drain, handle, invocation, item, json_lines, replayer, sqs_event, stack, stack_with_template,
+    all_items, drain, handle, invocation, item, json_lines, replay, replayer, sqs_event, stack, stack_with_template,
     start_receiver, timeless,
 };
 
@@ -368,7 +368,7 @@ async fn an_unreadable_message_does_not_affect_others() {
         handle(&receivers["plain"], &one("plain", &format!("c{customer}"), UPDATED), signed_at()).await;
         send(poison).await;
     }
-    assert_eq!(stack.event_source_mapping.as_ref().unwrap().run_until_empty().await.unwrap(), 3);
+    replay(&stack, 3).await;
     assert_eq!(all_items(&stack).await.len(), 3);
     let mut quarantined = BTreeMap::new();
     let request =

@@ -51,6 +51,19 @@ pub(crate) async fn stack_with_template(replacements: &[(&str, &str)]) -> LocalS
     LocalStack::start(StackOptions::ephemeral(path)).await.unwrap()
 }
 
+/// Replays until so many messages of the inbox are settled. A replay has a deadline, and what it does not settle in time
+/// waits, so a busy machine may need several.
+pub(crate) async fn replay(stack: &LocalStack, messages: usize) {
+    let mut settled = 0;
+    for _ in 0..20 {
+        settled += stack.event_source_mapping.as_ref().unwrap().replay_now().await.unwrap();
+        if settled >= messages {
+            break;
+        }
+    }
+    assert_eq!(settled, messages);
+}
+
 /// The event files, parsed once per process.
 pub(crate) fn cases() -> &'static [Case] {
     static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| events::load(&root("events")).unwrap());
