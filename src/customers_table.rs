@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::synthetic::SyntheticCustomer;
 
+/// The longest partition key. DynamoDB refuses to look for a longer one, and for an empty one.
+const KEY_BYTES_MAX: usize = 2_048;
+
 /// How many items are read at a time.
 const CONCURRENT_READS: usize = 8;
 
@@ -33,6 +36,9 @@ impl CustomersTable {
 
     /// The current item of a key.
     pub async fn item(&self, pk: &str) -> Result<Option<Value>> {
+        if pk.is_empty() || pk.len() > KEY_BYTES_MAX {
+            return Ok(None);
+        }
         let request = self.client.get_item().table_name(&self.name).consistent_read(true);
         let request = request.key("pk", AttributeValue::S(pk.to_owned()));
         let output = request.key("sk", AttributeValue::S(SORT_KEY.to_owned())).send().await?;
@@ -42,6 +48,9 @@ impl CustomersTable {
     /// The items with that value of an index's key. The indexes hold keys only, so each item is read from the table. An
     /// item that has changed since may have another value.
     pub async fn query(&self, index: &str, attribute: &str, value: &str) -> Result<Vec<Value>> {
+        if value.is_empty() || value.len() > KEY_BYTES_MAX {
+            return Ok(vec![]);
+        }
         let request = self.client.query().table_name(&self.name).index_name(index);
         let request = request.key_condition_expression("#name = :value").expression_attribute_names("#name", attribute);
         let request = request.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));

@@ -92,7 +92,10 @@ impl DeployedStack {
             bail!(ExitCode::Usage.error(format!("{name} is not the ARN of a stack")));
         }
         let client = aws_sdk_cloudformation::Client::new(&environment);
-        let region = environment.region().map_or("no region", |region| region.as_ref());
+        let Some(region) = environment.region().map(AsRef::as_ref) else {
+            let advice = "set AWS_REGION, choose a profile that has one with AWS_PROFILE, or give the ARN of the stack";
+            bail!(ExitCode::Usage.error(format!("the region of the stack {name} is not known: {advice}")));
+        };
         let output = client.describe_stacks().stack_name(name).send().await;
         let output = output.map_err(|error| {
             let message = why_not_found(name, region, error.as_service_error().and_then(ProvideErrorMetadata::code));

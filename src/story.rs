@@ -198,8 +198,10 @@ impl Story {
             let text = |name: &str| visible(item[name].as_str().unwrap_or_default());
             let provider = text("provider");
             lines.push(if item["status"] == "deleted" {
+                // A delete of an earlier run, whose table is kept, has had its message then.
+                let names = if self.cleanups.is_empty() { "" } else { "; the cleanup message names " };
                 let cleanup = self.cleanups.join(", ");
-                format!("  {provider:<10}  (deleted)           no personal data; the cleanup message names {cleanup}")
+                format!("  {provider:<10}  (deleted)           no personal data{names}{cleanup}")
             } else {
                 let name = shown_name(item);
                 format!("  {provider:<10}  {:<18}  {}  {}", visible(&name), text("external_id"), text("email"))

@@ -15,6 +15,7 @@ use anstyle::Style;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use terminal_size::Width;
 
 use crate::exit_code::ExitCode;
 
@@ -79,6 +80,13 @@ pub fn styled_line(parts: &[(Style, &str)]) {
     let text =
         parts.iter().map(|(style, text)| format!("{style}{}{style:#}", visible(text))).collect::<Vec<_>>().concat();
     out(|| writeln!(anstream::stdout(), "{text}"));
+}
+
+/// The width of the terminal that standard output goes to, in columns. None if that is no terminal.
+#[must_use]
+pub fn columns() -> Option<usize> {
+    let (Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(columns)).filter(|columns| *columns > 0)
 }
 
 /// Prints a line to standard error: what is not the result of the command.
@@ -208,7 +216,11 @@ pub fn confirm(question: &str, yes: bool) -> Result<()> {
     let mut stderr = io::stderr();
     write!(stderr, "{} [y/N] ", visible(question)).and_then(|()| stderr.flush())?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("the answer cannot be read")?;
+    let is_ended = io::stdin().read_line(&mut answer).context("the answer cannot be read")? == 0;
+    if is_ended {
+        // Ctrl-D leaves the cursor behind the question.
+        note("");
+    }
     if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
         return Err(ExitCode::Failed.error("not confirmed: nothing was changed").into());
     }

@@ -1,12 +1,15 @@
 //! `clientele cleanup`: shows the cleanup queue.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result};
 use aws_sdk_sqs::types::Message;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::positive;
 use super::queue_depths;
-use super::target::Target;
+use super::target::{OpenTarget, Target};
 use crate::queue_browser::QueueBrowser;
 use crate::terminal;
 use crate::text_table::{Cell, TextTable};
@@ -44,8 +47,8 @@ object such as
 `oldest_seconds` comes from CloudWatch, which measures it once a minute; it is null if there is no measurement.")]
 struct List {
     /// Show at most this many messages
-    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
-    limit: usize,
+    #[arg(long, default_value = "100", value_name = "NUMBER", value_parser = positive)]
+    limit: NonZeroUsize,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -69,18 +72,20 @@ async fn list(list: List) -> Result<()> {
         return queue_depths::print(&target, "cleanup", list.json).await;
     }
     let queue = QueueBrowser::new(&target.clients.sqs, target.queue_url("cleanup")?, HIDDEN_SECONDS);
-    let messages = queue.look(list.limit, |_| true).await.with_context(|| target.cannot_read("the cleanup queue"))?;
-    print(&messages, list.json, "The cleanup queue is empty.");
+    let messages =
+        queue.look(list.limit.get(), |_| true).await.with_context(|| target.cannot_read("the cleanup queue"))?;
+    print(&target, "cleanup", &messages, list.json).await;
+    queue_depths::note_limit(messages.len(), list.limit);
     queue.put_back(&messages).await;
     Ok(())
 }
 
-/// Prints cleanup messages, or the note if there are none.
-pub(super) fn print(messages: &[Message], json: bool, none: &str) {
+/// Prints the cleanup messages of a queue, or a note if there are none.
+pub(super) async fn print(target: &OpenTarget, queue: &str, messages: &[Message], json: bool) {
     if json {
         messages.iter().map(content).for_each(|content| terminal::json(&content));
     } else if messages.is_empty() {
-        terminal::note(none);
+        terminal::note(queue_depths::nothing_to_receive(target, queue).await);
     } else {
         terminal::line(as_table(messages));
     }

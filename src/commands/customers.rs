@@ -1,11 +1,14 @@
 //! `clientele customers`: shows the customers in the table.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result, bail};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use clientele_model::{Provider, email_key};
 use serde_json::Value;
 
+use super::positive;
 use super::target::{OpenTarget, Target};
 use crate::customer_card::{Section, sections};
 use crate::customer_lookup::CustomerReference;
@@ -59,8 +62,8 @@ struct List {
     #[arg(long, value_parser = ["active", "inactive", "deleted"])]
     status: Option<String>,
     /// Show at most this many customers, those that changed last
-    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
-    limit: usize,
+    #[arg(long, default_value = "100", value_name = "NUMBER", value_parser = positive)]
+    limit: NonZeroUsize,
     /// Print the items as JSON, one per line
     #[arg(long)]
     json: bool,
@@ -135,7 +138,7 @@ async fn list(list: List) -> Result<()> {
     let target = list.target.open().await?;
     let table = table(&target, list.table.as_deref())?;
     let progress = terminal::progress("customers read:", None);
-    let found = table.search(&filter, list.limit, |read| progress.advance(read)).await;
+    let found = table.search(&filter, list.limit.get(), |read| progress.advance(read)).await;
     drop(progress);
     let found = found.with_context(|| target.cannot_read("the table"))?;
     if list.json {

@@ -1,12 +1,16 @@
 //! `clientele dead-letters`: cleanup messages that no consumer has managed to process.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::Message;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::cleanup::{content, print};
+use super::positive;
 use super::quarantine::counted;
+use super::queue_depths;
 use super::target::{OpenTarget, Target};
 use crate::deployed::DeployedStack;
 use crate::exit_code::ExitCode;
@@ -16,6 +20,9 @@ use crate::terminal;
 
 /// How long a message is hidden while it is shown or moved, in seconds.
 const HIDDEN_SECONDS: i32 = 120;
+
+/// The name of the queue on the local stack.
+const QUEUE: &str = "cleanup-dead-letter";
 
 /// Cleanup messages that a consumer received five times and never deleted
 #[derive(Args, Debug)]
@@ -40,8 +47,8 @@ Examples:
 With --json, each line is a cleanup message as docs/schema/cleanup-message.json describes it.")]
 struct List {
     /// Show at most this many messages
-    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
-    limit: usize,
+    #[arg(long, default_value = "100", value_name = "NUMBER", value_parser = positive)]
+    limit: NonZeroUsize,
     /// Print the messages as JSON, one per line
     #[arg(long)]
     json: bool,
@@ -65,8 +72,8 @@ With --json, each line is an object such as
 The exit code is 3 if messages are left, for example because of --limit.")]
 struct Redrive {
     /// Move at most this many messages
-    #[arg(long, default_value_t = 10_000, value_name = "NUMBER", value_parser = limit)]
-    limit: usize,
+    #[arg(long, default_value = "10000", value_name = "NUMBER", value_parser = positive)]
+    limit: NonZeroUsize,
     /// Change nothing; show which messages would be moved
     #[arg(long)]
     dry_run: bool,
@@ -78,10 +85,6 @@ struct Redrive {
     json: bool,
     #[command(flatten)]
     target: Target,
-}
-
-fn limit(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "expected a number greater than 0".to_owned())
 }
 
 /// Runs `clientele dead-letters`.
@@ -104,7 +107,7 @@ struct DeadLetterQueue {
 impl DeadLetterQueue {
     async fn open(target: &Target) -> Result<Self> {
         let target = target.open().await?;
-        let queue = QueueBrowser::new(&target.clients.sqs, target.queue_url("cleanup-dead-letter")?, HIDDEN_SECONDS);
+        let queue = QueueBrowser::new(&target.clients.sqs, target.queue_url(QUEUE)?, HIDDEN_SECONDS);
         Ok(Self { queue, target })
     }
 
@@ -137,11 +140,9 @@ impl DeadLetterQueue {
 
 async fn list(list: List) -> Result<()> {
     let queue = DeadLetterQueue::open(&list.target).await?;
-    let messages = queue.look(list.limit).await?;
-    print(&messages, list.json, "The dead-letter queue is empty.");
-    if !messages.is_empty() && messages.len() == list.limit {
-        terminal::note(format!("The limit of {} is reached; --limit NUMBER shows more.", counted(list.limit)));
-    }
+    let messages = queue.look(list.limit.get()).await?;
+    print(&queue.target, QUEUE, &messages, list.json).await;
+    queue_depths::note_limit(messages.len(), list.limit);
     queue.queue.put_back(&messages).await;
     Ok(())
 }
@@ -151,15 +152,15 @@ async fn redrive(redrive: Redrive) -> Result<()> {
     if redrive.dry_run {
         return predict(&queue, &redrive).await;
     }
-    let batch = queue.receive(redrive.limit).await?;
+    let batch = queue.receive(redrive.limit.get()).await?;
     if batch.is_empty() {
-        terminal::note("The dead-letter queue is empty.");
+        terminal::note(queue_depths::nothing_to_receive(&queue.target, QUEUE).await);
         return Ok(());
     }
-    let depth = QueueDepth::read(&queue.target.clients.sqs, queue.target.queue_url("cleanup-dead-letter")?).await;
+    let depth = QueueDepth::read(&queue.target.clients.sqs, queue.target.queue_url(QUEUE)?).await;
     let depth = depth.with_context(|| queue.target.cannot_read("the dead-letter queue"))?.total();
     // SQS approximates the depth, which may not include the messages that were just received.
-    let about = usize::try_from(depth)?.max(batch.len()).min(redrive.limit);
+    let about = usize::try_from(depth)?.max(batch.len()).min(redrive.limit.get());
     let stack = queue.target.deployed_stack().map_or("the local stack".to_owned(), DeployedStack::announcement);
     let question = format!("Move {} to the cleanup queue of {stack}?", counted(about));
     if let Err(refused) = terminal::confirm(&question, redrive.yes) {
@@ -184,16 +185,16 @@ async fn move_all(queue: &DeadLetterQueue, mut batch: Vec<Message>, about: usize
             print_moved(message, true, redrive.json);
             progress.advance(1);
         }
-        let left = redrive.limit - moved;
+        let left = redrive.limit.get() - moved;
         batch = if left == 0 { vec![] } else { queue.receive(left).await? };
     }
     drop(progress);
     terminal::note(format!("{} moved to the cleanup queue.", counted(moved)));
-    if moved == redrive.limit {
+    if moved == redrive.limit.get() {
         let more = queue.receive(1).await?;
         queue.queue.put_back(&more).await;
         if !more.is_empty() {
-            let left = format!("the limit of {} is reached: there are more messages", counted(redrive.limit));
+            let left = format!("the limit of {} is reached: there are more messages", counted(redrive.limit.get()));
             bail!(ExitCode::Incomplete.error(left));
         }
     }
@@ -201,13 +202,13 @@ async fn move_all(queue: &DeadLetterQueue, mut batch: Vec<Message>, about: usize
 }
 
 async fn predict(queue: &DeadLetterQueue, redrive: &Redrive) -> Result<()> {
-    let messages = queue.look(redrive.limit).await?;
+    let messages = queue.look(redrive.limit.get()).await?;
     if redrive.json {
         for message in &messages {
             print_moved(message, false, true);
         }
     } else {
-        print(&messages, false, "The dead-letter queue is empty.");
+        print(&queue.target, QUEUE, &messages, false).await;
     }
     queue.queue.put_back(&messages).await;
     terminal::note(format!("{} would be moved.", counted(messages.len())));

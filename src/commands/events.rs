@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ::http::Uri;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use clientele_model::{Provider, Scheme};
@@ -9,7 +10,7 @@ use clientele_providers::local_secret;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::target::{LocalTarget, agent, no_local_stack};
+use super::target::{LocalTarget, agent, no_local_stack, not_an_admin_port};
 use crate::events::{Case, EventFiles, Expected};
 use crate::exit_code::ExitCode;
 use crate::http::{self, Answer};
@@ -37,8 +38,9 @@ Examples:
   clientele events list
   clientele events list --json | jq --raw-output .name
 
-Prints the status of the answer that each event gets, and the events that have to be sent before it. With --json, each
-line is an object such as
+Prints the status of the answer that each event gets, and the events that have to be sent before it.
+
+With --json, each line is an object such as
   {\"name\":\"plain/stale\",\"forged\":false,\"status\":200,\"outcome\":\"stale\",\"after\":[\"plain/duplicate\"]}")]
 struct List {
     /// Print the events as JSON, one per line
@@ -58,7 +60,7 @@ struct List {
 Examples:
   clientele events send plain/customer-updated
   clientele events send --file my-event.json
-  clientele events send plain/customer-created --to https://abc123.execute-api.eu-west-1.amazonaws.com
+  clientele events send plain/customer-created --to https://ID.execute-api.REGION.amazonaws.com
 
 Prints the status and the outcome, as in `200 applied: the customer's item was written`. With --json, an object such as
   {\"event\":\"plain/customer-updated\",\"status\":200,\"answer\":{\"outcome\":\"applied\"}}
@@ -68,7 +70,7 @@ struct Send {
     #[command(flatten)]
     event: EventChoice,
     /// Send it to this API instead of the local stack. The URL has no path
-    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    #[arg(long, value_name = "URL", conflicts_with = "url", value_parser = api_url)]
     to: Option<String>,
     /// With --to: sign by this scheme, written as in the function's environment, for example token:X-Api-Key
     #[arg(long, value_name = "SCHEME", requires = "to")]
@@ -101,6 +103,14 @@ struct Sign {
     /// Sign by this scheme, written as in the function's environment, for example token:X-Api-Key
     #[arg(long, value_name = "SCHEME")]
     signature: Option<String>,
+}
+
+fn api_url(text: &str) -> Result<String, String> {
+    let uri = text.parse::<Uri>().ok();
+    let is_url =
+        |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none();
+    uri.filter(is_url).ok_or("expected the URL of an API without a path, as in http://127.0.0.1:3000")?;
+    Ok(text.to_owned())
 }
 
 /// Which event.
@@ -221,7 +231,7 @@ fn judge(answer: &Answer, is_forged: bool, is_deployed: bool) -> Result<()> {
         _ if is_forged => bail!("the event is forged and should have been refused"),
         200..=299 => Ok(()),
         401 | 498 if is_deployed => bail!("refused: sign with the secret and the scheme (--signature) of the function"),
-        404 if is_deployed => bail!("no such route: --to must be the URL of the API, without a path"),
+        404 if is_deployed => bail!("no such route: is --to the URL of the API?"),
         status => bail!("the delivery was not accepted: status {status}"),
     }
 }
@@ -233,12 +243,12 @@ fn send_through_local_stack(case: &Case, admin_url: &str) -> Result<Answer> {
     let answer = agent().post(format!("{admin_url}/send")).send(request.to_string());
     let body = answer.and_then(|mut answer| answer.body_mut().read_to_string());
     let body: Value = serde_json::from_str(&body.with_context(|| no_local_stack(admin_url))?)
-        .with_context(|| no_local_stack(admin_url))?;
+        .map_err(|_| not_an_admin_port(admin_url))?;
     if let Some(error) = body["error"].as_str() {
         bail!("{error}");
     }
     let status = body["status"].as_u64().and_then(|status| u16::try_from(status).ok());
-    let status = status.with_context(|| no_local_stack(admin_url))?;
+    let status = status.with_context(|| not_an_admin_port(admin_url))?;
     Ok(Answer { status, body: body["body"].as_str().unwrap_or_default().to_owned() })
 }
 

@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 use ureq::http::Response;
 use ureq::{Body, Error};
 
-use super::target::{LocalTarget, agent, no_local_stack};
+use super::target::{LocalTarget, agent, no_local_stack, not_an_admin_port};
 use crate::exit_code::ExitCode;
 use crate::stack::faults::{FaultMode, Service};
 use crate::terminal;
 use crate::text_table::TextTable;
+
+/// A fault ends after this time at the latest, so that a forgotten one does not mislead anybody the next day.
+const HOURS_MAX: i64 = 12;
 
 /// Make services of the local stack fail, to see that no delivery is lost.
 #[derive(Args, Debug)]
@@ -61,7 +64,7 @@ struct Set {
     #[arg(long, default_value = "error")]
     mode: FaultMode,
     /// The share of its calls that fail, from 0 to 1
-    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE", value_parser = share)]
     rate: f64,
     /// How long it fails, as in 30s or 2m
     #[arg(long = "for", default_value = "30s", value_name = "TIME", value_parser = duration)]
@@ -94,7 +97,14 @@ struct Output {
 fn duration(text: &str) -> Result<Duration, String> {
     let duration =
         text.parse::<jiff::SignedDuration>().map_err(|_| "expected a duration, as in 30s or 2m".to_owned())?;
-    Duration::try_from(duration).map_err(|_| "the duration is negative".to_owned())
+    let is_allowed = duration.is_positive() && duration <= jiff::SignedDuration::from_hours(HOURS_MAX);
+    let duration = Duration::try_from(duration).ok().filter(|_| is_allowed);
+    duration.ok_or_else(|| format!("expected a duration of at most {HOURS_MAX} hours that is not 0"))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// Runs `clientele faults`.
@@ -123,10 +133,13 @@ pub fn faults(faults: ManageFaults) -> Result<()> {
 fn active_faults(answer: Result<Response<Body>, Error>, url: &str) -> Result<Value> {
     let body = answer.and_then(|mut answer| answer.body_mut().read_to_string());
     let body: Value =
-        serde_json::from_str(&body.with_context(|| no_local_stack(url))?).with_context(|| no_local_stack(url))?;
+        serde_json::from_str(&body.with_context(|| no_local_stack(url))?).map_err(|_| not_an_admin_port(url))?;
     match body["error"].as_str() {
         Some(error) => bail!(ExitCode::Usage.error(error)),
-        None => Ok(body),
+        None if body.as_object().is_some_and(|faults| faults.values().all(|fault| fault["mode"].is_string())) => {
+            Ok(body)
+        }
+        None => bail!(not_an_admin_port(url)),
     }
 }
 

@@ -1,9 +1,12 @@
 //! `clientele inbox`: shows the deliveries that wait for the table.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::positive;
 use super::quarantine::as_table;
 use super::queue_depths;
 use super::target::Target;
@@ -44,8 +47,8 @@ settled; null if the message cannot be read), `bytes` and `receives`, or of a de
 `oldest_seconds` comes from CloudWatch, which measures it once a minute; it is null if there is no measurement.")]
 struct List {
     /// Show at most this many messages
-    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
-    limit: usize,
+    #[arg(long, default_value = "100", value_name = "NUMBER", value_parser = positive)]
+    limit: NonZeroUsize,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -69,15 +72,17 @@ async fn list(list: List) -> Result<()> {
         return queue_depths::print(&target, "inbox", list.json).await;
     }
     let queue = QueueBrowser::new(&target.clients.sqs, target.queue_url("inbox")?, HIDDEN_SECONDS);
-    let messages = queue.look(list.limit, |_| true).await.with_context(|| target.cannot_read("the inbox queue"))?;
+    let messages =
+        queue.look(list.limit.get(), |_| true).await.with_context(|| target.cannot_read("the inbox queue"))?;
     let summaries: Vec<Value> = messages.iter().map(summary).collect();
     if list.json {
         summaries.iter().for_each(terminal::json);
     } else if summaries.is_empty() {
-        terminal::note("The inbox queue is empty.");
+        terminal::note(queue_depths::nothing_to_receive(&target, "inbox").await);
     } else {
         terminal::line(as_table(&summaries));
     }
+    queue_depths::note_limit(messages.len(), list.limit);
     queue.put_back(&messages).await;
     Ok(())
 }

@@ -50,7 +50,7 @@ pub struct Local {
     /// The port of SQS (0: any free port)
     #[arg(long, default_value_t = 9324, value_name = "PORT")]
     sqs_port: u16,
-    /// The admin port, for faults, replay and sweep on demand (0: any free port)
+    /// The admin port: the page, and what the other commands use to find the stack (0: any free port)
     #[arg(long, default_value_t = 9010, value_name = "PORT")]
     admin_port: u16,
     /// Replace a provider's local secret by another one, or by a JSON array of several. If it is repeated, all are valid,

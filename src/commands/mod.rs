@@ -1,5 +1,7 @@
 //! The subcommands, one file for each noun.
 
+use std::num::NonZeroUsize;
+
 pub mod cleanup;
 pub mod completions;
 pub mod console;
@@ -16,3 +18,8 @@ mod queue_depths;
 pub mod secrets;
 pub mod smoke;
 pub mod target;
+
+/// Reads a number that is not 0, for the command line.
+fn positive(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a number greater than 0".to_owned())
+}

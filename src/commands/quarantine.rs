@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::positive;
+use super::queue_depths;
 use super::target::{OpenTarget, Target};
 use crate::deployed::DeployedStack;
 use crate::exit_code::ExitCode;
@@ -49,7 +51,7 @@ With --json, each line is an object with `id`, `provider`, `reason`, `received_a
 settled; null if the message cannot be read), `bytes` and `receives`. Listing counts as a receive.")]
 struct List {
     /// Show at most this many messages
-    #[arg(long, default_value = "100", value_name = "NUMBER")]
+    #[arg(long, default_value = "100", value_name = "NUMBER", value_parser = positive)]
     limit: NonZeroUsize,
     /// Print one JSON object per line
     #[arg(long)]
@@ -102,7 +104,7 @@ struct Redrive {
     #[arg(long, default_value_t = 10.0, value_name = "NUMBER", value_parser = rate)]
     rate: f64,
     /// Settle at most this many messages
-    #[arg(long, default_value = "10000", value_name = "NUMBER")]
+    #[arg(long, default_value = "10000", value_name = "NUMBER", value_parser = positive)]
     limit: NonZeroUsize,
     #[command(flatten)]
     change: ChangeArgs,
@@ -228,13 +230,11 @@ async fn list(list: List) -> Result<()> {
     if list.json {
         summaries.iter().for_each(terminal::json);
     } else if summaries.is_empty() {
-        terminal::note("The quarantine queue is empty.");
+        terminal::note(queue_depths::nothing_to_receive(&queue.target, "quarantine").await);
     } else {
         terminal::line(as_table(&summaries));
     }
-    if messages.len() == list.limit.get() {
-        terminal::note(format!("{} shown; there may be more: --limit NUMBER", counted(messages.len())));
-    }
+    queue_depths::note_limit(messages.len(), list.limit);
     queue.queue.put_back(&messages).await;
     Ok(())
 }
@@ -305,7 +305,7 @@ async fn redrive(redrive: Redrive) -> Result<()> {
     let messages = queue.receive(&redrive.ids, redrive.limit.get()).await?;
     let is_limited = redrive.ids.is_empty() && messages.len() == redrive.limit.get();
     if messages.is_empty() {
-        terminal::note("The quarantine queue is empty: there is nothing to settle.");
+        terminal::note(queue_depths::nothing_to_receive(&queue.target, "quarantine").await);
         return Ok(());
     }
     if !dry_run {

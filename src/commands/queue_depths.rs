@@ -2,6 +2,8 @@
 //! the oldest is. The messages are not shown, since receiving them would count as one of the attempts after which a
 //! message is given up.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result};
 use serde_json::json;
 
@@ -45,6 +47,29 @@ pub(super) async fn print(target: &OpenTarget, queue: &str, json: bool) -> Resul
     table.align_right(1);
     terminal::line(table);
     Ok(())
+}
+
+/// What to say when no message of the queue can be received. The queue may still have some: a consumer, or a command that
+/// was interrupted, hides those that it has received for a while.
+pub(super) async fn nothing_to_receive(target: &OpenTarget, queue: &str) -> String {
+    let depth = match target.queue_url(queue) {
+        Ok(url) => QueueDepth::read(&target.clients.sqs, url).await.unwrap_or_default(),
+        Err(_) => QueueDepth::default(),
+    };
+    match depth.total() {
+        0 => format!("The {queue} queue is empty."),
+        number => format!(
+            "No message of the {queue} queue can be received now, but it has about {number}: another consumer, or a command \
+             that was interrupted, has received them. Try again in a minute."
+        ),
+    }
+}
+
+/// Says that there may be more messages than are shown.
+pub(super) fn note_limit(shown: usize, limit: NonZeroUsize) {
+    if shown == limit.get() {
+        terminal::note(format!("The limit of {limit} is reached; there may be more: --limit NUMBER"));
+    }
 }
 
 fn duration(seconds: u64) -> String {

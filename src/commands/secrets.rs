@@ -1,12 +1,15 @@
 //! `clientele secrets`: manages the secrets of a provider in a deployed stack. Secrets are read without showing them, and
 //! never printed, except for one that was generated here.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use clientele_model::{Provider, Scheme, Secret, SecretEntry, SecretError, TokenPlace};
 use clientele_providers::PROVIDERS;
 use serde_json::json;
 
+use super::positive;
 use super::target::DeployedTarget;
 use crate::exit_code::ExitCode;
 use crate::signing::token_path;
@@ -90,7 +93,8 @@ struct Remove {
     #[arg(value_parser = clientele_providers::parse, help = format!("The provider: {}", clientele_providers::names().join(", ")))]
     provider: &'static Provider,
     /// The position of the secret, counted from 1
-    position: usize,
+    #[arg(value_parser = positive)]
+    position: NonZeroUsize,
     /// Remove it even if it is the only one. All deliveries are refused from then on
     #[arg(long)]
     last: bool,
@@ -228,9 +232,10 @@ async fn add(add: Add) -> Result<()> {
 
 async fn remove(remove: Remove) -> Result<()> {
     let Remove { provider, position, last, yes, json, target } = remove;
+    let position = position.get();
     let (stack, name) = (target.open().await?, provider.name);
     let mut secrets = stack.secrets(provider).await?;
-    if position == 0 || position > secrets.len() {
+    if position > secrets.len() {
         let error = format!("{name} has no secret at position {position}; it has {}", secrets.len());
         bail!(ExitCode::NotFound.error(error));
     }

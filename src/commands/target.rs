@@ -264,7 +264,7 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
     if let Some(refusal) = refusal(&text) {
         bail!(refusal);
     }
-    let description: Description = serde_json::from_str(&text).with_context(|| no_local_stack(admin_url))?;
+    let description: Description = serde_json::from_str(&text).map_err(|_| not_an_admin_port(admin_url))?;
     if description.kind != "local" {
         bail!(ExitCode::Usage.error(format!("{admin_url} shows a deployed stack: name it with --stack")));
     }
@@ -294,6 +294,14 @@ fn refusal(answer: &str) -> Option<CommandError> {
     }
     let Refusal { error } = serde_json::from_str(answer).ok()?;
     Some(ExitCode::Unreachable.error(error))
+}
+
+/// The error when something else than the admin port of a local stack answers at the URL.
+#[must_use]
+pub fn not_an_admin_port(admin_url: &str) -> CommandError {
+    ExitCode::Unreachable.error(format!(
+        "what answers at {admin_url} is not the admin port of a local stack; the stack prints the port when it starts"
+    ))
 }
 
 /// The error when no local stack answers at the URL.

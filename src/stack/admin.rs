@@ -36,7 +36,7 @@ use super::deliveries::{Deliveries, DeliveryRecord};
 use super::faults::{Fault, FaultMode, Faults, Service};
 use super::hosts::{AllowedHosts, ErrorFormat};
 use super::sending::Sender;
-use super::server;
+use super::server::{self, Body};
 use super::workers::{EventSourceMapping, invocation};
 use crate::console::{self, ShownStack};
 
@@ -115,8 +115,12 @@ async fn faults(State(admin): State<Admin>) -> Response {
     json_response(StatusCode::OK, &json!(admin.faults.active()))
 }
 
-async fn set_fault(State(admin): State<Admin>, body: String) -> Response {
-    let request = serde_json::from_str::<FaultRequest>(&body).map_err(anyhow::Error::from);
+async fn set_fault(State(admin): State<Admin>, body: Body) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return server::rejected(&rejection),
+    };
+    let request = serde_json::from_slice::<FaultRequest>(&body).map_err(anyhow::Error::from);
     let set = request.and_then(|FaultRequest { service, mode, rate, for_seconds }| {
         admin.faults.set(service, Fault { mode, rate, for_seconds })
     });

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::server;
+use super::server::{self, Body};
 use crate::events::{Case, Expected};
 use crate::http;
 
@@ -84,7 +84,11 @@ async fn events(State(sender): State<Sender>) -> Response {
     server::json_response(StatusCode::OK, json!(events).to_string())
 }
 
-async fn send(State(sender): State<Sender>, body: String) -> Response {
+async fn send(State(sender): State<Sender>, body: Body) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return server::rejected(&rejection),
+    };
     match answer(&sender, &body).await {
         Ok(answer) => {
             server::json_response(StatusCode::OK, json!({ "status": answer.status, "body": answer.body }).to_string())
@@ -93,8 +97,8 @@ async fn send(State(sender): State<Sender>, body: String) -> Response {
     }
 }
 
-async fn answer(sender: &Sender, body: &str) -> Result<http::Answer, (StatusCode, String)> {
-    let request = serde_json::from_str(body).map_err(|_| {
+async fn answer(sender: &Sender, body: &[u8]) -> Result<http::Answer, (StatusCode, String)> {
+    let request = serde_json::from_slice(body).map_err(|_| {
         let expected = r#"expected {"case":"plain/customer-updated"}, or {"event":…,"forged":false}"#;
         (StatusCode::BAD_REQUEST, expected.to_owned())
     })?;

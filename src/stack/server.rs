@@ -4,8 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 
 use crate::terminal;
 
@@ -52,6 +55,14 @@ pub(super) fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send 
         }
     })?;
     Ok(())
+}
+
+/// The body of a request to the admin port, or why there is none. A refusal has to be JSON, as all answers are.
+pub(super) type Body = Result<Bytes, BytesRejection>;
+
+/// The answer to a request whose body cannot be read, for example because it is too large.
+pub(super) fn rejected(rejection: &BytesRejection) -> Response {
+    json_response(rejection.status(), json!({ "error": rejection.body_text() }).to_string())
 }
 
 pub(super) fn json_response(status: StatusCode, body: String) -> Response {

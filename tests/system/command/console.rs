@@ -413,3 +413,25 @@ async fn message(stack: &LocalStack) -> String {
     let request = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls["quarantine"]).visibility_timeout(0);
     request.send().await.unwrap().messages.unwrap().remove(0).body.unwrap()
 }
+
+/// A refusal is JSON with a sentence, whatever refuses, so that the commands and the page can show it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_refused_in_json() {
+    let stack = stack().await;
+    for path in ["/send", "/faults"] {
+        let (status, body) = post(&stack, path, &Value::from("a".repeat(3_000_000))).await;
+        assert!(status == 413 && body["error"].is_string(), "{path} {status} {body}");
+    }
+}
+
+/// DynamoDB refuses to look for a key that is longer than any can be. That is no outage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_exist_is_not_found() {
+    let stack = stack().await;
+    let long = "x".repeat(3_000);
+    assert_eq!(get(&stack, &format!("/customers/{long}")).await.0, 404);
+    for name in ["external_id", "email"] {
+        let (status, found) = get(&stack, &format!("/customers?{name}={long}")).await;
+        assert_eq!((status, &found["total"]), (200, &json!(0)), "{name} {found}");
+    }
+}

@@ -52,7 +52,7 @@ async fn an_event_for_a_deployed_api_is_signed_here() {
     assert!(code == 2 && errors.contains("no secret in WEBHOOK_SECRET, nor on standard input"), "{errors}");
     let (code, _, errors) =
         events(&["send", "plain/stale", "--to", &format!("{url}/prod"), "--local-secret"], None, "").await;
-    assert!(code == 1 && errors.contains("--to must be the URL of the API, without a path"), "{errors}");
+    assert!(code == 2 && errors.contains("expected the URL of an API without a path"), "{errors}");
     let (code, _, errors) =
         events(&["send", "plain/stale", "--to", "http://127.0.0.1:1", "--local-secret"], None, "").await;
     assert!(code == 5 && errors.contains("no answer from http://127.0.0.1:1"), "{errors}");

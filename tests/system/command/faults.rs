@@ -117,7 +117,7 @@ fn set_and_clear_faults(admin: &str) {
     let swept = ureq::post(format!("{admin}/sweep")).send_empty().unwrap();
     assert_eq!(swept.into_body().read_to_string().unwrap(), r#"{"failed":0,"sent":0}"#);
     for (arguments, message) in [
-        (&["set", "sqs", "--rate", "2"][..], "the rate must be between 0 and 1"),
+        (&["set", "sqs", "--rate", "2"][..], "expected a number from 0 to 1"),
         (&["set", "sqs", "--for", "soon"], "expected a duration, as in 30s or 2m"),
         (&["set", "kafka"], "invalid value"),
     ] {

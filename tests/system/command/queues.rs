@@ -145,7 +145,7 @@ async fn dead_letters_are_moved_to_the_cleanup_queue() {
     for command in [&["list"][..], &["redrive", "--yes"], &["redrive"], &["redrive", "--dry-run"]] {
         let (code, shown, errors) = local(&stack, &[&["dead-letters"], command].concat()).await;
         assert_eq!((code, shown.as_str()), (0, ""));
-        assert!(errors.contains("The dead-letter queue is empty."), "{errors}");
+        assert!(errors.contains("The cleanup-dead-letter queue is empty."), "{errors}");
     }
     let id = send_dead_letter(&stack, "a").await;
     send_dead_letter(&stack, "b").await;
@@ -155,7 +155,7 @@ async fn dead_letters_are_moved_to_the_cleanup_queue() {
     let (_, shown, errors) = local(&stack, &["dead-letters", "list", "--json", "--limit", "1"]).await;
     assert_eq!(
         (lines(&shown).len(), errors.as_str()),
-        (1, "The limit of 1 message is reached; --limit NUMBER shows more.\n")
+        (1, "The limit of 1 is reached; there may be more: --limit NUMBER\n")
     );
     let (code, shown, errors) = local(&stack, &["dead-letters", "redrive", "--dry-run", "--json"]).await;
     let expected = json!({ "id": id, "cleanup_id": "a", "moved": false });
@@ -218,4 +218,48 @@ async fn a_failed_redrive_loses_nothing() {
     let (code, _, errors) = deployed.run(&redrive, "").await;
     assert_eq!((code, errors), (0, format!("{ANNOUNCED}1 message moved to the cleanup queue.\n")));
     assert_eq!(cleanup_ids(&deployed.stack, "cleanup").await, ["a", "a"], "consumers deduplicate by cleanup_id");
+}
+
+/// A queue whose messages somebody has just received is not called empty.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_with_hidden_messages_is_not_empty() {
+    let stack = stack().await;
+    let commands = [
+        ("cleanup", &["cleanup", "list"][..]),
+        ("inbox", &["inbox", "list"]),
+        ("quarantine", &["quarantine", "list"]),
+        ("quarantine", &["quarantine", "redrive", "--yes"]),
+        ("cleanup-dead-letter", &["dead-letters", "list"]),
+        ("cleanup-dead-letter", &["dead-letters", "redrive", "--yes"]),
+    ];
+    for (queue, command) in commands {
+        let (code, _, errors) = local(&stack, command).await;
+        assert_eq!((code, errors), (0, format!("The {queue} queue is empty.\n")));
+    }
+    for (queue, url) in &stack.queue_urls {
+        let sqs = &stack.clients.sqs;
+        sqs.send_message().queue_url(url).message_body("{}").send().await.unwrap();
+        let received = sqs.receive_message().queue_url(url).visibility_timeout(600).send().await.unwrap();
+        assert!(received.messages.is_some(), "{queue}");
+    }
+    for (queue, command) in commands {
+        let (code, _, errors) = local(&stack, command).await;
+        let expected = format!("No message of the {queue} queue can be received now, but it has about 1");
+        assert!(code == 0 && errors.starts_with(&expected), "{code} {errors}");
+    }
+}
+
+/// A list that is cut says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_reaches_its_limit_says_so() {
+    let stack = stack().await;
+    for (queue, noun) in [("cleanup", "cleanup"), ("inbox", "inbox"), ("cleanup-dead-letter", "dead-letters")] {
+        for _ in 0..2 {
+            let request = stack.clients.sqs.send_message().queue_url(&stack.queue_urls[queue]).message_body("{}");
+            request.send().await.unwrap();
+        }
+        let (code, _, errors) = local(&stack, &[noun, "list", "--limit", "1"]).await;
+        let expected = "The limit of 1 is reached; there may be more: --limit NUMBER\n";
+        assert_eq!((code, errors.as_str()), (0, expected), "{noun}");
+    }
 }

@@ -1,8 +1,10 @@
 //! Which stack a command works on.
 
+use rstest::rstest;
+
 use crate::command::deployed::{ANNOUNCED, Deployed, deploy};
 use crate::support::aws::STACK_ARN;
-use crate::support::cli::{RunningStack, clientele, run};
+use crate::support::cli::{RunningStack, clientele, run, run_with_input, with_local};
 use crate::support::options;
 
 /// The names of the customers of a stack, and what is printed on standard error.
@@ -102,8 +104,40 @@ async fn another_server_is_no_local_stack() {
     let stack = crate::support::stack().await;
     for address in [stack.gateway, stack.sqs] {
         let url = format!("http://{address}");
-        let command = move || run(&["customers", "list", "--local", &url]);
-        let (code, _, errors) = tokio::task::spawn_blocking(command).await.unwrap();
-        assert!(code == 5 && errors.contains("no local stack answers at"), "{code} {errors}");
+        for arguments in
+            [&["customers", "list"][..], &["faults", "list"], &["events", "send", "plain/customer-created"]]
+        {
+            let (arguments, url) = (arguments.to_vec(), url.clone());
+            let command = move || run(&with_local(&arguments, &url));
+            let (code, _, errors) = tokio::task::spawn_blocking(command).await.unwrap();
+            assert!(code == 5 && errors.contains("is not the admin port of a local stack"), "{code} {errors}");
+        }
     }
+}
+
+/// Without a region, the message says what to set, and no server is asked.
+#[test]
+fn a_name_needs_a_region() {
+    let mut command = clientele(&["customers", "list", "--stack", "test"]);
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    let (code, _, errors) = run_with_input(&mut command, "");
+    assert!(code == 2 && errors.contains("set AWS_REGION"), "{code} {errors}");
+}
+
+/// What makes no sense is refused before anything is asked: no stack has this address.
+#[rstest]
+#[case(&["customers", "list", "--limit", "0"], "greater than 0")]
+#[case(&["cleanup", "list", "--limit", "0"], "greater than 0")]
+#[case(&["inbox", "list", "--limit", "0"], "greater than 0")]
+#[case(&["dead-letters", "list", "--limit", "0"], "greater than 0")]
+#[case(&["dead-letters", "redrive", "--limit", "0"], "greater than 0")]
+#[case(&["quarantine", "list", "--limit", "0"], "greater than 0")]
+#[case(&["quarantine", "redrive", "--limit", "0"], "greater than 0")]
+#[case(&["faults", "set", "sqs", "--rate", "NaN"], "from 0 to 1")]
+#[case(&["faults", "set", "sqs", "--rate", "1.1"], "from 0 to 1")]
+#[case(&["faults", "set", "sqs", "--for", "0s"], "at most 12 hours")]
+#[case(&["faults", "set", "sqs", "--for", "13h"], "at most 12 hours")]
+fn values_without_a_meaning_are_refused(#[case] arguments: &[&str], #[case] expected: &str) {
+    let (code, _, errors) = run(&with_local(arguments, "http://127.0.0.1:1"));
+    assert!(code == 2 && errors.contains(expected), "{code} {errors}");
 }
