@@ -191,7 +191,9 @@ impl Case {
     /// # Errors
     /// When it cannot be signed.
     pub fn sign(&self, scheme: &Scheme, secret: &str, now: Timestamp) -> Result<Value> {
-        if !self.event.is_object() || self.event.get("headers").is_some_and(|headers| !headers.is_object()) {
+        let is_absent_or_object = |pointer| self.event.pointer(pointer).is_none_or(|it| it.is_null() || it.is_object());
+        let objects = ["", "/headers", "/pathParameters", "/requestContext", "/requestContext/http"];
+        if self.event.is_null() || !objects.into_iter().all(is_absent_or_object) {
             bail!("{} is not an API Gateway event", self.title());
         }
         let message_id = header(&self.event, "-id").unwrap_or_else(|| "msg_clientele".to_owned());
@@ -217,7 +219,11 @@ impl Case {
 /// # Errors
 /// When it is not text.
 pub fn body(event: &Value) -> Result<String> {
-    let body = event["body"].as_str().unwrap_or_default();
+    let body = match &event["body"] {
+        Value::Null => "",
+        Value::String(body) => body,
+        _ => bail!("the body of an API Gateway event is a string that contains the JSON"),
+    };
     if event["isBase64Encoded"] == true {
         Ok(String::from_utf8(BASE64_STANDARD.decode(body)?)?)
     } else {

@@ -1,6 +1,6 @@
 //! How many messages are on a queue. Asking does not receive any, so it does not count as a receive.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Serialize;
@@ -20,7 +20,7 @@ impl QueueDepth {
     /// Asks SQS about the queue with that URL.
     ///
     /// # Errors
-    /// When the queue cannot be reached.
+    /// When the queue cannot be reached, or the answer lacks a number.
     pub async fn read(client: &Client, queue_url: &str) -> Result<Self> {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -29,9 +29,12 @@ impl QueueDepth {
         ];
         let request = client.get_queue_attributes().queue_url(queue_url).set_attribute_names(Some(names.to_vec()));
         let attributes = request.send().await?.attributes.unwrap_or_default();
-        let [visible, in_flight, delayed] =
-            names.map(|name| attributes.get(&name).and_then(|value| value.parse().ok()).unwrap_or_default());
-        Ok(Self { visible, in_flight, delayed })
+        let number = |name: &QueueAttributeName| {
+            let value = attributes.get(name).and_then(|value| value.parse().ok());
+            value.with_context(|| format!("SQS returned no {name}"))
+        };
+        let [visible, in_flight, delayed] = &names;
+        Ok(Self { visible: number(visible)?, in_flight: number(in_flight)?, delayed: number(delayed)? })
     }
 
     /// The number of messages in any state.

@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use clientele_aws::{Clients, Resources, read_kept_message};
 use clientele_flow::Deadlines;
-use clientele_model::{CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Translation, Verified};
+use clientele_model::{
+    CustomerEvent, Item, KeptDelivery, Outcome, Provider, Translated, Translation, Verified, parse_json,
+};
 use clientele_providers::PROVIDERS;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -50,6 +52,24 @@ pub fn summary(message: &Message) -> Value {
         }
     }
     summary
+}
+
+/// The kept delivery of a message, for people: a body that is JSON is JSON instead of text.
+#[must_use]
+pub fn content(message: &Message) -> Value {
+    let text = message.body().unwrap_or_default();
+    let mut content: Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+    if let Some(body) = content.get("body").and_then(Value::as_str).and_then(|body| parse_json(body.as_bytes())) {
+        content["body"] = body;
+    }
+    content
+}
+
+/// Why a message cannot be read, if it cannot.
+#[must_use]
+pub fn problem(message: &Message) -> Option<String> {
+    let kept = read_kept_message(message.body().unwrap_or_default(), PROVIDERS);
+    kept.err().map(|error| error.to_string())
 }
 
 fn unsettled_events(provider: &Provider, verified: &Verified) -> usize {

@@ -10,7 +10,7 @@ use clientele_providers::local_secret;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::target::{LocalTarget, agent, no_local_stack, not_an_admin_port};
+use super::target::{LocalTarget, admin_answer, agent, not_an_admin_port};
 use crate::events::{Case, EventFiles, Expected};
 use crate::exit_code::ExitCode;
 use crate::http::{self, Answer};
@@ -241,12 +241,7 @@ fn send_through_local_stack(case: &Case, admin_url: &str) -> Result<Answer> {
     let request = json!({ "event": case.event, "forged": case.expected.forged });
     let _progress = terminal::progress("waiting for the answer", None);
     let answer = agent().post(format!("{admin_url}/send")).send(request.to_string());
-    let body = answer.and_then(|mut answer| answer.body_mut().read_to_string());
-    let body: Value = serde_json::from_str(&body.with_context(|| no_local_stack(admin_url))?)
-        .map_err(|_| not_an_admin_port(admin_url))?;
-    if let Some(error) = body["error"].as_str() {
-        bail!("{error}");
-    }
+    let body = admin_answer(answer, admin_url)?;
     let status = body["status"].as_u64().and_then(|status| u16::try_from(status).ok());
     let status = status.with_context(|| not_an_admin_port(admin_url))?;
     Ok(Answer { status, body: body["body"].as_str().unwrap_or_default().to_owned() })

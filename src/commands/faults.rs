@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use ureq::http::Response;
-use ureq::{Body, Error};
 
-use super::target::{LocalTarget, agent, no_local_stack, not_an_admin_port};
-use crate::exit_code::ExitCode;
+use super::target::{LocalTarget, admin_answer, agent, not_an_admin_port};
 use crate::stack::faults::{FaultMode, Service};
 use crate::terminal;
 use crate::text_table::TextTable;
@@ -121,26 +118,16 @@ pub fn faults(faults: ManageFaults) -> Result<()> {
             (agent().post(url(&output)).send(request.to_string()), output)
         }
     };
-    let faults = active_faults(answer, &output.target.url)?;
+    let faults = admin_answer(answer, &output.target.url)?;
+    if !faults.as_object().is_some_and(|faults| faults.values().all(|fault| fault["mode"].is_string())) {
+        bail!(not_an_admin_port(&output.target.url));
+    }
     if output.json {
         terminal::json(&faults);
     } else {
         terminal::line(shown(&faults));
     }
     Ok(())
-}
-
-fn active_faults(answer: Result<Response<Body>, Error>, url: &str) -> Result<Value> {
-    let body = answer.and_then(|mut answer| answer.body_mut().read_to_string());
-    let body: Value =
-        serde_json::from_str(&body.with_context(|| no_local_stack(url))?).map_err(|_| not_an_admin_port(url))?;
-    match body["error"].as_str() {
-        Some(error) => bail!(ExitCode::Usage.error(error)),
-        None if body.as_object().is_some_and(|faults| faults.values().all(|fault| fault["mode"].is_string())) => {
-            Ok(body)
-        }
-        None => bail!(not_an_admin_port(url)),
-    }
 }
 
 fn shown(faults: &Value) -> String {

@@ -8,9 +8,6 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::Message;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use clientele_aws::read_kept_message;
-use clientele_model::parse_json;
-use clientele_providers::PROVIDERS;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
@@ -21,7 +18,7 @@ use super::target::{OpenTarget, Target};
 use crate::deployed::DeployedStack;
 use crate::exit_code::ExitCode;
 use crate::queue_browser::{QueueBrowser, id};
-use crate::redrive::{HIDDEN_SECONDS, MessageResult, Settler, summary};
+use crate::redrive::{HIDDEN_SECONDS, MessageResult, Settler, content, problem, summary};
 use crate::terminal::{self, visible};
 use crate::text_table::TextTable;
 
@@ -274,13 +271,7 @@ async fn show(show: Show) -> Result<()> {
     let messages = queue.receive(std::slice::from_ref(&show.id), usize::MAX).await?;
     queue.queue.put_back(&messages).await;
     let message = find(&messages, &show.id)?;
-    let text = message.body().unwrap_or_default();
-    let mut content: Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
-    // A JSON body is easier to read when it is not a string.
-    if let Some(body) = content.get("body").and_then(Value::as_str).and_then(|body| parse_json(body.as_bytes())) {
-        content["body"] = body;
-    }
-    let problem = read_kept_message(text, PROVIDERS).err().map(|error| error.to_string());
+    let (content, problem) = (content(message), problem(message));
     let mut summary = summary(message);
     if show.json {
         summary["problem"] = problem.into();

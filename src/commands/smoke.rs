@@ -15,6 +15,7 @@ use super::target::DeployedTarget;
 use crate::customers_table::CustomersTable;
 use crate::deployed::DeployedStack;
 use crate::events::{Case, EventFiles, Expected};
+use crate::exit_code::ExitCode;
 use crate::http;
 use crate::queue_browser::{MESSAGES_MAX, QueueBrowser};
 use crate::synthetic::SyntheticCustomer;
@@ -168,7 +169,10 @@ impl<'a> SmokeTest<'a> {
         let usable = secrets.iter().filter_map(SecretEntry::text).find(|text| Secret::parse(text, &scheme).is_ok());
         let created = self.events.load_one(self.provider, "customer-created")?;
         // Not every provider reports deletions.
-        let deleted = self.events.load_one(self.provider, "customer-deleted").ok();
+        let deleted = match self.events.load_one(self.provider, "customer-deleted") {
+            Err(error) if ExitCode::of(&error) == ExitCode::NotFound => None,
+            deleted => Some(deleted?),
+        };
         let customer = SyntheticCustomer::new(&[&created].into_iter().chain(&deleted).collect::<Vec<_>>())?;
         self.customer = Some(customer.clone());
 

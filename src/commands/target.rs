@@ -11,7 +11,9 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use clientele_aws::{CallTimeouts, Clients, Resources};
 use http::Uri;
 use serde::Deserialize;
-use ureq::Agent;
+use serde_json::Value;
+use ureq::http::Response;
+use ureq::{Agent, Body};
 
 use crate::deployed::DeployedStack;
 use crate::exit_code::{CommandError, ExitCode};
@@ -259,12 +261,9 @@ struct Description {
 
 async fn open_local(admin_url: &str) -> Result<OpenTarget> {
     let url = format!("{admin_url}/stack");
-    let text = tokio::task::spawn_blocking(move || agent().get(url).call()?.body_mut().read_to_string()).await?;
-    let text = text.with_context(|| no_local_stack(admin_url))?;
-    if let Some(refusal) = refusal(&text) {
-        bail!(refusal);
-    }
-    let description: Description = serde_json::from_str(&text).map_err(|_| not_an_admin_port(admin_url))?;
+    let answer = tokio::task::spawn_blocking(move || agent().get(url).call()).await?;
+    let description = admin_answer(answer, admin_url)?;
+    let description: Description = serde_json::from_value(description).map_err(|_| not_an_admin_port(admin_url))?;
     if description.kind != "local" {
         bail!(ExitCode::Usage.error(format!("{admin_url} shows a deployed stack: name it with --stack")));
     }
@@ -280,33 +279,39 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
 }
 
 /// An HTTP client for the admin port of a local stack. It uses no proxy, and returns answers of any status.
-#[must_use]
-pub fn agent() -> Agent {
+pub(super) fn agent() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).proxy(None);
     Agent::new_with_config(config.timeout_global(Some(ADMIN_TIMEOUT)).build())
 }
 
-/// The error when the admin port refuses a request, for example because of the host in its URL.
-fn refusal(answer: &str) -> Option<CommandError> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-    }
-    let Refusal { error } = serde_json::from_str(answer).ok()?;
-    Some(ExitCode::Unreachable.error(error))
+/// The JSON of an answer of the admin port.
+///
+/// # Errors
+/// When no local stack answers, or it answers with an error. A refusal, for example because of the host in the URL, is the
+/// error that the stack cannot be reached.
+pub(super) fn admin_answer(answer: Result<Response<Body>, ureq::Error>, admin_url: &str) -> Result<Value> {
+    let mut answer = answer.with_context(|| no_local_stack(admin_url))?;
+    let text = answer.body_mut().read_to_string().with_context(|| no_local_stack(admin_url))?;
+    let json: Value = serde_json::from_str(&text).map_err(|_| not_an_admin_port(admin_url))?;
+    let Some(error) = json["error"].as_str() else { return Ok(json) };
+    let code = match answer.status().as_u16() {
+        400 => ExitCode::Usage,
+        403 => ExitCode::Unreachable,
+        404 => ExitCode::NotFound,
+        _ => ExitCode::Failed,
+    };
+    bail!(code.error(error))
 }
 
 /// The error when something else than the admin port of a local stack answers at the URL.
-#[must_use]
-pub fn not_an_admin_port(admin_url: &str) -> CommandError {
+pub(super) fn not_an_admin_port(admin_url: &str) -> CommandError {
     ExitCode::Unreachable.error(format!(
         "what answers at {admin_url} is not the admin port of a local stack; the stack prints the port when it starts"
     ))
 }
 
 /// The error when no local stack answers at the URL.
-#[must_use]
-pub fn no_local_stack(admin_url: &str) -> CommandError {
+fn no_local_stack(admin_url: &str) -> CommandError {
     ExitCode::Unreachable.error(format!(
         "no local stack answers at {admin_url}: start it with `clientele`, or with `cargo run` in the project's folder; \
          --local URL names another admin port"

@@ -94,22 +94,16 @@ async fn one(State(stack): Shown, path: Result<Path<String>, PathRejection>) -> 
 
 /// The other items with the same external id or e-mail, each with which of them it has.
 async fn same_person(stack: &ShownStack, item: &Value) -> Result<Vec<Value>> {
-    let table = stack.table();
-    let mut others: Vec<Value> = vec![];
-    for (index, attribute) in [("by-external-id", "external_id"), ("by-email", "email")] {
-        let Some(value) = item[attribute].as_str() else { continue };
-        for other in table.query(index, attribute, value).await? {
-            if other["pk"] == item["pk"] || others.iter().any(|known| known["pk"] == other["pk"]) {
-                continue;
-            }
-            let mut summary = summary(&other);
-            let same = ["external_id", "email"].map(|name| (name, !item[name].is_null() && other[name] == item[name]));
-            summary["same"] = same.into_iter().filter(|(_, is_same)| *is_same).map(|(name, _)| name).collect();
-            others.push(summary);
-        }
-    }
+    let mut others = stack.table().items_of_same_person(item).await?;
     others.truncate(SAME_PERSON_MAX);
-    Ok(others)
+    let with_same = |other: &Value| {
+        let mut summary = summary(other);
+        let same =
+            ["external_id", "email"].into_iter().filter(|name| item[name].is_string() && other[name] == item[name]);
+        summary["same"] = same.collect();
+        summary
+    };
+    Ok(others.iter().map(with_same).collect())
 }
 
 fn summaries(items: &[Value]) -> Vec<Value> {

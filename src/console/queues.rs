@@ -8,17 +8,14 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use clientele_aws::read_kept_message;
-use clientele_model::parse_json;
-use clientele_providers::PROVIDERS;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::problem::{Problem, limit};
 use super::{Answer, Shown, ShownStack};
 use crate::queue_browser::{QueueBrowser, id};
 use crate::queue_depth::QueueDepth;
-use crate::redrive::{HIDDEN_SECONDS, Settler, summary};
+use crate::redrive::{HIDDEN_SECONDS, Settler, content, problem, summary};
 
 /// How many quarantined deliveries are returned if the request does not say.
 const LIMIT: usize = 100;
@@ -71,14 +68,8 @@ async fn one(State(stack): Shown, path: Result<Path<String>, PathRejection>) -> 
     let queue = quarantine(&stack);
     let message = find(&stack, &queue, path).await?;
     queue.put_back(std::slice::from_ref(&message)).await;
-    let body = message.body().unwrap_or_default();
-    let mut kept: Value = serde_json::from_str(body).unwrap_or_else(|_| body.into());
-    // A JSON body is easier to read when it is not a string.
-    if let Some(body) = kept["body"].as_str().and_then(|body| parse_json(body.as_bytes())) {
-        kept["body"] = body;
-    }
-    let problem = read_kept_message(body, PROVIDERS).err().map(|error| error.to_string());
-    Ok(super::respond(StatusCode::OK, &json!({ "summary": summary(&message), "message": kept, "problem": problem })))
+    let answer = json!({ "summary": summary(&message), "message": content(&message), "problem": problem(&message) });
+    Ok(super::respond(StatusCode::OK, &answer))
 }
 
 /// Settles one message and deletes it if all of its events are settled.

@@ -265,6 +265,10 @@ fn error_messages_say_what_to_do() {
         (&["events", "list", "--events", "nowhere"], 1, "cannot read nowhere"),
         (&["--template", "nowhere.yaml"], 1, "cannot read nowhere.yaml"),
         (&["--secret", "plain"], 2, "<provider>=<value>"),
+        (&["customers", "list", "--limit", "0"], 2, "a number greater than 0"),
+        (&["cleanup", "list", "--limit", "0"], 2, "a number greater than 0"),
+        (&["inbox", "list", "--limit", "0"], 2, "a number greater than 0"),
+        (&["dead-letters", "list", "--limit", "0"], 2, "a number greater than 0"),
         (&["--signature", "plain=x", "--empty"], 2, "plain has only one scheme"),
         (
             &["--signature", "flexprice=none", "--empty", "--port", "0", "--dynamodb-port", "0", "--sqs-port", "0"],

@@ -95,6 +95,19 @@ async fn an_own_event_is_sent_and_signed() {
     let signed: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(signed["rawPath"], "/webhooks/metrifox/my-own-0123456789");
 
+    for (part, error) in [
+        (json!({ "body": {} }), "the body of an API Gateway event is a string"),
+        (json!({ "requestContext": "x" }), "is not an API Gateway event"),
+        (json!({ "pathParameters": [] }), "is not an API Gateway event"),
+    ] {
+        let mut event = case("metrifox/customer-created").event.clone();
+        event.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
+        std::fs::write(&file, event.to_string()).unwrap();
+        let (code, _, errors) = events(&["sign", "--file", path], None, "").await;
+        assert!(code == 1 && errors.contains(error), "{code} {errors}");
+        let (code, _, errors) = events(&["send", "--file", path, "--local", &admin], None, "").await;
+        assert!(code == 2 && errors.contains(error), "{code} {errors}");
+    }
     std::fs::write(&file, r#"{"rawPath":"/somewhere"}"#).unwrap();
     let (code, _, errors) = events(&["send", "--file", path, "--local", &admin], None, "").await;
     assert!(code == 1 && errors.contains("rawPath is not the path of a webhook"), "{errors}");

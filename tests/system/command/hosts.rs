@@ -234,9 +234,12 @@ async fn the_sdk_shows_what_to_do() {
 async fn the_command_shows_what_to_do() {
     let stack = stack().await;
     let url = format!("http://0.0.0.0:{}", stack.admin.port());
-    let (code, _, errors) =
-        tokio::task::spawn_blocking(move || run(&["customers", "list", "--local", &url])).await.unwrap();
-    assert!(code == 5 && errors.contains("start the local stack with --allow-host 0.0.0.0."), "{errors}");
+    for command in [&["customers", "list"][..], &["faults", "list"], &["events", "send", "plain/stale"]] {
+        let arguments = [command, &["--local", &url]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let (code, _, errors) = tokio::task::spawn_blocking(run).await.unwrap();
+        assert!(code == 5 && errors.contains("start the local stack with --allow-host 0.0.0.0."), "{errors}");
+    }
 }
 
 /// A name that an attacker chose is repeated only if it is a host name.
