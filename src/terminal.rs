@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anstyle::Style;
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 use terminal_size::Width;
 
@@ -168,9 +168,9 @@ pub struct Progress(ProgressBar);
 pub fn progress(what: &str, total: Option<usize>) -> Progress {
     let total = total.and_then(|total| u64::try_from(total).ok());
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-    let template = if total.is_some() { "{msg} {bar:30} {pos}/{len}, {eta} left" } else { "{spinner} {msg} {pos:>0}" };
+    let template = if total.is_some() { "{msg} {bar:30} {pos}/{len}, {eta} left" } else { "{spinner} {msg} {count}" };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("count", count));
     }
     bar.set_message(visible(what).into_owned());
     if io::stderr().is_terminal() {
@@ -185,6 +185,14 @@ pub fn progress(what: &str, total: Option<usize>) -> Progress {
         });
     }
     Progress(bar)
+}
+
+/// The number of steps that are done. There is none while something is waited for that has no steps.
+fn count(state: &ProgressState, text: &mut dyn std::fmt::Write) {
+    if state.pos() > 0 {
+        // What cannot be shown is left out.
+        let _ = write!(text, "{}", state.pos());
+    }
 }
 
 impl Progress {
