@@ -414,16 +414,6 @@ async fn message(stack: &LocalStack) -> String {
     request.send().await.unwrap().messages.unwrap().remove(0).body.unwrap()
 }
 
-/// A refusal is JSON with a sentence, whatever refuses, so that the commands and the page can show it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_too_large_is_refused_in_json() {
-    let stack = stack().await;
-    for path in ["/send", "/faults"] {
-        let (status, body) = post(&stack, path, &Value::from("a".repeat(3_000_000))).await;
-        assert!(status == 413 && body["error"].is_string(), "{path} {status} {body}");
-    }
-}
-
 /// DynamoDB refuses to look for a key that is longer than any can be. That is no outage.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_cannot_exist_is_not_found() {
