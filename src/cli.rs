@@ -1,7 +1,7 @@
 //! The command line.
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     cleanup, completions, console, cost, customers, dead_letters, events, faults, inbox, local, quarantine, secrets,
@@ -83,7 +83,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Cost(cost)) => cost::cost(cost).await,
         Some(Command::Console(console)) => console::console(console).await,
         Some(Command::Completions(completions)) => {
-            completions::completions(&completions);
+            completions::completions(&completions, Cli::command());
             Ok(())
         }
     }

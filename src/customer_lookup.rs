@@ -7,7 +7,7 @@ use clientele_aws::{CUSTOMER_HASH_DIGITS, customer_hash};
 use clientele_model::{CustomerKey, Id, Provider};
 use serde_json::Value;
 
-use crate::customers_table::CustomersTable;
+use crate::customers_table::{CustomersTable, SAME_PERSON_READ_MAX};
 
 /// The parts of a `pk` are separated by this character.
 const SEPARATOR: char = '#';
@@ -112,7 +112,8 @@ impl CustomersTable {
         Ok(found)
     }
 
-    /// The other items with the external id or e-mail address of this one, at all providers and accounts, by `pk`.
+    /// The other items with the external id or e-mail address of this one, at all providers and accounts, by `pk`. At
+    /// most `SAME_PERSON_READ_MAX` are read for each.
     ///
     /// # Errors
     /// When the table cannot be reached.
@@ -120,7 +121,7 @@ impl CustomersTable {
         let mut others = vec![];
         for (index, attribute) in [("by-external-id", "external_id"), ("by-email", "email")] {
             if let Some(value) = item[attribute].as_str() {
-                others.extend(self.query(index, attribute, value).await?);
+                others.extend(self.query(index, attribute, value, SAME_PERSON_READ_MAX).await?);
             }
         }
         others.retain(|other| {

@@ -75,7 +75,7 @@ impl CustomersTable {
     ) -> Result<FoundCustomers> {
         let mut newest = NewestCustomers::new(limit);
         if let Some((index, attribute, value)) = filter.index() {
-            let items = self.query(index, attribute, value).await?;
+            let items = self.query(index, attribute, value, usize::MAX).await?;
             items.into_iter().filter(|item| filter.matches(item)).for_each(|item| newest.add(item));
             return Ok(newest.into_found());
         }

@@ -16,6 +16,10 @@ use crate::synthetic::SyntheticCustomer;
 /// The longest partition key. DynamoDB refuses to look for a longer one, and for an empty one.
 const KEY_BYTES_MAX: usize = 2_048;
 
+/// How many items with the same external id or e-mail address are read to show the person. A mailbox that thousands of
+/// customers share would take minutes.
+pub const SAME_PERSON_READ_MAX: usize = 100;
+
 /// How many items are read at a time.
 const CONCURRENT_READS: usize = 8;
 
@@ -45,17 +49,20 @@ impl CustomersTable {
         Ok(output.item.map(from_attributes).map(Value::Object))
     }
 
-    /// The items with that value of an index's key. The indexes hold keys only, so each item is read from the table. An
-    /// item that has changed since may have another value.
-    pub async fn query(&self, index: &str, attribute: &str, value: &str) -> Result<Vec<Value>> {
+    /// At most `max` items with that value of an index's key. The indexes hold keys only, so each item is read from the
+    /// table. An item that has changed since may have another value.
+    pub async fn query(&self, index: &str, attribute: &str, value: &str, max: usize) -> Result<Vec<Value>> {
         if value.is_empty() || value.len() > KEY_BYTES_MAX {
             return Ok(vec![]);
         }
         let request = self.client.query().table_name(&self.name).index_name(index);
         let request = request.key_condition_expression("#name = :value").expression_attribute_names("#name", attribute);
         let request = request.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
-        let keys: Vec<_> = request.into_paginator().items().send().collect::<Result<_, _>>().await?;
-        let pks: Vec<_> = keys.iter().filter_map(|key| key.get("pk")?.as_s().ok().cloned()).collect();
+        let (mut keys, mut pks) = (request.into_paginator().items().send(), vec![]);
+        while pks.len() < max {
+            let Some(key) = keys.next().await else { break };
+            pks.extend(key?.get("pk").and_then(|pk| pk.as_s().ok().cloned()));
+        }
         let items = stream::iter(pks).map(async |pk| self.item(&pk).await).buffered(CONCURRENT_READS);
         items.try_filter_map(|item| ready(Ok(item))).try_collect().await
     }

@@ -9,7 +9,7 @@ use aws_sdk_cloudwatch::types::{Datapoint, Dimension, Statistic};
 use jiff::Timestamp;
 
 use crate::exit_code::ExitCode;
-use crate::stack::MessageAges;
+use crate::message_ages::MessageAges;
 
 /// SQS measures the age of a queue's oldest message every minute, but not if nothing uses the queue.
 const MEASURED_WITHIN: Duration = Duration::from_mins(10);

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::positive;
 use super::queue_depths;
-use super::target::{OpenTarget, Target};
 use crate::queue_browser::QueueBrowser;
+use crate::target::{OpenTarget, Target};
 use crate::terminal;
 use crate::text_table::{Cell, TextTable};
 

@@ -1,9 +1,8 @@
 //! `clientele completions`: prints a script that completes the command line.
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::terminal;
 
 /// Print a script that completes the command line in a shell.
@@ -27,8 +26,8 @@ enum SupportedShell {
     Powershell,
 }
 
-/// Runs `clientele completions`.
-pub fn completions(completions: &Completions) {
+/// Runs `clientele completions`, for that command line.
+pub fn completions(completions: &Completions, mut command: Command) {
     let shell = match completions.shell {
         SupportedShell::Bash => Shell::Bash,
         SupportedShell::Zsh => Shell::Zsh,
@@ -36,6 +35,6 @@ pub fn completions(completions: &Completions) {
         SupportedShell::Powershell => Shell::PowerShell,
     };
     let mut script = vec![];
-    clap_complete::generate(shell, &mut Cli::command(), "clientele", &mut script);
+    clap_complete::generate(shell, &mut command, "clientele", &mut script);
     terminal::script(&script);
 }

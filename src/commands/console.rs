@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::Result;
 use clap::Args;
 
-use super::target::Target;
 use crate::console;
+use crate::target::Target;
 use crate::terminal;
 
 /// Show customers, queues and quarantine of a deployed stack on a page

@@ -9,7 +9,6 @@ use clientele_model::{Provider, email_key};
 use serde_json::Value;
 
 use super::positive;
-use super::target::{OpenTarget, Target};
 use crate::customer_card::{Section, sections};
 use crate::customer_lookup::CustomerReference;
 use crate::customer_search::{CustomerFilter, changed_at};
@@ -17,6 +16,7 @@ use crate::customers_table::CustomersTable;
 use crate::demonstration::shown_name;
 use crate::exit_code::{CommandError, ExitCode};
 use crate::explanation::why;
+use crate::target::{OpenTarget, Target};
 use crate::terminal::{self, visible};
 use crate::text_table::TextTable;
 
@@ -243,7 +243,7 @@ fn print_card(item: &Value, others: &[Value]) {
     let row = |other: &Value| (text(other, "pk").to_owned(), format!("same {}", same(other)));
     let mut rows: Vec<_> = others.iter().take(OTHERS_LISTED_MAX).map(row).collect();
     if others.len() > OTHERS_LISTED_MAX {
-        rows.push((format!("and {} more", others.len() - OTHERS_LISTED_MAX), String::new()));
+        rows.push((format!("and at least {} more", others.len() - OTHERS_LISTED_MAX), String::new()));
     }
     Section::new("Other items of the same person", rows).lines().into_iter().for_each(print);
 }

@@ -11,11 +11,11 @@ use super::cleanup::{content, print};
 use super::positive;
 use super::quarantine::counted;
 use super::queue_depths;
-use super::target::{OpenTarget, Target};
 use crate::deployed::DeployedStack;
 use crate::exit_code::ExitCode;
 use crate::queue_browser::{MESSAGES_MAX, QueueBrowser, id};
 use crate::queue_depth::QueueDepth;
+use crate::target::{OpenTarget, Target};
 use crate::terminal;
 
 /// How long a message is hidden while it is shown or moved, in seconds.

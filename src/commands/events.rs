@@ -10,10 +10,10 @@ use clientele_providers::local_secret;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::target::{LocalTarget, admin_answer, agent, not_an_admin_port};
 use crate::events::{Case, EventFiles, Expected};
 use crate::exit_code::ExitCode;
 use crate::http::{self, Answer};
+use crate::target::{LocalTarget, admin_answer, agent, not_an_admin_port};
 use crate::terminal;
 use crate::text_table::{Cell, TextTable};
 

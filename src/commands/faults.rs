@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::target::{LocalTarget, admin_answer, agent, not_an_admin_port};
 use crate::stack::faults::{FaultMode, Service};
+use crate::target::{LocalTarget, admin_answer, agent, not_an_admin_port};
 use crate::terminal;
 use crate::text_table::TextTable;
 

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::positive;
 use super::quarantine::as_table;
 use super::queue_depths;
-use super::target::Target;
 use crate::queue_browser::QueueBrowser;
 use crate::redrive::summary;
+use crate::target::Target;
 use crate::terminal;
 
 /// How long a message is hidden from `replay` while it is shown, in seconds.

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::local_secrets::{Assignment, assignment, check_exposure, secret_lists};
 use crate::events::{Case, EventFiles};
 use crate::exit_code::ExitCode;
-use crate::stack::hosts::Host;
+use crate::hosts::Host;
 use crate::stack::{LocalStack, LogOutput, StackOptions};
 use crate::story::{self, Story};
 use crate::{delivery_line, demonstration, local_usage, terminal};

@@ -17,7 +17,6 @@ pub mod quarantine;
 mod queue_depths;
 pub mod secrets;
 pub mod smoke;
-pub mod target;
 
 /// Reads a number that is not 0, for the command line.
 fn positive(text: &str) -> Result<NonZeroUsize, String> {

@@ -14,11 +14,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::positive;
 use super::queue_depths;
-use super::target::{OpenTarget, Target};
 use crate::deployed::DeployedStack;
 use crate::exit_code::ExitCode;
 use crate::queue_browser::{QueueBrowser, id};
 use crate::redrive::{HIDDEN_SECONDS, MessageResult, Settler, content, problem, summary};
+use crate::target::{OpenTarget, Target};
 use crate::terminal::{self, visible};
 use crate::text_table::TextTable;
 

@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::target::OpenTarget;
 use crate::queue_depth::QueueDepth;
+use crate::target::OpenTarget;
 use crate::terminal;
 use crate::text_table::TextTable;
 

@@ -10,9 +10,9 @@ use clientele_providers::PROVIDERS;
 use serde_json::json;
 
 use super::positive;
-use super::target::DeployedTarget;
 use crate::exit_code::ExitCode;
 use crate::signing::token_path;
+use crate::target::DeployedTarget;
 use crate::terminal;
 use crate::text_table::TextTable;
 

@@ -11,7 +11,6 @@ use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::target::DeployedTarget;
 use crate::customers_table::CustomersTable;
 use crate::deployed::DeployedStack;
 use crate::events::{Case, EventFiles, Expected};
@@ -19,6 +18,7 @@ use crate::exit_code::ExitCode;
 use crate::http;
 use crate::queue_browser::{MESSAGES_MAX, QueueBrowser};
 use crate::synthetic::SyntheticCustomer;
+use crate::target::DeployedTarget;
 use crate::terminal;
 use crate::text_table::TextTable;
 

@@ -32,11 +32,11 @@ use axum::routing::get;
 use clientele_aws::{Clients, Resources};
 use serde_json::{Value, json};
 
-use crate::commands::target::OpenTarget;
 use crate::customers_table::CustomersTable;
+use crate::hosts::{AllowedHosts, ErrorFormat};
 use crate::oldest_message::OldestMessages;
-use crate::stack::hosts::{AllowedHosts, ErrorFormat};
-use crate::stack::server;
+use crate::server;
+use crate::target::OpenTarget;
 use access::{Token, require_token};
 use problem::Problem;
 

@@ -34,11 +34,11 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::deliveries::{Deliveries, DeliveryRecord};
 use super::faults::{Fault, FaultMode, Faults, Service};
-use super::hosts::{AllowedHosts, ErrorFormat};
 use super::sending::Sender;
-use super::server::{self, Body};
 use super::workers::{EventSourceMapping, invocation};
 use crate::console::{self, ShownStack};
+use crate::hosts::{AllowedHosts, ErrorFormat};
+use crate::server::{self, Body};
 
 #[derive(Clone)]
 pub(super) struct Admin {

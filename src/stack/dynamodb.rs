@@ -25,8 +25,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
-use super::hosts::{AllowedHosts, ErrorFormat};
-use super::server;
+use crate::hosts::{AllowedHosts, ErrorFormat};
+use crate::server;
 use crate::template::{Index, KeyElement, Table};
 
 /// DynamoDB's limit on a request.

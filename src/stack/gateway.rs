@@ -22,8 +22,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::deliveries::{Deliveries, DeliveryRecord};
-use super::server;
 use crate::http::Answer;
+use crate::server;
 use crate::template::{Route, Template};
 
 /// API Gateway limits a request body to this size.

@@ -12,6 +12,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::sqs_requests::{list, queue_name, text};
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Line {
@@ -152,16 +154,4 @@ fn read(path: &Path) -> Result<BTreeMap<String, Vec<Line>>> {
         }
     }
     Ok(pending)
-}
-
-pub(super) fn queue_name(url: &Value) -> String {
-    url.as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default().to_owned()
-}
-
-pub(super) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }

@@ -8,8 +8,8 @@ use axum::body::Bytes;
 use md5::{Digest, Md5};
 use serde_json::Value;
 
-use super::journal::queue_name;
 use super::sqs::MESSAGE_BYTES_MAX;
+use crate::sqs_requests::queue_name;
 
 /// The largest message that the engine takes, and the largest `MaximumMessageSize` of a queue.
 const ENGINE_BYTES_MAX: usize = 262_144;

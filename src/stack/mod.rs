@@ -8,14 +8,11 @@ pub mod deliveries;
 mod dynamodb;
 pub mod faults;
 mod gateway;
-pub mod hosts;
 mod journal;
 mod large_messages;
 mod log;
-mod message_ages;
 mod secrets_manager;
 mod sending;
-pub(crate) mod server;
 mod sqs;
 mod workers;
 
@@ -36,18 +33,19 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use log::{CapturedLog, LogOutput};
-pub use message_ages::MessageAges;
 pub use workers::EventSourceMapping;
 
 use crate::console::ShownStack;
 use crate::customers_table::CustomersTable;
 use crate::events::Case;
+use crate::hosts::{AllowedHosts, Host};
+use crate::message_ages::MessageAges;
 use crate::oldest_message::OldestMessages;
+use crate::server;
 use crate::template::{Template, TemplateSource};
 use admin::Admin;
 use deliveries::Deliveries;
 use faults::Faults;
-use hosts::{AllowedHosts, Host};
 use secrets_manager::SecretsManager;
 use sending::Sender;
 

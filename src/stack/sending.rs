@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::server::{self, Body};
 use crate::events::{Case, Expected};
 use crate::http;
+use crate::server::{self, Body};
 
 /// What the local stack needs to send an event to itself.
 #[derive(Clone)]

@@ -23,11 +23,11 @@ use rustack_sqs_http::response::error_to_response;
 use rustack_sqs_http::router::resolve_operation;
 use serde_json::{Value, json};
 
-use super::hosts::{AllowedHosts, ErrorFormat};
 use super::journal::Journal;
 use super::large_messages::LargeMessages;
-use super::message_ages::MessageAges;
-use super::server;
+use crate::hosts::{AllowedHosts, ErrorFormat};
+use crate::message_ages::MessageAges;
+use crate::server;
 use crate::template::{Queue, Redrive};
 
 /// SQS limits a message, and all messages of a batch together, to this size.

@@ -246,3 +246,20 @@ async fn an_unknown_customer_differs_from_an_outage() {
     let (code, _, errors) = deployed.run(&arguments, "").await;
     assert!(code == 5 && errors.contains("the table of test cannot be read"), "{code} {errors}");
 }
+
+/// A mailbox that many customers share does not make one of them slow to show.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_some_items_of_a_shared_address_are_read() {
+    let stack = stack_with_customers(2).await;
+    let table = stack.customers_table();
+    let mut item = table.item(&pk("plain", "c0000")).await.unwrap().unwrap();
+    item["email"] = "info@example.com".into();
+    for number in 0..4 {
+        item["pk"] = format!("plain#w_1#shared{number}").into();
+        let request = stack.clients.dynamodb.put_item().table_name("customers");
+        request.set_item(Some(to_attributes(&item).unwrap())).send().await.unwrap();
+    }
+    for (max, expected) in [(2, 2), (usize::MAX, 4)] {
+        assert_eq!(table.query("by-email", "email", "info@example.com", max).await.unwrap().len(), expected);
+    }
+}

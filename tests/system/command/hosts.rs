@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use axum::Router;
-use clientele::stack::hosts::{AllowedHosts, ErrorFormat, Host};
+use clientele::hosts::{AllowedHosts, ErrorFormat, Host};
 use clientele::stack::{LocalStack, StackOptions};
 use clientele_aws::{CallTimeouts, Clients};
 use rstest::rstest;

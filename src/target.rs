@@ -279,7 +279,7 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
 }
 
 /// An HTTP client for the admin port of a local stack. It uses no proxy, and returns answers of any status.
-pub(super) fn agent() -> Agent {
+pub(crate) fn agent() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).proxy(None);
     Agent::new_with_config(config.timeout_global(Some(ADMIN_TIMEOUT)).build())
 }
@@ -289,7 +289,7 @@ pub(super) fn agent() -> Agent {
 /// # Errors
 /// When no local stack answers, or it answers with an error. A refusal, for example because of the host in the URL, is the
 /// error that the stack cannot be reached.
-pub(super) fn admin_answer(answer: Result<Response<Body>, ureq::Error>, admin_url: &str) -> Result<Value> {
+pub(crate) fn admin_answer(answer: Result<Response<Body>, ureq::Error>, admin_url: &str) -> Result<Value> {
     let mut answer = answer.with_context(|| no_local_stack(admin_url))?;
     let text = answer.body_mut().read_to_string().with_context(|| no_local_stack(admin_url))?;
     let json: Value = serde_json::from_str(&text).map_err(|_| not_an_admin_port(admin_url))?;
@@ -304,7 +304,7 @@ pub(super) fn admin_answer(answer: Result<Response<Body>, ureq::Error>, admin_ur
 }
 
 /// The error when something else than the admin port of a local stack answers at the URL.
-pub(super) fn not_an_admin_port(admin_url: &str) -> CommandError {
+pub(crate) fn not_an_admin_port(admin_url: &str) -> CommandError {
     ExitCode::Unreachable.error(format!(
         "what answers at {admin_url} is not the admin port of a local stack; the stack prints the port when it starts"
     ))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::journal::{list, queue_name, text};
+use crate::sqs_requests::{list, queue_name, text};
 
 /// When the messages that are on a queue were sent. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ struct SentMessage {
 
 impl MessageAges {
     /// Records the effect of a successful call.
-    pub(super) fn record(&self, operation: &str, request: &Value, answer: &[u8], now: Timestamp) {
+    pub(crate) fn record(&self, operation: &str, request: &Value, answer: &[u8], now: Timestamp) {
         if !["SendMessage", "ReceiveMessage", "DeleteMessage", "PurgeQueue"]
             .iter()
             .any(|name| operation.starts_with(name))

@@ -1,4 +1,4 @@
-//! Binding and running the servers of the local stack.
+//! Binds and runs servers: those of the local stack, and that of the page.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::terminal;
 
 /// Binds a listener. The error names the option that selects another port.
-pub(super) fn bind(address: SocketAddr, server: &str, option: &str) -> Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr, server: &str, option: &str) -> Result<TcpListener> {
     let listener = TcpListener::bind(address)
         .with_context(|| format!("{server} cannot listen on {address}; choose another port with {option}"))?;
     listener.set_nonblocking(true)?;
@@ -22,7 +22,7 @@ pub(super) fn bind(address: SocketAddr, server: &str, option: &str) -> Result<Tc
 
 /// The address at which this machine reaches a listener, with the actual port if 0 was asked for. A listener on all
 /// addresses is reached at the loopback one, because not every system connects to an unspecified address.
-pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr> {
+pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr> {
     let bound = listener.local_addr()?;
     let ip = match bound.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -38,7 +38,7 @@ pub(crate) fn serve(router: Router, address: SocketAddr, server: &str, option: &
 }
 
 /// The same on a listener.
-pub(super) fn serve_on(router: Router, listener: TcpListener) -> Result<SocketAddr> {
+pub(crate) fn serve_on(router: Router, listener: TcpListener) -> Result<SocketAddr> {
     let address = address(&listener)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -46,7 +46,7 @@ pub(super) fn serve_on(router: Router, listener: TcpListener) -> Result<SocketAd
 }
 
 /// Runs a server on its own thread with its own runtime, until the process ends.
-pub(super) fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+pub(crate) fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread_name = name.to_owned();
     std::thread::Builder::new().name(thread_name.clone()).spawn(move || {
@@ -58,13 +58,13 @@ pub(super) fn spawn(name: &str, server: impl Future<Output = Result<()>> + Send 
 }
 
 /// The body of a request to the admin port, or why there is none. A refusal has to be JSON, as all answers are.
-pub(super) type Body = Result<Bytes, BytesRejection>;
+pub(crate) type Body = Result<Bytes, BytesRejection>;
 
 /// The answer to a request whose body cannot be read, for example because it is too large.
-pub(super) fn rejected(rejection: &BytesRejection) -> Response {
+pub(crate) fn rejected(rejection: &BytesRejection) -> Response {
     json_response(rejection.status(), json!({ "error": rejection.body_text() }).to_string())
 }
 
-pub(super) fn json_response(status: StatusCode, body: String) -> Response {
+pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
