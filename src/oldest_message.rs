@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::exit_code::ExitCode;
 use crate::message_ages::MessageAges;
+use crate::queue_depth::QueueDepth;
 
 /// SQS measures the age of a queue's oldest message every minute, but not if nothing uses the queue.
 const MEASURED_WITHIN: Duration = Duration::from_mins(10);
@@ -24,12 +25,15 @@ pub enum OldestMessages {
 }
 
 impl OldestMessages {
-    /// The age of the oldest message on a queue, in seconds. `None` if it has none, or if CloudWatch has not measured it
-    /// lately because the queue has just begun to be used.
+    /// The age of the oldest message on a queue of that depth, in seconds. `None` if it is empty, since its last measurement
+    /// then says nothing, or if CloudWatch has not measured it lately because the queue has just begun to be used.
     ///
     /// # Errors
     /// When CloudWatch cannot be read.
-    pub async fn seconds(&self, queue_url: &str) -> Result<Option<u64>> {
+    pub async fn seconds(&self, queue_url: &str, depth: QueueDepth) -> Result<Option<u64>> {
+        if depth.total() == 0 {
+            return Ok(None);
+        }
         match self {
             Self::Local(ages) => Ok(ages.oldest_seconds(queue_url, Timestamp::now())),
             Self::CloudWatch(client) => measured(client, queue_url).await,

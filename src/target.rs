@@ -199,6 +199,12 @@ impl OpenTarget {
         Ok(Self { clients, resources, queue_urls, kind })
     }
 
+    /// How a question names the stack: a deployed one with its region and account.
+    #[must_use]
+    pub fn announcement(&self) -> String {
+        self.deployed_stack().map_or("the local stack".to_owned(), DeployedStack::announcement)
+    }
+
     /// The URL of the queue that has this name on the local stack.
     ///
     /// # Errors

@@ -11,7 +11,6 @@ use super::cleanup::{content, print};
 use super::positive;
 use super::quarantine::counted;
 use super::queue_depths;
-use crate::deployed::DeployedStack;
 use crate::exit_code::ExitCode;
 use crate::queue_browser::{MESSAGES_MAX, QueueBrowser, id};
 use crate::queue_depth::QueueDepth;
@@ -161,7 +160,7 @@ async fn redrive(redrive: Redrive) -> Result<()> {
     let depth = depth.with_context(|| queue.target.cannot_read("the dead-letter queue"))?.total();
     // SQS approximates the depth, which may not include the messages that were just received.
     let about = usize::try_from(depth)?.max(batch.len()).min(redrive.limit.get());
-    let stack = queue.target.deployed_stack().map_or("the local stack".to_owned(), DeployedStack::announcement);
+    let stack = queue.target.announcement();
     let question = format!("Move {} to the cleanup queue of {stack}?", counted(about));
     if let Err(refused) = terminal::confirm(&question, redrive.yes) {
         queue.queue.put_back(&batch).await;

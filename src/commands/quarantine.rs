@@ -14,7 +14,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::positive;
 use super::queue_depths;
-use crate::deployed::DeployedStack;
 use crate::exit_code::ExitCode;
 use crate::queue_browser::{QueueBrowser, id};
 use crate::redrive::{HIDDEN_SECONDS, MessageResult, Settler, content, problem, summary};
@@ -190,7 +189,7 @@ impl QuarantineQueue {
     /// Asks before messages are changed. They are put back if the answer is no.
     async fn confirm(&self, verb: &str, messages: &[Message], consequence: &str, yes: bool) -> Result<()> {
         let number = counted(messages.len());
-        let stack = self.target.deployed_stack().map_or("the local stack".to_owned(), DeployedStack::announcement);
+        let stack = self.target.announcement();
         let question = format!("{verb} {number} in quarantine at {stack}?{consequence}");
         let confirmed = terminal::confirm(&question, yes);
         if confirmed.is_err() {

@@ -20,10 +20,8 @@ pub(super) async fn print(target: &OpenTarget, queue: &str, json: bool) -> Resul
     let url = target.queue_url(queue)?;
     let depth = QueueDepth::read(&target.clients.sqs, url).await;
     let depth = depth.with_context(|| target.cannot_read(&format!("the {queue} queue")))?;
-    // The last measurement of a queue that is empty now says nothing.
-    let stack = target.deployed_stack().filter(|_| depth.total() > 0);
-    let oldest_seconds = match stack {
-        Some(stack) => stack.oldest_messages.seconds(url).await.unwrap_or_else(|error| {
+    let oldest_seconds = match target.deployed_stack() {
+        Some(stack) => stack.oldest_messages.seconds(url, depth).await.unwrap_or_else(|error| {
             terminal::note(format!("Warning: {error}"));
             None
         }),

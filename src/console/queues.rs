@@ -37,10 +37,8 @@ async fn queues(State(stack): Shown) -> Answer {
         let depth = depth.map_err(|_| unreachable(&stack, &format!("queue {name}")))?;
         let mut queue = json!(depth);
         queue["name"] = name.as_str().into();
-        // Without the age, the numbers are still worth showing. The last measurement of a queue that is empty now says
-        // nothing.
-        let oldest = if depth.total() > 0 { stack.oldest_messages.seconds(url).await.ok().flatten() } else { None };
-        queue["oldest_seconds"] = oldest.into();
+        // Without the age, the numbers are still worth showing.
+        queue["oldest_seconds"] = stack.oldest_messages.seconds(url, depth).await.ok().flatten().into();
         queues.push(queue);
     }
     Ok(super::respond(StatusCode::OK, &json!(queues)))
