@@ -48,7 +48,11 @@ fn of_customer(item: &Value, rank: &Rank) -> Vec<String> {
     let Rank { version, verb, sequence, .. } = rank;
     let version_is_raised = *version == sequence.raised;
     let mut sentences = vec![format!("The record's version is {version}: that is when the provider last changed it.")];
-    if version_is_raised {
+    if *verb == Verb::Observed {
+        sentences.push(
+            "It was read from the provider's list, so no event is known that brought it into this state.".to_owned(),
+        );
+    } else if version_is_raised {
         sentences.push(format!("The event was raised at the same time{}.", arrival(item, rank)));
     } else {
         sentences.push(format!("The event was raised at {}{}.", sequence.raised, arrival(item, rank)));
@@ -59,6 +63,7 @@ fn of_customer(item: &Value, rank: &Rank) -> Vec<String> {
     sentences
         .push("A create or update with a later version changes it, in whatever order the events arrive.".to_owned());
     sentences.push(match verb {
+        Verb::Observed => "With the same version, every create and update changes it.".to_owned(),
         Verb::Created => "With the same version, every update changes it, because this event is a create. A create \
                           does only if it was raised later."
             .to_owned(),

@@ -4,6 +4,7 @@
 //! Sources: <https://docs.flexprice.io/developers/webhooks/signature-verification>,
 //! <https://docs.svix.com/receiving/verifying-payloads/how-manual> and the `flexprice/flexprice` repository.
 
+mod listing;
 mod message;
 mod payload;
 mod sample;
@@ -12,6 +13,7 @@ mod translate;
 
 use clientele_model::{Provider, ResponseRules};
 
+pub use listing::LISTING;
 pub use sample::sample;
 
 /// What the other crates need to know about Flexprice.

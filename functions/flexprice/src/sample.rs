@@ -10,7 +10,7 @@ pub fn sample(events: &[SampleEvent]) -> SampleDelivery {
     let event = &events[0];
     let kind = match event.change {
         ChangeKind::Snapshot(Verb::Created) => "customer.created",
-        ChangeKind::Snapshot(Verb::Updated) => "customer.updated",
+        ChangeKind::Snapshot(Verb::Observed | Verb::Updated) => "customer.updated",
         ChangeKind::Deletion => "customer.deleted",
     };
     let mut random = [7; 15];

@@ -3,6 +3,7 @@
 //! Sources: <https://www.plain.com/docs/webhooks>, <https://www.plain.com/docs/request-signing>, and the schemas of
 //! the `team-plain/sdk` repository.
 
+mod listing;
 mod payload;
 mod sample;
 mod signature;
@@ -10,6 +11,7 @@ mod translate;
 
 use clientele_model::{Provider, ResponseRules};
 
+pub use listing::LISTING;
 pub use sample::sample;
 
 /// What the other crates need to know about Plain.

@@ -10,7 +10,7 @@ pub fn sample(events: &[SampleEvent]) -> SampleDelivery {
     let changed_at = format!("{:.3}", event.changed_at);
     let (kind, record) = match event.change {
         ChangeKind::Snapshot(Verb::Created) => ("customer.customer_created", "customer"),
-        ChangeKind::Snapshot(Verb::Updated) => ("customer.customer_updated", "customer"),
+        ChangeKind::Snapshot(Verb::Observed | Verb::Updated) => ("customer.customer_updated", "customer"),
         ChangeKind::Deletion => ("customer.customer_deleted", "previousCustomer"),
     };
     let email = json!({ "email": event.email(), "isVerified": true, "verifiedAt": changed_at });

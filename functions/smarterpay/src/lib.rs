@@ -2,6 +2,7 @@
 //!
 //! Sources: the pages `webhooks/signature`, `webhooks/v2/structure` and `webhookapi` of the SmarterPay wiki.
 
+mod listing;
 mod payload;
 mod sample;
 mod signature;
@@ -9,6 +10,7 @@ mod translate;
 
 use clientele_model::{Provider, ResponseRules};
 
+pub use listing::LISTING;
 pub use sample::sample;
 
 /// What the other crates need to know about SmarterPay.

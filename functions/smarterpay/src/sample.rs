@@ -17,7 +17,7 @@ pub fn sample(events: &[SampleEvent]) -> SampleDelivery {
 fn record(event: &SampleEvent) -> Value {
     let kind = match event.change {
         ChangeKind::Snapshot(Verb::Created) => "customer_account.create",
-        ChangeKind::Snapshot(Verb::Updated) | ChangeKind::Deletion => "customer_account.update",
+        ChangeKind::Snapshot(Verb::Observed | Verb::Updated) | ChangeKind::Deletion => "customer_account.update",
     };
     json!({
         "event_id": format!("HI{:08}", event.number), "event_type": kind, "id": event.customer_id,

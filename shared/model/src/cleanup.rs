@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::customer::Customer;
+use crate::item::CustomerItem;
 use crate::key::CustomerKey;
 use crate::schema_version::SCHEMA_VERSION;
 use crate::time::Time;
@@ -38,8 +39,9 @@ pub struct CleanupMessage {
     pub identifiers: Identifiers,
     /// When the provider deleted the customer.
     pub deleted_at: Time,
-    /// The provider's id of the delete event.
-    pub event_id: String,
+    /// The provider's id of the delete event. Absent if the delete was found by looking the customer up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
 }
 
 /// The only type of message on the cleanup queue.
@@ -95,13 +97,28 @@ impl Deletion {
     }
 }
 
+impl Deletion {
+    /// A delete of which nothing is known but the customer's item.
+    #[must_use]
+    pub fn of_item(item: &CustomerItem, deleted_at: Time) -> Self {
+        let profile = &item.profile;
+        let mut emails = without_duplicates(profile.emails.iter().map(|email| &email.email));
+        if emails.is_empty() {
+            emails.extend(item.email.clone());
+        }
+        let phones = without_duplicates(profile.phones.iter().map(|phone| &phone.number));
+        let external_id = item.external_id.clone().or_else(|| profile.external_id.clone());
+        Self { deleted_at, external_id, identifiers: Identifiers { emails, phones } }
+    }
+}
+
 fn without_duplicates<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut seen = HashSet::new();
     values.filter(|value| seen.insert(*value)).cloned().collect()
 }
 
 impl CleanupMessage {
-    pub(crate) fn new(key: &CustomerKey, deletion: &Deletion, event_id: &str) -> Self {
+    pub(crate) fn new(key: &CustomerKey, deletion: &Deletion, event_id: Option<String>) -> Self {
         let Deletion { deleted_at, external_id, identifiers } = deletion.clone();
         Self {
             schema: SCHEMA_VERSION,
@@ -113,7 +130,7 @@ impl CleanupMessage {
             external_id,
             identifiers,
             deleted_at,
-            event_id: event_id.to_owned(),
+            event_id,
         }
     }
 }

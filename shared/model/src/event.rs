@@ -49,6 +49,11 @@ pub struct EventFacts {
     pub place: u32,
 }
 
+/// The type of an observation in `last_event`.
+const OBSERVATION: &str = "import";
+/// The type of an observed delete in `last_event`.
+const OBSERVED_DELETION: &str = "reconcile";
+
 /// An event about a customer: which customer, its place in the order, and the change.
 #[derive(Clone, PartialEq)]
 pub struct CustomerEvent {
@@ -83,10 +88,7 @@ impl CustomerEvent {
         verb: Verb,
         customer: Customer,
     ) -> Result<Self, Untranslatable> {
-        // The fields of `extra` are one level deep in its map, and `metadata` is one level deep in `profile`.
-        let mut extra = customer.extra.iter().chain(customer.extra_of_batch.iter());
-        extra.try_for_each(|(name, value)| check_field(name, value, 1))?;
-        customer.profile.metadata.as_ref().map_or(Ok(()), |metadata| check_value(metadata, 1))?;
+        check_storable(&customer)?;
         let EventFacts { id, kind, version, raised, place } = facts;
         let (version, sequence) = (version?.into(), Sequence { raised: raised?.into(), place });
         Ok(Self { key, id, kind, version, verb, sequence, change: Change::Snapshot(Box::new(customer)) })
@@ -119,7 +121,7 @@ impl CustomerEvent {
         &self.key
     }
 
-    /// The provider's stable id of the event.
+    /// The provider's stable id of the event; empty for an observation.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -131,11 +133,33 @@ impl CustomerEvent {
         &self.kind
     }
 
-    /// When the event was raised, unless it is a delete without a usable time.
+    /// When the event was raised, unless it is an observation or a delete without a usable time.
     #[must_use]
     pub fn raised_at(&self) -> Option<Timestamp> {
         let raised = self.sequence.raised;
-        if raised == EventTime::EARLIEST.into() { None } else { raised.timestamp() }
+        if self.verb == Verb::Observed || raised == EventTime::EARLIEST.into() { None } else { raised.timestamp() }
+    }
+
+    /// A record that was read from the provider's list. It is less than every event of the same version, so an event
+    /// replaces it, and equal to every other observation of that version, so reading it again changes nothing.
+    ///
+    /// # Errors
+    /// When the table cannot hold the customer.
+    pub fn observation(key: CustomerKey, version: EventTime, customer: Customer) -> Result<Self, Untranslatable> {
+        check_storable(&customer)?;
+        Ok(Self::observed(key, OBSERVATION, version.into(), Change::Snapshot(Box::new(customer))))
+    }
+
+    /// A delete that was found by looking the customer up at the provider. `version` is that of the customer's item: the
+    /// provider's own delete, if it still arrives, is greater.
+    #[must_use]
+    pub fn observed_deletion(key: CustomerKey, version: EpochMicros, deletion: Deletion) -> Self {
+        Self::observed(key, OBSERVED_DELETION, version, Change::Deletion(deletion))
+    }
+
+    fn observed(key: CustomerKey, kind: &str, version: EpochMicros, change: Change) -> Self {
+        let sequence = Sequence { raised: EpochMicros::EPOCH, place: 0 };
+        Self { key, id: String::new(), kind: kind.to_owned(), version, verb: Verb::Observed, sequence, change }
     }
 
     /// The state of the customer after the event.
@@ -155,4 +179,12 @@ impl CustomerEvent {
             event_id: self.id.clone(),
         }
     }
+}
+
+/// Checks the values of any depth. The fields of `extra` are one level deep in its map, and `metadata` is one level deep
+/// in `profile`.
+fn check_storable(customer: &Customer) -> Result<(), Untranslatable> {
+    let mut extra = customer.extra.iter().chain(customer.extra_of_batch.iter());
+    extra.try_for_each(|(name, value)| check_field(name, value, 1))?;
+    customer.profile.metadata.as_ref().map_or(Ok(()), |metadata| check_value(metadata, 1))
 }

@@ -120,12 +120,13 @@ pub enum DeletedStatus {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LastEvent {
-    /// The provider's stable id of the event.
-    pub id: String,
-    /// The type, as the provider names it.
+    /// The provider's stable id of the event. Absent if the state was read from the provider's list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The type, as the provider names it; `import` or `reconcile` if the state was read from the provider's list.
     #[serde(rename = "type")]
     pub kind: String,
-    /// When its delivery arrived.
+    /// When its delivery arrived, or when the list was read.
     pub received_at: Time,
 }
 
@@ -135,8 +136,8 @@ impl CustomerEvent {
     /// The item to write if this is the customer's greatest event. `received_at` is when its delivery arrived.
     #[must_use]
     pub fn item(&self, received_at: Timestamp) -> Item {
-        let last_event =
-            LastEvent { id: self.id.clone(), kind: self.kind.clone(), received_at: Time::in_milliseconds(received_at) };
+        let id = Some(self.id.clone()).filter(|id| !id.is_empty());
+        let last_event = LastEvent { id, kind: self.kind.clone(), received_at: Time::in_milliseconds(received_at) };
         match &self.change {
             Change::Snapshot(customer) => Item::Customer(Box::new(self.customer_item(customer, last_event))),
             Change::Deletion(deletion) => Item::Tombstone(Box::new(self.tombstone(deletion, last_event))),
@@ -181,7 +182,7 @@ impl CustomerEvent {
             status: DeletedStatus::Deleted,
             deleted_at: deletion.deleted_at,
             rank: self.rank().to_string(),
-            cleanup: Some(sqs_message(&CleanupMessage::new(key, deletion, &last_event.id))),
+            cleanup: Some(sqs_message(&CleanupMessage::new(key, deletion, last_event.id.clone()))),
             cleanup_due: Some(last_event.received_at),
             last_event,
             schema: SCHEMA_VERSION,

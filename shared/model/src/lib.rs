@@ -27,6 +27,7 @@ mod item;
 mod json;
 mod kept;
 mod key;
+mod listing;
 mod profile;
 mod provider;
 mod rank;
@@ -59,13 +60,17 @@ pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone
 pub use json::{parse as parse_json, remove_one_dollar, with_one_more_dollar};
 pub use kept::{BodyEncoding, Fingerprint, KeptDelivery, KeptDeliveryError, KeptPart, MESSAGE_BYTES_MAX};
 pub use key::{CustomerKey, Id};
+pub use listing::{
+    AccountSource, ApiAnswer, ApiMethod, ApiRequest, ListApi, Listed, Listing, ListingError, Lookup, Page, Position,
+    PositionError, RecordContext, Walk, WalkScope, WalkStart,
+};
 pub use profile::{Actor, Address, Contact, CustomerKind, Email, Group, Phone, Profile, SpamMark, TaxId};
 pub use provider::Provider;
 pub use rank::{EpochMicros, Rank, RankError, Sequence, Verb};
 pub use redaction::CredentialFields;
 pub use rejection::Rejection;
 pub use response::{Outcome, ResponseRules, WebhookResponse};
-pub use sample::{SampleDelivery, SampleEvent};
+pub use sample::{ListStandIn, SampleDelivery, SampleEvent};
 pub use scheme::{Scheme, SchemeError, SignatureEncoding, SignedTime, TokenPlace};
 pub use secret::{Secret, SecretError, Weakness};
 pub use secrets::{SecretEntry, SecretProblem, SecretProblems, Secrets};

@@ -23,6 +23,9 @@ impl From<Time> for EpochMicros {
 }
 
 impl EpochMicros {
+    /// 1970-01-01T00:00:00Z.
+    pub(crate) const EPOCH: Self = Self(0);
+
     /// The moment as a [`Timestamp`]. `None` is only possible for a value that was decoded from a string, which may be
     /// out of range.
     #[must_use]
@@ -40,9 +43,11 @@ impl fmt::Display for EpochMicros {
     }
 }
 
-/// What happened to the record. This orders a create and an update within one clock tick.
+/// What happened to the record. This orders an observation, a create and an update of the same version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
+    /// The record was read from the provider's list, so it is not known which event brought it into this state.
+    Observed,
     /// The provider created the record.
     Created,
     /// The provider changed or deleted the record.
@@ -65,7 +70,7 @@ pub struct Rank {
     pub erased: bool,
     /// When the provider last changed the record.
     pub version: EpochMicros,
-    /// A create is less than an update.
+    /// An observation is less than a create, which is less than an update.
     pub verb: Verb,
     /// This decides when all of the above are equal.
     pub sequence: Sequence,
@@ -100,7 +105,7 @@ impl FromStr for Rank {
         let mut next = || parts.next().ok_or(RankError);
         let erased = bit(next()?)?;
         let version = micros(next()?)?;
-        let verb = if bit(next()?)? { Verb::Updated } else { Verb::Created };
+        let verb = verb(next()?)?;
         let raised = micros(next()?)?;
         let place = u32::try_from(hexadecimal(next()?, 8)?).map_err(|_| RankError)?;
         Ok(Self { erased, version, verb, sequence: Sequence { raised, place }, event_id: next()?.to_owned() })
@@ -111,6 +116,15 @@ fn bit(text: &str) -> Result<bool, RankError> {
     match text {
         "0" => Ok(false),
         "1" => Ok(true),
+        _ => Err(RankError),
+    }
+}
+
+fn verb(text: &str) -> Result<Verb, RankError> {
+    match text {
+        "0" => Ok(Verb::Observed),
+        "1" => Ok(Verb::Created),
+        "2" => Ok(Verb::Updated),
         _ => Err(RankError),
     }
 }
@@ -134,12 +148,11 @@ mod tests {
         fn any_rank()(
             erased: bool,
             version in prop_oneof![any::<i64>(), -3i64..3],
-            updated: bool,
+            verb in prop_oneof![Just(Verb::Observed), Just(Verb::Created), Just(Verb::Updated)],
             raised in prop_oneof![any::<i64>(), -3i64..3],
             place in prop_oneof![any::<u32>(), 0u32..3],
             event_id in "\\PC{0,3}|[.a#]{0,3}",
         ) -> Rank {
-            let verb = if updated { Verb::Updated } else { Verb::Created };
             let sequence = Sequence { raised: EpochMicros(raised), place };
             Rank { erased, version: EpochMicros(version), verb, sequence, event_id }
         }
@@ -171,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_decodes_without_panic(text in "\\PC{0,60}|[01].[0-9a-f]{16}.[01].[0-9a-f]{16}.[0-9a-f]{8}.a?") {
+        fn any_text_decodes_without_panic(text in "\\PC{0,60}|[01].[0-9a-f]{16}.[0-2].[0-9a-f]{16}.[0-9a-f]{8}.a?") {
             if let Ok(rank) = text.parse::<Rank>() {
                 prop_assert_eq!(rank.to_string(), text);
             }
@@ -187,7 +200,8 @@ mod tests {
     #[case("0.08000000000000000.0.8000000000000000.00000000.e", false)]
     #[case("0.800000000000000A.0.8000000000000000.00000000.e", false)]
     #[case("0.+800000000000000.0.8000000000000000.00000000.e", false)]
-    #[case("0.8000000000000000.2.8000000000000000.00000000.e", false)]
+    #[case("0.8000000000000000.2.8000000000000000.00000000.e", true)]
+    #[case("0.8000000000000000.3.8000000000000000.00000000.e", false)]
     #[case("0.8000000000000000.0.8000000000000000.0000000.e", false)]
     #[case("0.8000000000000000.0.8000000000000000.000000000.e", false)]
     #[case("0.8000000000000000.0.8000000000000000.00000000", false)]
@@ -227,7 +241,7 @@ mod tests {
             sequence: Sequence { raised: raised.into(), place: 24 },
             event_id: "evt.1".into(),
         };
-        assert_eq!(rank.to_string(), "1.80064a601d402261.1.7fffffffffffffff.00000018.evt.1");
+        assert_eq!(rank.to_string(), "1.80064a601d402261.2.7fffffffffffffff.00000018.evt.1");
         assert_eq!(rank.version.to_string(), "2026-02-09T08:42:08.322145Z");
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::event::ChangeKind;
+use crate::listing::{ApiAnswer, ApiRequest};
 
 /// An event of an invented customer, in no provider's format yet.
 #[derive(Clone, Debug)]
@@ -35,6 +36,17 @@ impl SampleEvent {
     pub fn external_id(&self) -> String {
         format!("x-{}", self.customer_id)
     }
+}
+
+/// A stand-in for a provider's list API, for the local stack and the tests. It has no state: whoever uses it owns the
+/// records, and may change them between two requests.
+#[derive(Clone, Copy, Debug)]
+pub struct ListStandIn {
+    /// The invented customer after that event, as the API lists it. It leads to the same item as the sample delivery of the
+    /// event.
+    pub record: fn(&SampleEvent) -> Value,
+    /// Answers a request, given all records in any order and the most records of a page.
+    pub answer: fn(&[Value], &ApiRequest, usize) -> ApiAnswer,
 }
 
 /// A delivery that is not signed yet.

@@ -1,6 +1,6 @@
 //! The list of all providers. A new provider is one more name in `registry!` below, and one more dependency.
 
-use clientele_model::{Provider, SampleDelivery, SampleEvent, Scheme};
+use clientele_model::{Listing, Provider, SampleDelivery, SampleEvent, Scheme};
 
 macro_rules! registry {
     ($($provider:ident),+) => {
@@ -9,6 +9,9 @@ macro_rules! registry {
 
         /// The sample deliveries of each provider. Apart from [`PROVIDERS`], so that no function contains them.
         static SAMPLES: &[fn(&[SampleEvent]) -> SampleDelivery] = &[$($provider::sample),+];
+
+        /// How to read the customers of each provider without webhooks. Apart from [`PROVIDERS`] for the same reason.
+        static LISTINGS: &[&Listing] = &[$(&$provider::LISTING),+];
     };
 }
 
@@ -18,6 +21,16 @@ registry!(clientele_metrifox, clientele_smarterpay, clientele_plain, clientele_f
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().copied().find(|provider| provider.name == name)
+}
+
+/// How to read the provider's customers without webhooks.
+///
+/// # Panics
+/// When the provider is not in the list.
+#[must_use]
+#[expect(clippy::expect_used, reason = "every provider comes from the list")]
+pub fn listing(provider: &Provider) -> &'static Listing {
+    LISTINGS.iter().copied().find(|listing| listing.provider.name == provider.name).expect("listed")
 }
 
 /// The provider with that name, as an argument on a command line.

@@ -114,7 +114,7 @@ fn rank(drawing: &mut Drawing) {
     let parts = [
         (146, "erased", ["1 for a delete, which", "is always greater"]),
         (190, "version", ["when the provider last", "changed the record"]),
-        (146, "verb", ["0 for created,", "1 for later changes"]),
+        (146, "verb", ["0 listed, 1 created,", "2 for later changes"]),
         (190, "raised", ["when the event", "was raised"]),
         (146, "place", ["of the event", "in its batch"]),
         (164, "event id", ["the provider's own,", "the same if sent again"]),

@@ -200,7 +200,7 @@ impl Table for FaultyStorage {
             }
         };
         let result = self.call(Operation::Put, effect, TableError::Unavailable).await?;
-        self.state().written.insert(event_id(item).to_owned());
+        self.state().written.extend(event_id(item).map(str::to_owned));
         Ok(result)
     }
 

@@ -102,10 +102,10 @@ pub(crate) fn can_hold(item: &Item) -> bool {
 }
 
 /// The id of the event that led to the item.
-pub(crate) fn event_id(item: &Item) -> &str {
+pub(crate) fn event_id(item: &Item) -> Option<&str> {
     match item {
-        Item::Customer(item) => &item.last_event.id,
-        Item::Tombstone(item) => &item.last_event.id,
+        Item::Customer(item) => item.last_event.id.as_deref(),
+        Item::Tombstone(item) => item.last_event.id.as_deref(),
     }
 }
 
