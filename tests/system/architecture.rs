@@ -31,7 +31,7 @@ fn crates_depend_as_the_architecture_says() {
         let expected: Option<Vec<_>> = match name.as_str() {
             "clientele-model" | "xtask" => Some(vec![]),
             "clientele-flow" => Some(vec!["clientele-model"]),
-            "clientele-aws" => Some(vec!["clientele-flow", "clientele-model"]),
+            "clientele-api" | "clientele-aws" => Some(vec!["clientele-flow", "clientele-model"]),
             "clientele-sweep" => Some(vec!["clientele-aws"]),
             "clientele-replay" => Some(vec!["clientele-aws", "clientele-providers"]),
             "clientele-providers" => {
@@ -49,6 +49,7 @@ fn crates_depend_as_the_architecture_says() {
         let forbidden: &[_] = match name.as_str() {
             "clientele" => &[],
             _ if is_provider => &["dynoxide", "rustack", "axum", "aws-"],
+            "clientele-api" => &["dynoxide", "rustack", "axum", "aws-", "lambda"],
             _ => &["dynoxide", "rustack", "axum"],
         };
         let is_forbidden = |name: &&String| forbidden.iter().any(|prefix| name.starts_with(prefix));

@@ -22,7 +22,8 @@ mod sweep;
 pub use deadlines::Deadlines;
 pub use delivery::SettledEvent;
 pub use ports::{
-    CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
+    ApiUnreachable, CurrentItem, ListClient, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues,
+    Table, TableError,
 };
 pub use sweep::{SweepLimits, SweepReport};
 

@@ -1,6 +1,6 @@
-//! What the flow needs from outside: a table with conditional writes, and queues.
+//! What the flow needs from outside: a table with conditional writes, queues, and a provider's list API.
 
-use clientele_model::Item;
+use clientele_model::{ApiAnswer, ApiRequest, Item};
 
 /// The table of customers.
 pub trait Table: Sync {
@@ -33,6 +33,20 @@ pub trait Table: Sync {
     /// When the table cannot be read.
     fn current_item(&self, pk: &str) -> impl Future<Output = Result<Option<CurrentItem>, TableError>> + Send;
 }
+
+/// A provider's list API.
+pub trait ListClient: Sync {
+    /// Sends a request once, with the API key, and returns the answer, whatever its status is.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    fn call(&self, request: &ApiRequest) -> impl Future<Output = Result<ApiAnswer, ApiUnreachable>> + Send;
+}
+
+/// There was no answer. The text contains nothing of the request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ApiUnreachable(pub String);
 
 /// The result of a conditional write.
 #[derive(Clone, Debug, PartialEq)]
