@@ -118,7 +118,7 @@ fn a_snapshot_is_written_completely() {
         "extra": {"plan": "gold", "seats": 1, "body.plan": "of the batch", "region": "eu"},
         "created_at": "2025-01-01T00:00:00.500Z",
         "updated_at": "2026-02-09T08:42:08.322145Z",
-        "rank": "0.80064a601d402261.0.80064a601d4a7a40.00000018.evt.1",
+        "rank": "0.80064a601d402261.1.80064a601d4a7a40.00000018.evt.1",
         "last_event": {"id": "evt.1", "type": "customer.created", "received_at": "2026-11-20T12:00:00.123Z"},
         "schema": 1,
     });
@@ -137,7 +137,7 @@ fn unknown_attributes_are_absent() {
         "profile": {},
         "extra": {},
         "updated_at": "2026-02-09T08:42:08.322145Z",
-        "rank": "0.80064a601d402261.0.80064a601d4a7a40.00000018.evt.1",
+        "rank": "0.80064a601d402261.1.80064a601d4a7a40.00000018.evt.1",
         "last_event": {"id": "evt.1", "type": "customer.created", "received_at": "2026-11-20T12:00:00.123Z"},
         "schema": 1,
     });
@@ -179,7 +179,7 @@ fn a_deletion_is_written_as_a_tombstone_with_the_message() {
         "customer_id": "50%",
         "status": "deleted",
         "deleted_at": "2026-02-09T08:42:07.500Z",
-        "rank": "1.80064a601d402261.1.80064a601d4a7a40.00000018.evt.1",
+        "rank": "1.80064a601d402261.2.80064a601d4a7a40.00000018.evt.1",
         "last_event": {"id": "evt.1", "type": "customer.gone", "received_at": "2026-11-20T12:00:00.123Z"},
         "schema": 1,
         "cleanup": message,
@@ -238,8 +238,8 @@ fn accessors_return_the_facts_of_an_event() {
         assert_eq!(item(event).rank(), event.rank().to_string());
     }
     assert!(*created.change() == Change::Snapshot(Box::new(complete_customer())));
-    assert_eq!(created.rank().to_string(), "0.80064a601d402261.0.80064a601d4a7a40.00000018.evt.1");
-    assert_eq!(deleted.rank().to_string(), "1.80064a601d402261.1.80064a601d4a7a40.00000018.evt.1");
+    assert_eq!(created.rank().to_string(), "0.80064a601d402261.1.80064a601d4a7a40.00000018.evt.1");
+    assert_eq!(deleted.rank().to_string(), "1.80064a601d402261.2.80064a601d4a7a40.00000018.evt.1");
     assert_eq!((key().provider(), key().account(), key().customer_id()), ("acme", "w#1", "50%"));
 }
 

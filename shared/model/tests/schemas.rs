@@ -8,17 +8,8 @@ use serde_json::{Value, json};
 #[test]
 fn the_item_and_both_messages_have_a_schema() {
     let schemas = schema::all().map(|(name, schema)| (name, schema["title"].clone(), schema["required"].clone()));
-    let cleanup = json!([
-        "schema",
-        "type",
-        "cleanup_id",
-        "provider",
-        "account",
-        "customer_id",
-        "identifiers",
-        "deleted_at",
-        "event_id",
-    ]);
+    let cleanup =
+        json!(["schema", "type", "cleanup_id", "provider", "account", "customer_id", "identifiers", "deleted_at",]);
     let kept = json!(["schema", "provider", "reason", "received_at", "encoding"]);
     let expected = [
         ("customer-item", json!("Item"), Value::Null),
