@@ -24,6 +24,18 @@ pub(crate) fn account(body: &mut Fields) -> Result<Id, Untranslatable> {
 pub(crate) const FAMILY: EventFamily =
     EventFamily { prefix: "customer.", ignored: &["customer.customer_group_changed"] };
 
+/// The types of events that together report every change of a customer.
+pub(crate) const REQUIRED_EVENT_TYPES: &[&str] = &[
+    "customer.customer_created",
+    "customer.customer_updated",
+    "customer.customer_group_memberships_changed",
+    "customer.customer_deleted",
+];
+
+/// A type of event that reports the same as the types in [`REPEATED_BY_CUSTOMER_CHANGED`].
+pub(crate) const CUSTOMER_CHANGED: &str = "customer.customer_changed";
+pub(crate) const REPEATED_BY_CUSTOMER_CHANGED: &[&str] = &["customer.customer_created", "customer.customer_updated"];
+
 /// How an event of that type changes its customer, or `None` if it changes no customer. For the type
 /// `customer_changed`, `changeType` in the payload decides.
 pub(crate) fn change_kind(
@@ -35,7 +47,7 @@ pub(crate) fn change_kind(
         "customer.customer_updated" | "customer.customer_group_memberships_changed" => {
             Some(ChangeKind::Snapshot(Verb::Updated))
         }
-        "customer.customer_changed" => {
+        CUSTOMER_CHANGED => {
             let verbs = [("ADDED", Verb::Created), ("UPDATED", Verb::Updated)];
             let payload = payload.as_mut().map_err(|error| *error)?;
             let verb = payload.required("payload.changeType", |payload, name| payload.known_word(name, &verbs))?;

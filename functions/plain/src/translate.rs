@@ -27,15 +27,24 @@ fn event(verified: &Verified) -> Translation {
     let key = CustomerKey::new(crate::PROVIDER.name, account(&mut body)?, customer_id)?;
     let version = record.event_time("updatedAt", Fields::time, received_at);
     let event = EventFacts { id, kind, version, raised, place: 0 };
-    let mut customer = customer(&mut record, key.customer_id());
     Ok(Translated::Event(Box::new(match change {
-        ChangeKind::Deletion => CustomerEvent::deletion(key, event, None, received_at, &customer),
+        ChangeKind::Deletion => {
+            let customer = customer(&mut record, key.customer_id());
+            CustomerEvent::deletion(key, event, None, received_at, &customer)
+        }
         ChangeKind::Snapshot(verb) => {
-            let extra = ExtraFields::new(DROPPED).keep("payload.customer", record.rest());
-            customer.extra = extra.keep("payload", payload.rest()).keep("", body.rest()).into_map();
+            let customer = whole_customer(record, key.customer_id(), [("payload", payload), ("", body)]);
             CustomerEvent::snapshot(key, event, verb, customer)?
         }
     })))
+}
+
+/// The customer of a record, with all fields of the record and of the objects around it, each with its path in the body.
+pub(crate) fn whole_customer<const N: usize>(mut record: Fields, id: &str, around: [(&str, Fields); N]) -> Customer {
+    let customer = customer(&mut record, id);
+    let extra = ExtraFields::new(DROPPED).keep("payload.customer", record.rest());
+    let extra = around.into_iter().fold(extra, |extra, (path, fields)| extra.keep(path, fields.rest()));
+    Customer { extra: extra.into_map(), ..customer }
 }
 
 fn customer(record: &mut Fields, id: &str) -> Customer {

@@ -28,6 +28,12 @@ impl Id {
     pub fn new(text: String) -> Result<Self, String> {
         if text.chars().all(is_blank) { Err(text) } else { Ok(Self(text)) }
     }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl CustomerKey {

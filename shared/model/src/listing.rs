@@ -70,8 +70,9 @@ impl fmt::Debug for Listing {
     }
 }
 
-/// A request to a list API. Whoever sends it adds the API key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request to a list API. Whoever sends it adds the API key. It can contain a cursor, and a cursor can contain a
+/// customer's name.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ApiRequest {
     /// The method.
     pub method: ApiMethod,
@@ -105,7 +106,7 @@ pub struct ApiAnswer {
     pub body: Vec<u8>,
 }
 
-redacted_debug!(ApiAnswer);
+redacted_debug!(ApiRequest, ApiAnswer);
 
 /// Where a walk starts and ends.
 #[derive(Clone, Debug, Default)]
