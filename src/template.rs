@@ -129,7 +129,7 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// The queue whose messages it processes.
     pub source: Option<QueueSource>,
-    /// The interval at which a schedule calls it.
+    /// The interval at which a schedule calls it. A schedule whose parameter is 0 by default does not.
     pub every: Option<Duration>,
     /// Its `Timeout`.
     pub timeout: Duration,
@@ -271,7 +271,8 @@ impl Template {
                 let source = of_type("SQS").next().map(queue_source).transpose()?;
                 let schedules = of_type("Schedule").chain(of_type("ScheduleV2"));
                 let mut schedules = schedules.map(|schedule| &schedule[schedule_key(schedule)]);
-                let every = schedules.next().map(rate).transpose()?;
+                let every = schedules.next().map(|expression| rate(expression, &self.parameters)).transpose()?;
+                let every = every.filter(|every| !every.is_zero());
                 let timeout = properties["Timeout"].as_u64().or(globals["Timeout"].as_u64()).context("no Timeout")?;
                 let environment = mapping(&globals["Environment"]["Variables"])
                     .chain(mapping(&properties["Environment"]["Variables"]));
@@ -371,10 +372,20 @@ fn schedule_key(schedule: &Value) -> &'static str {
     if schedule["Schedule"].is_null() { "ScheduleExpression" } else { "Schedule" }
 }
 
-/// Reads the interval of `rate(5 minutes)`.
-fn rate(expression: &Value) -> Result<Duration> {
-    let words = expression.as_str().and_then(|text| text.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' '));
+/// Reads the interval of `rate(5 minutes)`. The number may be a parameter, `!Sub rate(${Minutes} minutes)`, of which the
+/// default counts.
+fn rate(expression: &Value, parameters: &BTreeMap<String, String>) -> Result<Duration> {
+    let (text, is_sub) = match expression {
+        Value::Tagged(tagged) => (tagged.value.as_str(), tagged.tag == "Sub"),
+        other => (other.as_str(), false),
+    };
+    let words = text.and_then(|text| text.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' '));
     let (number, unit) = words.context("the schedule is not `rate(…)`")?;
+    let parameter = number.strip_prefix("${").and_then(|number| number.strip_suffix('}')).filter(|_| is_sub);
+    let number = match parameter {
+        Some(name) => parameters.get(name).with_context(|| format!("the parameter {name} has no default"))?,
+        None => number,
+    };
     let unit = match unit.trim_end_matches('s') {
         "minute" => 60,
         "hour" => 60 * 60,

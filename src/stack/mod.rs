@@ -58,6 +58,9 @@ const STACK_NAME: &str = "clientele";
 /// The local name of the customers' table.
 const CUSTOMERS_TABLE: &str = "customers";
 
+/// The function that a schedule calls here. Another one with a schedule, `reconcile`, runs on demand only.
+const SWEEP: &str = "sweep";
+
 /// How to run the local stack.
 #[derive(Clone, Debug)]
 pub struct StackOptions {
@@ -277,7 +280,7 @@ impl LocalStack {
                     deliveries,
                 };
                 self.event_source_mapping = Some(mapping);
-            } else if let Some(every) = function.every {
+            } else if let (SWEEP, Some(every)) = (name, function.every) {
                 let sweeper = Arc::new(Sweeper::new(WorkerConfig::read(name, variable)?, &clients, lines));
                 self.sweeper = Some(sweeper);
                 self.sweep_interval = every;

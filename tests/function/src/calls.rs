@@ -23,25 +23,54 @@ enum TableState {
 #[derive(Default)]
 struct Recorded {
     calls: Calls,
-    /// The keys of the items that it has read or written.
-    keys: BTreeSet<String>,
+    /// The keys of the items that it has read or written, each with the call.
+    keys: BTreeSet<(String, String)>,
+}
+
+/// A function, and what it is invoked with.
+pub struct Setup<'a> {
+    /// Its binary.
+    pub binary: &'a str,
+    /// The name of its folder.
+    pub name: &'a str,
+    /// What Secrets Manager returns.
+    pub secret: &'a str,
+    /// Variables besides those that name a resource.
+    pub environment: &'a [(&'a str, &'a str)],
+    /// The conditions of the template under which it has these variables, other than those of KMS keys.
+    pub conditions: &'a [&'a str],
+    /// The events.
+    pub events: &'a [Value],
+    /// Answers what the usual stand-in should not answer.
+    pub answer: fn(&Request) -> Option<Response>,
 }
 
 /// The role of a function allows exactly what its binary calls: from the start until all events are answered, while the
 /// table works, fails, and rejects what is written. Its conditions allow the keys that occur, and the services through
 /// which it uses a KMS key.
 pub fn a_role_allows_exactly_what_is_called(binary: &str, name: &str, secret: &str, events: &[Value]) {
-    let id = function_id(name);
-    let Recorded { calls, keys } = record(binary, id, secret, events);
-    let role = Role::of(id);
-    assert_eq!(role.calls, calls.union(&called_by_lambda(id)).cloned().collect(), "{id}");
-    let matches = |key: &str, pattern: &String| key.starts_with(pattern.strip_suffix('*').unwrap());
-    let allows = |key: &&String| {
-        let of_statement = |patterns: &Vec<String>| patterns.is_empty() || patterns.iter().any(|it| matches(key, it));
-        role.leading_keys.iter().all(of_statement)
-    };
-    assert_eq!(keys.iter().find(|key| !allows(key)), None, "{id}");
-    assert_eq!(role.on_condition, allowed_with_keys(&calls), "{id}");
+    let (environment, conditions) = (&[], &[]);
+    Setup { binary, name, secret, environment, conditions, events, answer: |_| None }.assert_role();
+}
+
+impl Setup<'_> {
+    /// As [`a_role_allows_exactly_what_is_called`], for a role whose calls depend on conditions.
+    pub fn assert_role(&self) {
+        let id = function_id(self.name);
+        let Recorded { calls, keys } = self.record(id);
+        let role = Role::of(id);
+        let on_condition = self.conditions.iter().flat_map(|condition| role.calls_on_condition[*condition].clone());
+        let allowed: Calls = role.calls.iter().cloned().chain(on_condition).collect();
+        assert_eq!(allowed, calls.union(&called_by_lambda(id)).cloned().collect(), "{id}");
+        let allows = |(call, key): &&(String, String)| {
+            let patterns = &role.leading_keys[call];
+            patterns.is_empty() || patterns.iter().any(|pattern| key.starts_with(pattern.strip_suffix('*').unwrap()))
+        };
+        assert_eq!(keys.iter().find(|key| !allows(key)), None, "{id}");
+        if self.conditions.len() == role.calls_on_condition.len() {
+            assert_eq!(role.keys_on_condition, allowed_with_keys(&calls), "{id}");
+        }
+    }
 }
 
 /// What a function that makes these calls may do with a key: `Decrypt` to read secrets, the table and messages, both to
@@ -83,29 +112,32 @@ fn called_by_lambda(function: &str) -> Calls {
     logs.into_iter().chain(traces).chain(polled).collect()
 }
 
-/// Runs the function with the resources of the template, and lets it answer the events.
-fn record(binary: &str, id: &str, secret: &str, events: &[Value]) -> Recorded {
-    let state = Arc::new(Mutex::new((TableState::Works, Recorded::default())));
-    let mut command = command(Path::new(binary));
-    // The logical id of a resource serves as its name, URL or ARN.
-    command.envs(resources_in_environment(id));
-    let (shared, secret) = (state.clone(), secret.to_owned());
-    let mut function = Function::start(command, "", move |request| {
-        let (table, recorded) = &mut *shared.lock().unwrap();
-        answer(request, *table, recorded, &secret)
-    });
-    for table in [TableState::Works, TableState::Fails, TableState::Rejects] {
-        state.lock().unwrap().0 = table;
-        for event in events {
-            assert!(function.invoke(&event.to_string()).result.is_ok());
+impl Setup<'_> {
+    /// Runs the function with the resources of the template, and lets it answer the events.
+    fn record(&self, id: &str) -> Recorded {
+        let state = Arc::new(Mutex::new((TableState::Works, Recorded::default())));
+        let mut command = command(Path::new(self.binary));
+        // The logical id of a resource serves as its name, URL or ARN.
+        command.envs(resources_in_environment(id)).envs(self.environment.iter().copied());
+        let (shared, secret, special) = (state.clone(), self.secret.to_owned(), self.answer);
+        let mut function = Function::start(command, "", move |request| {
+            let (table, recorded) = &mut *shared.lock().unwrap();
+            let usual =
+                request.headers.get("x-amz-target").map(|call| answer(request, call, *table, recorded, &secret));
+            special(request).or(usual).expect("a call of AWS")
+        });
+        for table in [TableState::Works, TableState::Fails, TableState::Rejects] {
+            state.lock().unwrap().0 = table;
+            for event in self.events {
+                assert!(function.invoke(&event.to_string()).result.is_ok());
+            }
         }
+        drop(function);
+        std::mem::take(&mut state.lock().unwrap().1)
     }
-    drop(function);
-    std::mem::take(&mut state.lock().unwrap().1)
 }
 
-fn answer(request: &Request, table: TableState, recorded: &mut Recorded, secret: &str) -> Response {
-    let target = request.headers.get("x-amz-target").expect("a call of AWS");
+fn answer(request: &Request, target: &str, table: TableState, recorded: &mut Recorded, secret: &str) -> Response {
     let (service, operation) = target.split_once('.').unwrap();
     let service = match service {
         "DynamoDB_20120810" => "dynamodb",
@@ -118,9 +150,10 @@ fn answer(request: &Request, table: TableState, recorded: &mut Recorded, secret:
         Some(index) => format!("${{{resource}.Arn}}/index/{index}"),
         None => resource.to_owned(),
     };
-    recorded.calls.insert(format!("{service}:{operation} {resource}"));
+    let call = format!("{service}:{operation} {resource}");
     let key = [&body["Item"], &body["Key"]].into_iter().find_map(|item| item["pk"]["S"].as_str());
-    recorded.keys.extend(key.map(str::to_owned));
+    recorded.keys.extend(key.map(|key| (call.clone(), key.to_owned())));
+    recorded.calls.insert(call);
     let (status, body) = match (operation, table) {
         ("PutItem", TableState::Fails) => (500, json!({})),
         ("PutItem", TableState::Rejects) => (400, json!({ "__type": "com.amazon.coral.validate#ValidationException" })),

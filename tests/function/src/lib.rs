@@ -73,7 +73,10 @@ pub(crate) fn connect(command: &mut Command, address: SocketAddr, secret: &str) 
         ("CUSTOMERS_TABLE", "customers".to_owned()),
         ("CLEANUP_QUEUE_URL", url.clone()),
         ("INBOX_QUEUE_URL", url.clone()),
-        ("QUARANTINE_QUEUE_URL", url),
+        ("QUARANTINE_QUEUE_URL", url.clone()),
+        // The list APIs, which only `reconcile` calls.
+        ("PLAIN_API_URL", url.clone()),
+        ("FLEXPRICE_API_URL", url),
         ("WEBHOOK_SECRETS", secret.to_owned()),
         // The signatures of the event files are old.
         ("SIGNATURE_TOLERANCE_SECONDS", "3155760000".to_owned()),

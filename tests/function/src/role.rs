@@ -14,10 +14,12 @@ pub type Calls = BTreeSet<String>;
 pub struct Role {
     /// Calls that it always allows.
     pub calls: Calls,
-    /// Calls that it allows under a condition of the template: those of KMS, with a key of the user.
-    pub on_condition: BTreeMap<String, KeyUse>,
-    /// For each statement about the table: patterns of the keys that it allows. Without a pattern it allows all keys.
-    pub leading_keys: BTreeSet<Vec<String>>,
+    /// Further calls that it allows under a condition of the template.
+    pub calls_on_condition: BTreeMap<String, Calls>,
+    /// Calls of KMS that it allows under a condition of the template: with a key of the user.
+    pub keys_on_condition: BTreeMap<String, KeyUse>,
+    /// For each call of the table: patterns of the keys that it allows. Without a pattern it allows all keys.
+    pub leading_keys: BTreeMap<String, Vec<String>>,
 }
 
 /// What a role allows with a key.
@@ -87,21 +89,40 @@ impl Role {
         let mut role = Self::default();
         for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
             let Value::Tagged(tagged) = statement else {
-                let allowed = calls(statement);
-                if allowed.iter().any(|call| call.starts_with("dynamodb:")) {
-                    role.leading_keys.insert(leading_keys(&statement["Condition"]));
-                } else {
-                    assert!(statement["Condition"].is_null());
-                }
+                let allowed = role.allow(statement);
                 role.calls.extend(allowed);
                 continue;
             };
             let [condition, statement, otherwise] = &tagged.value.as_sequence().unwrap()[..] else { panic!("!If") };
             assert_eq!((tagged.tag.to_string().as_str(), logical_id(otherwise).as_str()), ("!If", "AWS::NoValue"));
-            let of_key = KeyUse { calls: calls(statement), services: key_services(&statement["Condition"]) };
-            assert_eq!(role.on_condition.insert(logical_id(condition), of_key), None);
+            let (condition, allowed) = (logical_id(condition), calls(statement));
+            if allowed.iter().any(|call| call.starts_with("kms:")) {
+                let of_key = KeyUse { calls: allowed, services: key_services(&statement["Condition"]) };
+                assert_eq!(role.keys_on_condition.insert(condition, of_key), None);
+            } else {
+                let allowed = role.allow(statement);
+                role.calls_on_condition.entry(condition).or_default().extend(allowed);
+            }
         }
         role
+    }
+
+    /// The calls of a statement. Notes which keys of the table it allows.
+    fn allow(&mut self, statement: &Value) -> Calls {
+        let allowed = calls(statement);
+        if allowed.iter().any(|call| call.starts_with("dynamodb:")) {
+            let patterns = leading_keys(&statement["Condition"]);
+            self.leading_keys.extend(allowed.iter().map(|call| (call.clone(), patterns.clone())));
+        } else {
+            assert!(statement["Condition"].is_null());
+        }
+        allowed
+    }
+
+    /// All calls, under whatever conditions.
+    #[must_use]
+    pub fn all_calls(&self) -> Calls {
+        self.calls.iter().chain(self.calls_on_condition.values().flatten()).cloned().collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The local stack has the table, indexes, queues, routes and environments of template.yaml.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use clientele::stack::LAMBDA_VARIABLES;
 use clientele::template::Template;
@@ -149,4 +150,21 @@ fn an_unknown_reference_is_named() {
     let template = Template::parse(&text.replace("!Ref MaxBodyBytes", "!ImportValue limits")).unwrap();
     let error = template.environment(&template.functions[0], |_| Some(String::new())).unwrap_err();
     assert_eq!(error.to_string(), "MetrifoxFunction: MAX_BODY_BYTES has no local value");
+}
+
+/// The interval of a schedule may be a parameter, whose default counts. 0 is never.
+#[test]
+fn the_interval_of_a_schedule_may_be_a_parameter() {
+    let text = std::fs::read_to_string(root("template.yaml")).unwrap();
+    let with = |schedule: &str| Template::parse(&text.replace("Schedule: rate(5 minutes)", schedule));
+    let every = |schedule: &str| {
+        let template = with(schedule).unwrap();
+        template.functions.iter().find(|function| function.name == "sweep").unwrap().every
+    };
+    assert_eq!(every("Schedule: rate(1 hour)"), Some(Duration::from_hours(1)));
+    assert_eq!(every("Schedule: !Sub rate(${RefusedPerMinute} minutes)"), Some(Duration::from_mins(20)));
+    assert_eq!(every("Schedule: !Sub rate(${PlainSilenceHours} hours)"), None);
+    for unreadable in ["Schedule: rate(${RefusedPerMinute} minutes)", "Schedule: !Sub rate(${Unknown} minutes)"] {
+        assert!(with(unreadable).is_err(), "{unreadable}");
+    }
 }
