@@ -1,7 +1,8 @@
 //! Every deadline of the system, with the reason for each and the relations between them.
 //!
-//! The relations between constants are checked at compile time, at the end of this file. `template.yaml` states three of
-//! the numbers again, as `Timeout`, `VisibilityTimeout` and the sweep's rate; a test compares them with these constants.
+//! The relations between constants are checked at compile time, at the end of this file. `template.yaml` states some
+//! of the numbers again, such as `Timeout`, `VisibilityTimeout` and the sweep's rate; tests compare them with these
+//! constants.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -49,6 +50,23 @@ pub const SWEEP_END_WITHIN: Duration = Duration::from_secs(9);
 /// Tombstones younger than this are not swept, because the function that wrote them may still be sending the message.
 pub const SWEEP_GRACE: Duration = Duration::from_mins(1);
 
+/// `Timeout` of the function `reconcile`, the longest that Lambda allows
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>). Nobody waits, a list API may be slow, and
+/// `since` may be long ago.
+pub const RECONCILE_TIMEOUT: Duration = Duration::from_mins(15);
+/// The shortest time between two scheduled reconciliations.
+pub const RECONCILE_INTERVAL_MIN: Duration = Duration::from_mins(15);
+/// The longest time between two scheduled reconciliations, and the longest that a webhook may take.
+pub const RECONCILE_INTERVAL_MAX: Duration = Duration::from_hours(24);
+/// A reconciliation looks at the changes of so many intervals, so that two runs in a row may fail.
+pub const RECONCILE_WINDOW_INTERVALS: u32 = 3;
+/// A reconciliation reads no further page of a list after this time.
+pub const RECONCILE_STOP_WITHIN: Duration = Duration::from_mins(12);
+/// A reconciliation ends within this time. What is unfinished by then is cancelled.
+pub const RECONCILE_END_WITHIN: Duration = Duration::from_mins(14);
+/// Time to fetch an API key from Secrets Manager, with all attempts.
+pub const API_KEY_WITHIN: Duration = Duration::from_secs(5);
+
 /// Time for the SDK to open a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time for one attempt of a call to DynamoDB. The deadlines above limit all attempts together.
@@ -68,7 +86,7 @@ pub const SECRETS_REFRESH_TIMEOUT: Duration = Duration::from_millis(600);
 /// attempts. A function starts without what has not succeeded by then.
 pub const START_WITHIN: Duration = Duration::from_secs(1);
 
-/// `Timeout` of every function.
+/// `Timeout` of every function but `reconcile`.
 pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// `VisibilityTimeout` of every queue.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -193,6 +211,15 @@ const _: () = {
     assert!(fit([SWEEP_END_WITHIN], FUNCTION_TIMEOUT));
     assert!(fit([FUNCTION_TIMEOUT], SWEEP_GRACE), "who wrote the tombstone is done or has died");
     assert!(fit([FUNCTION_TIMEOUT], SWEEP_INTERVAL), "scheduled sweeps do not overlap");
+};
+
+// A reconciliation.
+const _: () = {
+    assert!(fit([API_KEY_WITHIN], RECONCILE_STOP_WITHIN));
+    assert!(fit([attempts(ATTEMPTS_MAX, SECRETS_REFRESH_TIMEOUT)], API_KEY_WITHIN));
+    assert!(fit([RECONCILE_STOP_WITHIN], RECONCILE_END_WITHIN));
+    assert!(fit([RECONCILE_END_WITHIN], RECONCILE_TIMEOUT));
+    assert!(fit([RECONCILE_END_WITHIN], RECONCILE_INTERVAL_MIN), "scheduled reconciliations do not overlap");
 };
 
 #[cfg(test)]
