@@ -1,4 +1,5 @@
-//! The table of customers: one conditional write per event, and no read. Only the sweep reads.
+//! The table of customers: one conditional write per event, and no read. Only the sweep and those who compare the table
+//! with a provider's list read.
 
 use std::collections::HashMap;
 
@@ -10,11 +11,14 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
 use clientele_flow::deadlines::START_WITHIN;
-use clientele_flow::{CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Table, TableError};
+use clientele_flow::{
+    CurrentItem, CustomerReader, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Table,
+    TableError,
+};
 use clientele_model::{Item, SORT_KEY};
 use tokio::time::timeout;
 
-use crate::attributes::to_attributes;
+use crate::attributes::{from_attributes, to_attributes};
 use crate::sdk_error;
 
 /// The sparse index of tombstones that still hold their cleanup message.
@@ -129,6 +133,59 @@ impl Table for Customers {
             .await;
         let item = output.map_err(|error| unavailable(&error))?.item;
         Ok(item.and_then(|item| Some(CurrentItem { rank: text(&item, "rank")?, cleanup: text(&item, "cleanup") })))
+    }
+}
+
+impl CustomerReader for Customers {
+    async fn item(&self, pk: &str) -> Result<Option<Item>, TableError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(SORT_KEY.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await;
+        let item = output.map_err(|error| unavailable(&error))?.item.map(from_attributes);
+        item.map(|item| Item::try_from(item).map_err(|error| TableError::Unavailable(error.to_string()))).transpose()
+    }
+
+    /// The whole table is read, because no index has the account. Each page is one call, so it may be empty.
+    async fn live_items(
+        &self,
+        provider: &str,
+        account: &str,
+        after: Option<String>,
+    ) -> Result<LiveItemPage, TableError> {
+        let start_key = after.map(|pk| {
+            let key = [("pk", pk), ("sk", SORT_KEY.to_owned())];
+            key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
+        });
+        let values = [(":provider", provider), (":account", account), (":deleted", "deleted")];
+        let values = values.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+        let request = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("provider = :provider AND account = :account AND #status <> :deleted")
+            .projection_expression("pk, customer_id, #rank")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#rank", "rank")
+            .set_expression_attribute_values(Some(values.into()))
+            .set_exclusive_start_key(start_key);
+        let page = request.send().await.map_err(|error| unavailable(&error))?;
+        let live = |item: HashMap<_, _>| {
+            Some(LiveItem {
+                pk: text(&item, "pk")?,
+                customer_id: text(&item, "customer_id")?,
+                rank: text(&item, "rank")?,
+            })
+        };
+        Ok(LiveItemPage {
+            items: page.items.unwrap_or_default().into_iter().filter_map(live).collect(),
+            next: page.last_evaluated_key.and_then(|key| text(&key, "pk")),
+        })
     }
 }
 

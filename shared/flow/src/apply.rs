@@ -15,11 +15,13 @@ pub(crate) struct EventResult {
     pub(crate) reason: Option<String>,
     pub(crate) warning: Option<String>,
     pub(crate) write_units: Option<f64>,
+    /// The rank of the item that the event did not replace.
+    pub(crate) current_rank: Option<String>,
 }
 
 impl EventResult {
     pub(crate) fn new(outcome: Outcome) -> Self {
-        Self { outcome, reason: None, warning: None, write_units: None }
+        Self { outcome, reason: None, warning: None, write_units: None, current_rank: None }
     }
 
     pub(crate) fn because(outcome: Outcome, reason: &dyn std::fmt::Display) -> Self {
@@ -59,7 +61,8 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             (PutResult::ConditionFailed(current), item) => {
                 let outcome = if current.rank == item.rank() { Outcome::Duplicate } else { Outcome::Stale };
                 let cleanup = current.cleanup.filter(|_| matches!(item, Item::Tombstone(_)));
-                (EventResult::new(outcome), current.rank, cleanup)
+                let result = EventResult { current_rank: Some(current.rank.clone()), ..EventResult::new(outcome) };
+                (result, current.rank, cleanup)
             }
         };
         if let Some(message) = cleanup {

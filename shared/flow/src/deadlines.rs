@@ -41,6 +41,20 @@ pub const REPLAY_DELAY_MAX: Duration = Duration::from_mins(15);
 /// largest batch, whose events may be all of one customer.
 pub const REDRIVE_WITHIN: Duration = Duration::from_hours(1);
 
+/// As [`WRITE_WITHIN`], for a record of a list. Nobody waits, and the table may be throttled by the import itself.
+pub const RECORD_WRITE_WITHIN: Duration = Duration::from_mins(1);
+/// As [`SEND_WITHIN`], for a customer whom a reconciliation deletes.
+pub const RECORD_SEND_WITHIN: Duration = Duration::from_secs(90);
+/// Attempts to write a record of a list before the run stops.
+pub const RECORD_ATTEMPTS_MAX: u32 = 3;
+/// Attempts of a request to a list API.
+pub const LIST_ATTEMPTS_MAX: u32 = 6;
+/// The longest pause before the second attempt of a request to a list API or of the write of a record. It doubles with
+/// each further one.
+pub const LIST_FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// The longest pause before an attempt of a request to a list API, also if the API asks for a longer one.
+pub const LIST_BACKOFF_MAX: Duration = Duration::from_mins(1);
+
 /// Time between two sweeps: the rate of `SweepFunction`.
 pub const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
 /// A sweep starts on no further tombstone after this time.
@@ -116,6 +130,12 @@ impl Deadlines {
     #[must_use]
     pub fn of_replay(started: Instant) -> Self {
         Self { started, write_by: started + REPLAY_WRITE_WITHIN, send_by: started + REPLAY_SEND_WITHIN }
+    }
+
+    /// While a record of a list is written.
+    #[must_use]
+    pub fn of_record(started: Instant) -> Self {
+        Self { started, write_by: started + RECORD_WRITE_WITHIN, send_by: started + RECORD_SEND_WITHIN }
     }
 
     /// While an operator waits for the redrive of a message.

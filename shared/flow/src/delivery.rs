@@ -96,7 +96,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
                     Ok(Translated::AlreadySettled) => continue,
                     Err(error) => EventResult::because(Outcome::Quarantined, error),
                 };
-                let EventResult { outcome, reason, warning, write_units } = result;
+                let EventResult { outcome, reason, warning, write_units, .. } = result;
                 let duration = deadlines.started.elapsed();
                 settled.push(SettledEvent { place, translation, outcome, reason, warning, write_units, duration });
             }

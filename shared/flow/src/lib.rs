@@ -14,16 +14,26 @@
 mod apply;
 pub mod deadlines;
 mod delivery;
+mod import;
+mod list_observer;
+mod list_requests;
+mod list_run;
+mod list_walk;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod ports;
+mod record_write;
 mod sweep;
 
 pub use deadlines::Deadlines;
 pub use delivery::SettledEvent;
+pub use import::{CONCURRENCY_DEFAULT, ImportCounts, ImportObserver, ImportOptions, ImportReport};
+pub use list_observer::ListObserver;
+pub use list_requests::ListRunError;
+pub use list_run::{CLOSING_WALKS_MAX, Progress, RunEnd};
 pub use ports::{
-    ApiUnreachable, CurrentItem, ListClient, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues,
-    Table, TableError,
+    ApiUnreachable, CurrentItem, CustomerReader, ListClient, LiveItem, LiveItemPage, PendingCleanup,
+    PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
 };
 pub use sweep::{SweepLimits, SweepReport};
 

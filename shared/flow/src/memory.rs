@@ -8,10 +8,11 @@ use clientele_model::Item;
 use serde_json::{Map, Value};
 
 use crate::ports::{
-    CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
+    CurrentItem, CustomerReader, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue,
+    QueueError, Queues, Table, TableError,
 };
 
-/// How many tombstones are on a page.
+/// How many items are on a page.
 const PAGE: usize = 3;
 
 /// A table and queues in memory. Clones share the contents.
@@ -108,6 +109,33 @@ impl Table for InMemoryStorage {
 
     async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
         Ok(self.contents().items.get(pk).and_then(current_item))
+    }
+}
+
+impl CustomerReader for InMemoryStorage {
+    async fn item(&self, pk: &str) -> Result<Option<Item>, TableError> {
+        let item = self.contents().items.get(pk).cloned();
+        item.map(|item| Item::try_from(item).map_err(|error| TableError::Unavailable(error.to_string()))).transpose()
+    }
+
+    async fn live_items(
+        &self,
+        provider: &str,
+        account: &str,
+        after: Option<String>,
+    ) -> Result<LiveItemPage, TableError> {
+        let contents = self.contents();
+        let is_of = |item: &Map<String, Value>| {
+            let text = |name| item.get(name).and_then(Value::as_str);
+            (text("provider"), text("account")) == (Some(provider), Some(account)) && text("status") != Some("deleted")
+        };
+        let later = contents.items.iter().filter(|(pk, _)| after.as_ref().is_none_or(|after| *pk > after));
+        let live = later.filter(|(_, item)| is_of(item)).filter_map(|(pk, item)| {
+            Some(LiveItem { pk: pk.clone(), customer_id: text(item, "customer_id")?, rank: text(item, "rank")? })
+        });
+        let items: Vec<_> = live.take(PAGE).collect();
+        let next = items.last().filter(|_| items.len() == PAGE).map(|item| item.pk.clone());
+        Ok(LiveItemPage { items, next })
     }
 }
 

@@ -34,6 +34,47 @@ pub trait Table: Sync {
     fn current_item(&self, pk: &str) -> impl Future<Output = Result<Option<CurrentItem>, TableError>> + Send;
 }
 
+/// The customers in the table, for those who compare them with a provider's list. The receivers only write.
+pub trait CustomerReader: Sync {
+    /// The whole item of a customer, strongly consistent.
+    ///
+    /// # Errors
+    /// When the table or the item cannot be read.
+    fn item(&self, pk: &str) -> impl Future<Output = Result<Option<Item>, TableError>> + Send;
+
+    /// A page of the customers of one account that are not deleted, starting after an earlier page. Eventually consistent,
+    /// as [`Table::pending_cleanups`].
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    fn live_items(
+        &self,
+        provider: &str,
+        account: &str,
+        after: Option<String>,
+    ) -> impl Future<Output = Result<LiveItemPage, TableError>> + Send;
+}
+
+/// A page of customers that are not deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveItemPage {
+    /// The customers.
+    pub items: Vec<LiveItem>,
+    /// The next page starts after this `pk`; absent on the last page.
+    pub next: Option<String>,
+}
+
+/// A customer that is not deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveItem {
+    /// Its key.
+    pub pk: String,
+    /// The provider's id of the customer.
+    pub customer_id: String,
+    /// Its rank.
+    pub rank: String,
+}
+
 /// A provider's list API.
 pub trait ListClient: Sync {
     /// Sends a request once, with the API key, and returns the answer, whatever its status is.

@@ -9,6 +9,7 @@ use crate::customer::{Customer, CustomerStatus};
 use crate::event::{Change, CustomerEvent};
 use crate::extra::ExtraFields;
 use crate::json::sqs_message;
+use crate::key::{CustomerKey, Id};
 use crate::profile::Profile;
 use crate::schema_version::SCHEMA_VERSION;
 use crate::table_limits::fits_key;
@@ -187,6 +188,38 @@ impl CustomerEvent {
             last_event,
             schema: SCHEMA_VERSION,
         }
+    }
+}
+
+/// The attributes are not those of an item that this version knows. The text does not contain them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an item has attributes that this version does not know")]
+pub struct ItemError;
+
+impl TryFrom<Map<String, Value>> for Item {
+    type Error = ItemError;
+
+    /// Reads an item of the table.
+    fn try_from(attributes: Map<String, Value>) -> Result<Self, ItemError> {
+        // Not by an untagged enum, which would not keep the digits of numbers.
+        let is_tombstone = attributes.get("status").is_some_and(|status| status == "deleted");
+        let attributes = Value::Object(attributes);
+        let item = if is_tombstone {
+            serde_json::from_value(attributes).map(Self::Tombstone)
+        } else {
+            serde_json::from_value(attributes).map(Self::Customer)
+        };
+        item.map_err(|_| ItemError)
+    }
+}
+
+impl CustomerItem {
+    /// The customer's key, if the item is one of that provider.
+    #[must_use]
+    pub fn key(&self, provider: &'static str) -> Option<CustomerKey> {
+        let account = Id::new(self.account.clone()).ok()?;
+        let customer_id = Id::new(self.customer_id.clone()).ok()?;
+        CustomerKey::new(provider, account, customer_id).ok().filter(|key| key.to_string() == self.pk)
     }
 }
 

@@ -15,7 +15,9 @@
 mod redacted_debug;
 
 mod cleanup;
+mod comparison;
 mod customer;
+mod decimal;
 mod delivery;
 mod email_key;
 mod event;
@@ -48,6 +50,7 @@ mod untranslatable;
 mod verification;
 
 pub use cleanup::{CleanupMessage, CleanupType, Deletion, Identifiers};
+pub use comparison::{Comparison, differing_fields, remove_path};
 pub use customer::{Customer, CustomerStatus};
 pub use delivery::{BODY_BYTES_MAX, Delivery, EVENTS_MAX, Proof, Request, Verified};
 pub use email_key::email_key;
@@ -56,7 +59,7 @@ pub use event_family::EventFamily;
 pub use event_time::EventTime;
 pub use extra::ExtraFields;
 pub use fields::Fields;
-pub use item::{CustomerItem, DeletedStatus, Item, LastEvent, SORT_KEY, Tombstone};
+pub use item::{CustomerItem, DeletedStatus, Item, ItemError, LastEvent, SORT_KEY, Tombstone};
 pub use json::{parse as parse_json, remove_one_dollar, with_one_more_dollar};
 pub use kept::{BodyEncoding, Fingerprint, KeptDelivery, KeptDeliveryError, KeptPart, MESSAGE_BYTES_MAX};
 pub use key::{CustomerKey, Id};
