@@ -2,6 +2,7 @@
 //!
 //! Sources: <https://docs.metrifox.com/webhooks> and the pages of the three customer events there.
 
+mod list_stand_in;
 mod listing;
 mod payload;
 mod sample;
@@ -10,6 +11,7 @@ mod translate;
 
 use clientele_model::{Provider, ResponseRules};
 
+pub use list_stand_in::LIST_STAND_IN;
 pub use listing::LISTING;
 pub use sample::sample;
 

@@ -23,8 +23,7 @@ fn event(verified: &Verified) -> Translation {
     let Envelope { event_id, raised } = Envelope::take(&mut body, verified)?;
     let mut data = body.required("data", Fields::take_object)?;
     let mut record = data.required("data.customer", Fields::take_object)?;
-    let is_complete = record.require(REQUIRED);
-    let has_email = REQUIRED_EMAIL.iter().any(|name| record.contains(name));
+    let is_complete = check_complete(&record);
     let customer_id = record.required("customer.id", Fields::key_part)?;
     let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, customer_id)?;
     let version = record.event_time("updated_at", Fields::time, received_at);
@@ -36,15 +35,24 @@ fn event(verified: &Verified) -> Translation {
         }
         ChangeKind::Snapshot(verb) => {
             is_complete?;
-            if !has_email {
-                return Err(Untranslatable::PartialSnapshot(REQUIRED_EMAIL[0]));
-            }
-            let mut customer = customer(&mut record);
-            let extra = ExtraFields::new(DROPPED).keep("data.customer", record.rest());
-            customer.extra = extra.keep("data", data.rest()).keep("", body.rest()).into_map();
-            CustomerEvent::snapshot(key, event, verb, customer)?
+            CustomerEvent::snapshot(key, event, verb, whole_customer(record, [("data", data), ("", body)]))?
         }
     })))
+}
+
+/// Checks that the record has what a complete one has.
+pub(crate) fn check_complete(record: &Fields) -> Result<(), Untranslatable> {
+    record.require(REQUIRED)?;
+    let has_email = REQUIRED_EMAIL.iter().any(|name| record.contains(name));
+    if has_email { Ok(()) } else { Err(Untranslatable::PartialSnapshot(REQUIRED_EMAIL[0])) }
+}
+
+/// The customer of a record, with all fields of the record and of the objects around it, each with its path in the body.
+pub(crate) fn whole_customer<const N: usize>(mut record: Fields, around: [(&str, Fields); N]) -> Customer {
+    let customer = customer(&mut record);
+    let extra = ExtraFields::new(DROPPED).keep("data.customer", record.rest());
+    let extra = around.into_iter().fold(extra, |extra, (path, fields)| extra.keep(path, fields.rest()));
+    Customer { extra: extra.into_map(), ..customer }
 }
 
 fn customer(record: &mut Fields) -> Customer {
