@@ -1,17 +1,22 @@
-//! How verified deliveries get into the table, whatever fails.
+//! How verified deliveries and the records of providers' lists get into the table, whatever fails.
 //!
-//! There are three entry points, and all of them write by the same conditional write:
+//! All entry points write by the same conditional write:
 //!
 //! - [`Flow::receive`] settles every event of a delivery, and keeps on a queue what cannot be settled now;
 //! - [`Flow::replay`] settles what was kept on the inbox queue;
-//! - [`Flow::sweep`] sends cleanup messages that are still in their tombstones.
+//! - [`Flow::sweep`] sends cleanup messages that are still in their tombstones;
+//! - [`Flow::import`] writes every record of a provider's list that is greater than what the table has;
+//! - [`Flow::reconcile`] and [`Flow::reconcile_window`] compare a list with the table first, and write only what the table
+//!   lacks.
 //!
 //! To settle an event is to write its item, or to find that the table has that event or a greater one already.
 //!
-//! This crate does not depend on AWS: [`Table`] and [`Queues`] are traits. The functions implement them with DynamoDB and
-//! SQS, the proofs in `tests/` with a table and queues in memory that fail, hang and crash wherever possible.
+//! This crate depends neither on AWS nor on HTTP: [`Table`], [`Queues`] and [`ListClient`] are traits. The functions
+//! implement them with DynamoDB, SQS and HTTP, the proofs in `tests/` with a table, queues and lists in memory that fail,
+//! hang and crash wherever possible.
 
 mod apply;
+mod candidates;
 pub mod deadlines;
 mod delivery;
 mod import;
@@ -22,9 +27,13 @@ mod list_walk;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod ports;
+mod reconcile;
+mod record_comparison;
 mod record_write;
 mod sweep;
+mod window;
 
+pub use candidates::{Candidate, CandidateCounts};
 pub use deadlines::Deadlines;
 pub use delivery::SettledEvent;
 pub use import::{CONCURRENCY_DEFAULT, ImportCounts, ImportObserver, ImportOptions, ImportReport};
@@ -35,7 +44,9 @@ pub use ports::{
     ApiUnreachable, CurrentItem, CustomerReader, ListClient, LiveItem, LiveItemPage, PendingCleanup,
     PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
 };
+pub use reconcile::{Deletes, ReconcileCounts, ReconcileObserver, ReconcileOptions, ReconcileReport};
 pub use sweep::{SweepLimits, SweepReport};
+pub use window::{LostDeletes, WindowOptions, WindowReport};
 
 /// Processes deliveries with a table and queues.
 #[derive(Clone, Debug)]

@@ -69,10 +69,12 @@ pub(crate) type Waiting<'a> = &'a (dyn Fn(&str, Duration) + Sync);
 
 /// Sends the requests of one run.
 pub(crate) struct Requests<'a, C> {
-    pub(crate) client: &'a C,
+    client: &'a C,
     pub(crate) clock: Clock,
-    pub(crate) stop: &'a AtomicBool,
-    pub(crate) waiting: Waiting<'a>,
+    stop: &'a AtomicBool,
+    waiting: Waiting<'a>,
+    /// The run stops at this time.
+    end_by: Option<Instant>,
     pace: Pace,
 }
 
@@ -105,7 +107,12 @@ impl<'a, C: ListClient> Requests<'a, C> {
         stop: &'a AtomicBool,
         waiting: Waiting<'a>,
     ) -> Self {
-        Self { client, clock, stop, waiting, pace: Pace::new(requests_per_second) }
+        Self { client, clock, stop, waiting, end_by: None, pace: Pace::new(requests_per_second) }
+    }
+
+    /// Stops at this time, too.
+    pub(crate) fn ending_by(self, end_by: Instant) -> Self {
+        Self { end_by: Some(end_by), ..self }
     }
 
     /// Sends the request until `read` accepts an answer. Returns what was read, and the provider's clock.
@@ -135,12 +142,20 @@ impl<'a, C: ListClient> Requests<'a, C> {
         }
     }
 
+    /// Whether the run is to stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.end_by.is_some_and(|end_by| Instant::now() >= end_by)
+    }
+
+    /// Fails if the run is to stop.
+    pub(crate) fn check_stop(&self) -> Result<(), CallFailure> {
+        if self.is_stopped() { Err(CallFailure::Stopped) } else { Ok(()) }
+    }
+
     /// Waits, unless the run is to stop.
     pub(crate) async fn pause_until(&self, end: Instant) -> Result<(), CallFailure> {
         loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(CallFailure::Stopped);
-            }
+            self.check_stop()?;
             let now = Instant::now();
             if now >= end {
                 return Ok(());

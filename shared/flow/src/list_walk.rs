@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clientele_model::{Id, Listed, Page, Position, Walk};
@@ -81,7 +80,7 @@ pub(crate) async fn walk<C: ListClient, H: RecordHandler>(
     let (sender, receiver) = mpsc::channel(PAGES_READ_AHEAD);
     let mut reading = pin!(read_pages(walk, account, requests, sender));
     let pages = unfold(receiver, async |mut pages: mpsc::Receiver<_>| {
-        let page = pages.recv().await.filter(|_| !requests.stop.load(Ordering::Relaxed));
+        let page = pages.recv().await.filter(|_| !requests.is_stopped());
         page.map(|page| (page, pages))
     });
     let mut handling = pin!(handle_pages(pages, handler, concurrency, &mut on_event));
@@ -92,7 +91,7 @@ pub(crate) async fn walk<C: ListClient, H: RecordHandler>(
     match (result, read) {
         (Err(error), _) => WalkEnd::Failed(error),
         // The pages that were read before are handled. If not all of them were, the walk is not finished.
-        (Ok(()), Some(WalkEnd::Finished(_))) if requests.stop.load(Ordering::Relaxed) => WalkEnd::Stopped,
+        (Ok(()), Some(WalkEnd::Finished(_))) if requests.is_stopped() => WalkEnd::Stopped,
         (Ok(()), Some(end)) => end,
         (Ok(()), None) => WalkEnd::Stopped,
     }

@@ -1,13 +1,23 @@
-//! The write of a record that was read from a list.
+//! The reads and writes of a run through a list. They are tried again for longer than those of a delivery.
 
-use clientele_model::{CustomerEvent, Outcome};
+use clientele_model::{CustomerEvent, CustomerKey, Deletion, Item, Outcome, Rank, Time};
 use tokio::time::Instant;
 
 use crate::Flow;
 use crate::apply::EventResult;
 use crate::deadlines::{Deadlines, RECORD_ATTEMPTS_MAX};
-use crate::list_requests::{Clock, pause_before_write};
-use crate::ports::{Queues, Table};
+use crate::list_requests::{Clock, ListRunError, pause_before_write};
+use crate::ports::{CustomerReader, LiveItemPage, Queues, Table, TableError};
+
+/// A customer whom the provider has verifiably deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VerifiedDelete {
+    pub(crate) key: CustomerKey,
+    /// The rank of the customer's item when the provider was asked.
+    pub(crate) rank: String,
+    /// When the provider deleted the customer, if it says so.
+    pub(crate) deleted_at: Option<Time>,
+}
 
 impl<T: Table, Q: Queues> Flow<T, Q> {
     /// Writes a record by the same write as an event. It is never kept on a queue, because it can be read again: if the
@@ -22,5 +32,57 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             pause_before_write(clock, attempt).await;
             attempt += 1;
         }
+    }
+}
+
+impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
+    pub(crate) async fn read_item(&self, pk: &str, clock: &Clock) -> Result<Option<Item>, ListRunError> {
+        read(clock, || self.table.item(pk)).await
+    }
+
+    pub(crate) async fn read_live_items(
+        &self,
+        provider: &str,
+        account: &str,
+        after: Option<&String>,
+        clock: &Clock,
+    ) -> Result<LiveItemPage, ListRunError> {
+        read(clock, || self.table.live_items(provider, account, after.cloned())).await
+    }
+
+    /// Replaces the customer by a tombstone and sends the cleanup message, as a delete of the provider does. Returns
+    /// whether it did: not if the item is no longer the one that the provider was asked about.
+    pub(crate) async fn erase(&self, delete: &VerifiedDelete, clock: &Clock) -> Result<bool, ListRunError> {
+        let VerifiedDelete { key, rank, deleted_at } = delete;
+        let item = match self.read_item(&key.to_string(), clock).await? {
+            Some(Item::Customer(item)) if item.rank == *rank => item,
+            _ => return Ok(false),
+        };
+        let Ok(rank) = rank.parse::<Rank>() else { return Ok(false) };
+        let deleted_at = deleted_at.unwrap_or_else(|| Time::in_milliseconds(clock.now()));
+        let deletion = Deletion::of_item(&item, deleted_at);
+        let event = CustomerEvent::observed_deletion(key.clone(), rank.version, deletion);
+        let result = self.write_record(&event, clock).await;
+        match result.outcome {
+            Outcome::Applied => Ok(true),
+            Outcome::Duplicate | Outcome::Stale => Ok(false),
+            _ => Err(ListRunError::Table(result.reason.unwrap_or_default())),
+        }
+    }
+}
+
+/// Reads from the table, several times if necessary.
+async fn read<R, F: Future<Output = Result<R, TableError>>>(
+    clock: &Clock,
+    read: impl Fn() -> F,
+) -> Result<R, ListRunError> {
+    let mut attempt = 1;
+    loop {
+        match read().await {
+            Ok(read) => return Ok(read),
+            Err(error) if attempt == RECORD_ATTEMPTS_MAX => return Err(ListRunError::Table(error.to_string())),
+            Err(_) => pause_before_write(clock, attempt).await,
+        }
+        attempt += 1;
     }
 }

@@ -1,0 +1,184 @@
+//! Customers whom a complete walk did not return. Absence proves nothing, so each is looked up.
+
+use std::collections::HashSet;
+
+use clientele_model::{CustomerKey, EpochMicros, Id, Item, ListApi, ListingError, Lookup, Provider, Rank, Time};
+use futures_util::stream::{StreamExt, iter};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::Flow;
+use crate::list_observer::hash;
+use crate::list_requests::{CallFailure, ListRunError, Requests};
+use crate::ports::{CustomerReader, ListClient, LiveItem, Queues, Table};
+use crate::record_write::VerifiedDelete;
+
+/// How many customers are looked up at a time.
+const CONCURRENT_LOOKUPS: usize = 4;
+/// An item must not have changed for this long before the walk began, or a provider's replica may not have it yet.
+const SETTLED_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// Without a limit by the operator, this percentage of an account's customers is deleted in one run at most.
+const DELETES_PERCENT_MAX: u64 = 5;
+
+/// What is known about a customer whom the list did not return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// The provider has the customer. It was created during the walk, for example.
+    Exists,
+    /// The provider has verifiably deleted the customer.
+    Deleted,
+    /// The provider says that the customer is deleted, but the item has changed too recently to rely on it.
+    DeletedRecently,
+    /// The answer proves nothing. The text says why.
+    Unknown(&'static str),
+    /// An event changed the item meanwhile.
+    Changed,
+}
+
+/// The customers whom the list did not return.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CandidateCounts {
+    /// All customers of the account in the table that are not deleted, whether the list returned them or not.
+    pub customers: u64,
+    /// Those that the list did not return.
+    pub only_here: u64,
+    /// Of those only here: the provider has them after all.
+    pub exists: u64,
+    /// Verifiably deleted by the provider.
+    pub deleted: u64,
+    /// Deleted by the provider, but changed too recently to rely on it.
+    pub deleted_recently: u64,
+    /// Nothing is proved.
+    pub unknown: u64,
+    /// Changed meanwhile.
+    pub changed: u64,
+    /// Of those verifiably deleted: deleted here, too.
+    pub erased: u64,
+    /// Of those verifiably deleted: not deleted here, because they are more than the limit.
+    pub withheld: u64,
+}
+
+/// Whether an item of this version has not changed for long enough before the walk began.
+pub(crate) fn is_settled(version: EpochMicros, walk_began_at: Timestamp) -> bool {
+    walk_began_at.checked_sub(SETTLED_FOR).is_ok_and(|limit| version < Time(limit).into())
+}
+
+/// The most deletes in one run.
+pub(crate) fn deletes_max(customers: u64, by_operator: Option<u64>) -> u64 {
+    by_operator.unwrap_or(customers.saturating_mul(DELETES_PERCENT_MAX) / 100)
+}
+
+impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
+    /// The customers in the table that the list did not return, by the hashes of the ids that it returned. Returns the
+    /// number of all customers, too.
+    pub(crate) async fn find_candidates<C: ListClient>(
+        &self,
+        provider: &Provider,
+        account: &Id,
+        listed: &HashSet<u64>,
+        requests: &Requests<'_, C>,
+    ) -> Result<(u64, Vec<LiveItem>), CallFailure> {
+        let (mut customers, mut candidates, mut after) = (0, vec![], None);
+        loop {
+            let page = self.read_live_items(provider.name, account.as_str(), after.as_ref(), &requests.clock).await?;
+            customers += page.items.len() as u64;
+            candidates.extend(page.items.into_iter().filter(|item| !listed.contains(&hash(&item.customer_id))));
+            after = page.next;
+            if after.is_none() {
+                return Ok((customers, candidates));
+            }
+            requests.check_stop()?;
+        }
+    }
+
+    /// Looks up each candidate. Returns the verified deletes.
+    pub(crate) async fn look_up_candidates<C: ListClient>(
+        &self,
+        provider: &'static Provider,
+        api: &ListApi,
+        requests: &Requests<'_, C>,
+        candidates: Vec<LiveItem>,
+        walk_began_at: Timestamp,
+        mut on_result: impl FnMut(&CustomerKey, Candidate) + Send,
+    ) -> Result<Vec<VerifiedDelete>, CallFailure> {
+        let look_up = |item| self.look_up(provider, api, requests, item, walk_began_at);
+        let mut results = iter(candidates).map(look_up).buffer_unordered(CONCURRENT_LOOKUPS);
+        let mut verified = vec![];
+        while let Some(result) = results.next().await {
+            let Some(LookedUp { key, candidate, verified: delete }) = result? else { continue };
+            on_result(&key, candidate);
+            verified.extend(delete);
+        }
+        Ok(verified)
+    }
+
+    /// Looks up one candidate. `None` if its key cannot be read, which no item of ours is.
+    async fn look_up<C: ListClient>(
+        &self,
+        provider: &'static Provider,
+        api: &ListApi,
+        requests: &Requests<'_, C>,
+        LiveItem { pk, rank, .. }: LiveItem,
+        walk_began_at: Timestamp,
+    ) -> Result<Option<LookedUp>, CallFailure> {
+        requests.check_stop()?;
+        let item = self.read_item(&pk, &requests.clock).await?;
+        let (key, is_unchanged) = match &item {
+            Some(Item::Customer(item)) => (item.key(provider.name), item.rank == rank),
+            Some(Item::Tombstone(_)) | None => return Ok(None),
+        };
+        let Some(key) = key else { return Ok(None) };
+        if !is_unchanged {
+            return Ok(Some(LookedUp { key, candidate: Candidate::Changed, verified: None }));
+        }
+        let read = |answer: &_| match ListingError::of_status(answer) {
+            Err(error @ ListingError::Temporary(_)) => Err(error),
+            _ => Ok((api.read_lookup)(&key, answer)),
+        };
+        let (lookup, _) = requests.call(&(api.lookup)(&key), read).await?;
+        let is_settled = rank.parse::<Rank>().is_ok_and(|rank| is_settled(rank.version, walk_began_at));
+        let (candidate, verified) = match lookup {
+            Lookup::Exists => (Candidate::Exists, None),
+            Lookup::Unknown(why) => (Candidate::Unknown(why), None),
+            Lookup::Deleted(_) if !is_settled => (Candidate::DeletedRecently, None),
+            Lookup::Deleted(deleted_at) => {
+                (Candidate::Deleted, Some(VerifiedDelete { key: key.clone(), rank, deleted_at }))
+            }
+        };
+        Ok(Some(LookedUp { key, candidate, verified }))
+    }
+
+    /// Deletes the customers. Returns how many were deleted: not those that changed meanwhile.
+    pub(crate) async fn erase_all<C: ListClient>(
+        &self,
+        deletes: Vec<VerifiedDelete>,
+        requests: &Requests<'_, C>,
+        concurrency: usize,
+        mut on_erased: impl FnMut() + Send,
+    ) -> Result<(), CallFailure> {
+        let erase = async |delete: VerifiedDelete| {
+            requests.check_stop()?;
+            self.erase(&delete, &requests.clock).await.map_err(CallFailure::from)
+        };
+        let mut results = iter(deletes).map(erase).buffer_unordered(concurrency.max(1));
+        while let Some(is_erased) = results.next().await {
+            if is_erased? {
+                on_erased();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The result of a lookup.
+struct LookedUp {
+    key: CustomerKey,
+    candidate: Candidate,
+    verified: Option<VerifiedDelete>,
+}
+
+impl From<ListRunError> for CallFailure {
+    fn from(error: ListRunError) -> Self {
+        Self::Failed(error)
+    }
+}
