@@ -4,6 +4,7 @@
 //! Sources: <https://docs.flexprice.io/developers/webhooks/signature-verification>,
 //! <https://docs.svix.com/receiving/verifying-payloads/how-manual> and the `flexprice/flexprice` repository.
 
+mod list_stand_in;
 mod listing;
 mod message;
 mod payload;
@@ -13,6 +14,7 @@ mod translate;
 
 use clientele_model::{Provider, ResponseRules};
 
+pub use list_stand_in::LIST_STAND_IN;
 pub use listing::LISTING;
 pub use sample::sample;
 

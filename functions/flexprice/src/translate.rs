@@ -2,8 +2,9 @@
 
 use clientele_model::{
     Actor, Address, ChangeKind, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, EventTime,
-    ExtraFields, Fields, Profile, Time, Translated, Translation, Verified,
+    ExtraFields, Fields, Id, Profile, Time, Translated, Translation, Untranslatable, Verified,
 };
+use serde_json::{Map, Value};
 
 use crate::message::Message;
 use crate::payload::{DROPPED, FAMILY, REQUIRED, account, change_kind};
@@ -21,7 +22,7 @@ fn event(verified: &Verified) -> Translation {
         record.require(REQUIRED)?;
     }
     let customer_id = record.required("customer.id", Fields::key_part)?;
-    let key = CustomerKey::new(crate::PROVIDER.name, account(&mut record)?, customer_id)?;
+    let key = key(&mut record, customer_id)?;
     let Message { id, created_at } = Message::of(verified, &name);
     let received_at = verified.received_at();
     let raised = EventTime::new("the time of the message", Time(created_at), received_at);
@@ -29,14 +30,22 @@ fn event(verified: &Verified) -> Translation {
     let updated_at = record.time("updated_at");
     let version = updated_at.map_or(raised, |time| EventTime::new("updated_at", time, received_at));
     let event = EventFacts { id, kind: name, version, raised, place: 0 };
-    let mut customer = customer(&mut record);
     Ok(Translated::Event(Box::new(match change {
-        ChangeKind::Deletion => CustomerEvent::deletion(key, event, None, received_at, &customer),
-        ChangeKind::Snapshot(verb) => {
-            customer.extra = ExtraFields::new(DROPPED).keep("customer", record.rest()).keep("", body.rest()).into_map();
-            CustomerEvent::snapshot(key, event, verb, customer)?
-        }
+        ChangeKind::Deletion => CustomerEvent::deletion(key, event, None, received_at, &customer(&mut record)),
+        ChangeKind::Snapshot(verb) => CustomerEvent::snapshot(key, event, verb, whole_customer(record, body.rest()))?,
     })))
+}
+
+/// The key of the customer with that id. Takes the account out of the record.
+pub(crate) fn key(record: &mut Fields, customer_id: Id) -> Result<CustomerKey, Untranslatable> {
+    CustomerKey::new(crate::PROVIDER.name, account(record)?, customer_id)
+}
+
+/// The customer that a record describes, with every field of it and of the rest of its body.
+pub(crate) fn whole_customer(mut record: Fields, rest_of_body: Map<String, Value>) -> Customer {
+    let customer = customer(&mut record);
+    let extra = ExtraFields::new(DROPPED).keep("customer", record.rest()).keep("", rest_of_body).into_map();
+    Customer { extra, ..customer }
 }
 
 fn customer(record: &mut Fields) -> Customer {

@@ -25,7 +25,7 @@ fn batch(verified: &Verified) -> Result<Vec<Translation>, Untranslatable> {
         verified,
         sent_at: body.event_time("sent_at", Fields::time, verified.received_at()),
         account: account(&mut body),
-        extra: Arc::new(ExtraFields::new(DROPPED).keep("", body.rest()).into_map()),
+        extra: extra_of_batch(body.rest()),
     };
     Ok((0..).zip(events).map(|(place, fields)| event(&envelope, place, fields)).collect())
 }
@@ -71,18 +71,21 @@ fn v1() -> Translated {
     Translated::Ignored("V1".to_owned())
 }
 
-fn snapshot(
-    envelope: &Envelope<'_>,
-    key: CustomerKey,
-    event: EventFacts,
-    verb: Verb,
-    mut record: Fields,
-) -> Translation {
+fn snapshot(envelope: &Envelope<'_>, key: CustomerKey, event: EventFacts, verb: Verb, record: Fields) -> Translation {
+    let event = CustomerEvent::snapshot(key, event, verb, whole_customer(record, envelope.extra.clone()))?;
+    Ok(Translated::Event(Box::new(event)))
+}
+
+/// The customer that a record describes, with every field of it and of the rest of its batch.
+pub(crate) fn whole_customer(mut record: Fields, extra_of_batch: Arc<Map<String, Value>>) -> Customer {
     let customer = customer(&mut record);
     let extra = ExtraFields::new(DROPPED).keep("events", record.rest()).into_map();
-    let customer = Customer { extra, extra_of_batch: envelope.extra.clone(), ..customer };
-    let event = CustomerEvent::snapshot(key, event, verb, customer)?;
-    Ok(Translated::Event(Box::new(event)))
+    Customer { extra, extra_of_batch, ..customer }
+}
+
+/// The fields of a batch that have no place in the common model.
+pub(crate) fn extra_of_batch(rest_of_body: Map<String, Value>) -> Arc<Map<String, Value>> {
+    Arc::new(ExtraFields::new(DROPPED).keep("", rest_of_body).into_map())
 }
 
 fn customer(record: &mut Fields) -> Customer {

@@ -258,7 +258,7 @@ pub enum ListingError {
     #[error("the API refuses the request with {0}")]
     Refused(String),
     /// The answer is not what the API is documented to return.
-    #[error("the answer of the API differs from its documentation: {0} is missing or has an unexpected type")]
+    #[error("the answer of the API differs from its documentation: {0} is missing or not as expected")]
     Unexpected(&'static str),
 }
 
