@@ -244,7 +244,7 @@ impl Times {
     fn of(records: &[Record]) -> Option<Self> {
         let mut times = records.iter().filter_map(|record| record.changed_at);
         let first = times.next()?;
-        Some(Self { first, last: times.last().unwrap_or(first) })
+        Some(Self { first, last: times.next_back().unwrap_or(first) })
     }
 }
 
