@@ -140,10 +140,10 @@ fn the_version_is_the_time_of_the_last_change(#[case] updated_at: &str, #[case] 
 #[case(json!({"status": "archived"}), deleted(Some("2026-11-02T11:00:00.5Z")))]
 #[case(json!({"status": "archived", "updated_at": null, "name": null}), deleted(None))]
 fn records_that_are_no_customers(#[case] changes: Value, #[case] expected: Listed) {
-    let record = record(&changes);
-    assert_eq!(read(&record), [expected.clone()]);
-    assert_eq!(read(&json!({"items": [record.clone()]})), [expected.clone()]);
-    assert_eq!(read(&json!({"event_type": "customer.updated", "customer": record})), [expected]);
+    let (record, expected) = (record(&changes), [expected]);
+    assert_eq!(read(&record), expected);
+    assert_eq!(read(&json!({"items": [&record]})), expected);
+    assert_eq!(read(&json!({"event_type": "customer.updated", "customer": record})), expected);
 }
 
 /// A status without a documented meaning stays in `extra`, as with webhooks.

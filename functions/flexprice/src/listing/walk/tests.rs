@@ -46,8 +46,10 @@ pub(super) fn ids(page: &Page) -> Vec<&str> {
     ids.collect()
 }
 
-/// The filters of the next request, as operator and time, and its offset.
-fn next_page(walk: &dyn Walk) -> Option<(Vec<(String, Timestamp)>, u64)> {
+/// The filters of a request, as operator and time, and its offset.
+type PageStart = (Vec<(String, Timestamp)>, u64);
+
+fn next_page(walk: &dyn Walk) -> Option<PageStart> {
     let body = walk.next_request()?.body.unwrap();
     let filters = body["filters"].as_array().unwrap().iter().map(|filter| {
         assert_eq!((&filter["field"], &filter["data_type"]), (&json!("updated_at"), &json!("date")));
@@ -57,8 +59,8 @@ fn next_page(walk: &dyn Walk) -> Option<(Vec<(String, Timestamp)>, u64)> {
     Some((filters.collect(), body["offset"].as_u64().unwrap()))
 }
 
-fn after(time: Timestamp, offset: u64) -> Option<(Vec<(String, Timestamp)>, u64)> {
-    Some((vec![("after".to_owned(), time)], offset))
+fn after(time: Timestamp) -> PageStart {
+    (vec![("after".to_owned(), time)], 0)
 }
 
 #[test]
@@ -90,16 +92,16 @@ fn a_request_for_what_was_deleted_within_a_time_in_one_environment() {
 }
 
 #[rstest]
-#[case(None, None, Some((vec![], 0)))]
-#[case(Some(micros(5000)), None, after(micros(4000), 0))]
-#[case(Some(micros(5000)), Some(Position::Time(micros(7000))), after(micros(6000), 0))]
-#[case(Some(micros(5000)), Some(Position::Page(3)), after(micros(4000), 0))]
+#[case(None, None, (vec![], 0))]
+#[case(Some(micros(5000)), None, after(micros(4000)))]
+#[case(Some(micros(5000)), Some(Position::Time(micros(7000))), after(micros(6000)))]
+#[case(Some(micros(5000)), Some(Position::Page(3)), after(micros(4000)))]
 fn an_interrupted_walk_continues_at_its_position(
     #[case] since: Option<Timestamp>,
     #[case] position: Option<Position>,
-    #[case] expected: Option<(Vec<(String, Timestamp)>, u64)>,
+    #[case] expected: PageStart,
 ) {
-    assert_eq!(next_page(&*walk(WalkStart { since, position, ..WalkStart::default() })), expected);
+    assert_eq!(next_page(&*walk(WalkStart { since, position, ..WalkStart::default() })), Some(expected));
 }
 
 /// With an offset, the record that takes the place of a changed one would be skipped.
@@ -111,7 +113,7 @@ fn the_next_page_starts_at_a_time_instead_of_an_offset() {
     assert_eq!((ids(&first), first.total), (vec!["001", "002", "003"], Some(4)));
     assert_eq!(first.position, Some(Position::Time(micros(9000))));
     assert_eq!(first.account, Id::new("env_1".to_owned()).ok());
-    assert_eq!(next_page(&*walk), after(micros(8000), 0));
+    assert_eq!(next_page(&*walk), Some(after(micros(8000))));
     let last = walk.read(&page(&[c, d], 2, 3)).unwrap();
     assert_eq!((ids(&last), last.total, last.position), (vec!["004"], Some(4), Some(Position::Time(micros(12_000)))));
     assert_eq!((next_page(&*walk), walk.completeness()), (None, Ok(())));
@@ -119,20 +121,17 @@ fn the_next_page_starts_at_a_time_instead_of_an_offset() {
 
 /// A page whose records changed within the margin of a millisecond leaves only an offset, with one record in ten again.
 #[rstest]
-#[case(&[0, 1000], after(micros(0), 0))]
-#[case(&[1, 1000], Some((vec![], 1)))]
-#[case(&[7, 7], Some((vec![], 1)))]
-#[case(&[0; 20], Some((vec![], 18)))]
-#[case(&[0; 29], Some((vec![], 27)))]
-#[case(&[0; 30], Some((vec![], 27)))]
-fn only_within_the_margin_offsets_lead_further(
-    #[case] times: &[u32],
-    #[case] expected: Option<(Vec<(String, Timestamp)>, u64)>,
-) {
+#[case(&[0, 1000], after(micros(0)))]
+#[case(&[1, 1000], (vec![], 1))]
+#[case(&[7, 7], (vec![], 1))]
+#[case(&[0; 20], (vec![], 18))]
+#[case(&[0; 29], (vec![], 27))]
+#[case(&[0; 30], (vec![], 27))]
+fn only_within_the_margin_offsets_lead_further(#[case] times: &[u32], #[case] expected: PageStart) {
     let mut walk = walk(WalkStart::default());
     let items: Vec<_> = (0..).zip(times).map(|(id, time)| customer(id, micros(*time))).collect();
     walk.read(&page(&items, 100, times.len())).unwrap();
-    assert_eq!(next_page(&*walk), expected);
+    assert_eq!(next_page(&*walk), Some(expected));
 }
 
 /// A page without a record of the page before shows that records have moved, so some may be missing in between.
@@ -144,7 +143,7 @@ fn a_walk_whose_pages_do_not_overlap_goes_back() {
     assert_eq!(next_page(&*walk), Some((vec![], 2)));
     let moved = walk.read(&page(&customers[3..6], 7, 3)).unwrap();
     assert_eq!((ids(&moved), moved.position), (vec![], Some(Position::Time(micros(7)))));
-    assert_eq!(next_page(&*walk), after(micros(7) - SignedDuration::from_millis(1), 0));
+    assert_eq!(next_page(&*walk), Some(after(micros(7) - SignedDuration::from_millis(1))));
 }
 
 #[test]
@@ -181,7 +180,7 @@ fn a_list_that_ends_early_is_incomplete() {
 fn an_end_that_was_early_only_once_is_complete() {
     let mut walk = walk(WalkStart::default());
     walk.read(&page(&[customer(1, micros(0))], 2, 1000)).unwrap();
-    assert_eq!(next_page(&*walk), after(micros(0) - SignedDuration::from_millis(1), 0));
+    assert_eq!(next_page(&*walk), Some(after(micros(0) - SignedDuration::from_millis(1))));
     walk.read(&page(&[customer(1, micros(0))], 1, 1000)).unwrap();
     assert_eq!((next_page(&*walk), walk.completeness()), (None, Ok(())));
 }
@@ -203,7 +202,7 @@ fn records_without_an_id_or_a_time_are_listed_with_the_others() {
     let page = walk.read(&page(&items, 6, 5)).unwrap();
     let kinds = page.listed.iter().map(|listed| matches!(listed, Listed::Customer(_)));
     assert_eq!(kinds.collect::<Vec<_>>(), [false, false, true, false, true]);
-    assert_eq!(next_page(&*walk), after(micros(3000), 0));
+    assert_eq!(next_page(&*walk), Some(after(micros(3000))));
 }
 
 /// An archived record is never imported, whichever filter was asked for.
