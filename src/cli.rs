@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    cleanup, completions, console, cost, customers, dead_letters, events, faults, inbox, local, quarantine, secrets,
-    smoke,
+    cleanup, completions, console, cost, customers, dead_letters, events, faults, import, inbox, local, quarantine,
+    secrets, smoke,
 };
 use crate::exit_code::MEANINGS;
 
@@ -46,6 +46,7 @@ pub struct Cli {
 #[expect(missing_docs, reason = "each is described where its arguments are")]
 pub enum Command {
     Customers(customers::Customers),
+    Import(import::Import),
     Events(events::Events),
     Cleanup(cleanup::Cleanup),
     Inbox(inbox::Inbox),
@@ -72,6 +73,7 @@ pub async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         None => local::local(cli.local).await,
         Some(Command::Customers(customers)) => customers::customers(customers).await,
+        Some(Command::Import(import)) => import::import(import).await,
         Some(Command::Events(events)) => tokio::task::spawn_blocking(move || events::events(events)).await?,
         Some(Command::Cleanup(cleanup)) => cleanup::cleanup(cleanup).await,
         Some(Command::Inbox(inbox)) => inbox::inbox(inbox).await,

@@ -17,6 +17,7 @@ pub mod explanation;
 pub mod hosts;
 pub mod http;
 pub mod json_diff;
+pub mod listings;
 pub mod local_usage;
 pub mod message_ages;
 pub mod oldest_message;

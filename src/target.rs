@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, FromArgMatches};
+use clientele_api::ApiUrl;
 use clientele_aws::{CallTimeouts, Clients, Resources};
 use http::Uri;
 use serde::Deserialize;
@@ -146,6 +147,15 @@ async fn announced(name: &str) -> Result<DeployedStack> {
     Ok(stack)
 }
 
+/// The stand-in for a provider's list API that a local stack serves.
+#[derive(Clone, Debug)]
+pub struct LocalListApi {
+    /// Where it is.
+    pub url: ApiUrl,
+    /// Its key, which is public.
+    pub key: String,
+}
+
 /// A stack that was found.
 #[derive(Debug)]
 pub struct OpenTarget {
@@ -161,7 +171,7 @@ pub struct OpenTarget {
 
 #[derive(Debug)]
 enum Kind {
-    Local { admin_url: String },
+    Local { admin_url: String, list_apis: BTreeMap<String, LocalListApi> },
     Deployed(Box<DeployedStack>),
 }
 
@@ -224,9 +234,28 @@ impl OpenTarget {
     #[must_use]
     pub fn admin_url(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Local { admin_url } => Some(admin_url),
+            Kind::Local { admin_url, .. } => Some(admin_url),
             Kind::Deployed(_) => None,
         }
+    }
+
+    /// The stand-in for a provider's list API, if it is a local stack.
+    #[must_use]
+    pub fn local_list_api(&self, provider: &str) -> Option<&LocalListApi> {
+        match &self.kind {
+            Kind::Local { list_apis, .. } => list_apis.get(provider),
+            Kind::Deployed(_) => None,
+        }
+    }
+
+    /// The id of the table. A table that is created again under the same name has another one.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn table_id(&self) -> Result<String> {
+        let request = self.clients.dynamodb.describe_table().table_name(&self.resources.customers_table);
+        let output = request.send().await.with_context(|| self.cannot_read("the table"))?;
+        output.table.and_then(|table| table.table_id).context("DynamoDB did not return the id of the table")
     }
 
     /// The deployed stack, unless it is a local one.
@@ -248,7 +277,7 @@ impl OpenTarget {
     #[must_use]
     pub fn cannot_read(&self, what: &str) -> CommandError {
         let advice = match &self.kind {
-            Kind::Local { admin_url } => format!("is the local stack at {admin_url} still running?"),
+            Kind::Local { admin_url, .. } => format!("is the local stack at {admin_url} still running?"),
             Kind::Deployed(_) => "check the credentials and their permissions".to_owned(),
         };
         ExitCode::Unreachable.error(format!("{what} of {} cannot be read: {advice}", self.name()))
@@ -263,6 +292,25 @@ struct Description {
     ports: BTreeMap<String, u16>,
     table: String,
     queues: BTreeMap<String, String>,
+    /// By provider. Older versions have none.
+    #[serde(default)]
+    list_apis: BTreeMap<String, ListApiDescription>,
+}
+
+#[derive(Deserialize)]
+struct ListApiDescription {
+    url: String,
+    key: String,
+}
+
+impl ListApiDescription {
+    /// The list API under the host that this command uses for the admin port. It may run on another machine than the
+    /// stack, or in a container.
+    fn at(self, admin_url: &str) -> Result<LocalListApi> {
+        let uri: Uri = self.url.parse()?;
+        let url = ApiUrl::of_stand_in(&format!("{admin_url}{}", uri.path()))?;
+        Ok(LocalListApi { url, key: self.key })
+    }
 }
 
 async fn open_local(admin_url: &str) -> Result<OpenTarget> {
@@ -280,7 +328,9 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
         anyhow::Ok(format!("http://{host}:{port}"))
     };
     let clients = Clients::local(&endpoint("dynamodb")?, &endpoint("sqs")?, CallTimeouts::Operator);
-    let kind = Kind::Local { admin_url: admin_url.to_owned() };
+    let list_apis = description.list_apis.into_iter().map(|(name, api)| Ok((name, api.at(admin_url)?)));
+    let list_apis = list_apis.collect::<Result<_>>()?;
+    let kind = Kind::Local { admin_url: admin_url.to_owned(), list_apis };
     OpenTarget::new(clients, description.table, description.queues, kind)
 }
 

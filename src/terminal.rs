@@ -168,10 +168,7 @@ pub struct Progress(ProgressBar);
 pub fn progress(what: &str, total: Option<usize>) -> Progress {
     let total = total.and_then(|total| u64::try_from(total).ok());
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-    let template = if total.is_some() { "{msg} {bar:30} {pos}/{len}, {eta} left" } else { "{spinner} {msg} {count}" };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.with_key("count", count));
-    }
+    set_style(&bar, total.is_some());
     bar.set_message(visible(what).into_owned());
     if io::stderr().is_terminal() {
         *shown() = Some(bar.clone());
@@ -187,6 +184,13 @@ pub fn progress(what: &str, total: Option<usize>) -> Progress {
     Progress(bar)
 }
 
+fn set_style(bar: &ProgressBar, has_total: bool) {
+    let template = if has_total { "{msg} {bar:30} {pos}/{len}, {eta} left" } else { "{spinner} {msg} {count}" };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.with_key("count", count));
+    }
+}
+
 /// The number of steps that are done. There is none while something is waited for that has no steps.
 fn count(state: &ProgressState, text: &mut dyn std::fmt::Write) {
     if state.pos() > 0 {
@@ -199,6 +203,15 @@ impl Progress {
     /// Counts steps that are done.
     pub fn advance(&self, steps: usize) {
         self.0.inc(u64::try_from(steps).unwrap_or_default());
+    }
+
+    /// Shows how many steps are done, of how many, as far as it is known by now.
+    pub fn show(&self, done: u64, total: Option<u64>) {
+        if let Some(total) = total.filter(|total| self.0.length() != Some(*total)) {
+            set_style(&self.0, true);
+            self.0.set_length(total);
+        }
+        self.0.set_position(done);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod customers;
 pub mod dead_letters;
 pub mod events;
 pub mod faults;
+pub mod import;
 pub mod inbox;
 pub mod local;
 mod local_secrets;

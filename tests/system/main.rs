@@ -48,6 +48,7 @@ mod command {
     mod events;
     mod faults;
     mod hosts;
+    mod import;
     mod live_deliveries;
     mod local_options;
     mod quarantine;

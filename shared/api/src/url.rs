@@ -32,17 +32,21 @@ pub enum ApiUrlError {
 }
 
 impl ApiUrl {
+    /// The URL of a stand-in with a public key and invented customers, which needs no HTTPS.
+    ///
+    /// # Errors
+    /// When the text is not such a URL.
+    pub fn of_stand_in(text: &str) -> Result<Self, ApiUrlError> {
+        Self::parse(text, true)
+    }
+
     /// Whether the API is on this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.is_local
     }
-}
 
-impl FromStr for ApiUrl {
-    type Err = ApiUrlError;
-
-    fn from_str(text: &str) -> Result<Self, ApiUrlError> {
+    fn parse(text: &str, is_stand_in: bool) -> Result<Self, ApiUrlError> {
         let uri: Uri = text.parse().map_err(|_| ApiUrlError::NotAUrl)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(ApiUrlError::NotAUrl);
@@ -59,7 +63,7 @@ impl FromStr for ApiUrl {
         let is_local = is_this_machine(authority.host());
         match scheme {
             "https" => {}
-            "http" if is_local => {}
+            "http" if is_local || is_stand_in => {}
             "http" => return Err(ApiUrlError::NotHttps),
             _ => return Err(ApiUrlError::NotAUrl),
         }
@@ -67,6 +71,14 @@ impl FromStr for ApiUrl {
         let authority = authority.as_str().to_ascii_lowercase();
         let text = format!("{scheme}://{authority}{}", uri.path().trim_end_matches('/'));
         Ok(Self { text, is_local })
+    }
+}
+
+impl FromStr for ApiUrl {
+    type Err = ApiUrlError;
+
+    fn from_str(text: &str) -> Result<Self, ApiUrlError> {
+        Self::parse(text, false)
     }
 }
 
@@ -119,5 +131,13 @@ mod tests {
     #[case::with_a_fragment("https://api.example.com/#a", ApiUrlError::Query)]
     fn refused(#[case] text: &str, #[case] expected: ApiUrlError) {
         assert_eq!(text.parse::<ApiUrl>(), Err(expected));
+    }
+
+    #[test]
+    fn a_stand_in_needs_no_https() {
+        let text = "http://192.168.1.20:9010/list-apis/plain";
+        let url = ApiUrl::of_stand_in(text).unwrap();
+        assert_eq!((url.to_string().as_str(), url.is_local()), (text, false));
+        assert_eq!(ApiUrl::of_stand_in("http://user@localhost"), Err(ApiUrlError::UserInfo));
     }
 }
