@@ -83,15 +83,14 @@ fn the_model_and_the_flow_are_pure() {
 fn providers_are_pure_but_for_main() {
     for name in clientele_providers::names() {
         let mut files = BTreeSet::new();
-        for entry in std::fs::read_dir(root(&format!("functions/{name}/src"))).unwrap() {
-            let path = entry.unwrap().path();
-            let file = path.file_name().unwrap().to_string_lossy().into_owned();
-            let text = std::fs::read_to_string(&path).unwrap();
+        let folder = root(&format!("functions/{name}/src"));
+        for (path, text) in rust_files_by_path(&folder) {
+            let file = path.strip_prefix(&folder).unwrap().to_string_lossy().into_owned();
             let impure = ["clientele_aws", "lambda_runtime", "tokio", "std::env", "Timestamp::now()"];
             assert!(file == "main.rs" || !impure.iter().any(|impure| text.contains(impure)), "{name}/{file}");
             files.insert(file);
         }
-        for alike in ["main.rs", "lib.rs", "signature.rs", "payload.rs", "translate.rs", "sample.rs"] {
+        for alike in ["main.rs", "lib.rs", "signature.rs", "payload.rs", "translate.rs", "sample.rs", "listing.rs"] {
             assert!(files.contains(alike), "{name} has no {alike}");
         }
     }

@@ -20,6 +20,7 @@ mod contract {
     mod secret_rotation;
     mod signature_schemes;
     mod translations;
+    mod unknown_fields;
 }
 
 /// The table and the queues: what they must offer, and what happens when they fail, crash or are under load.

@@ -6,6 +6,10 @@ use clientele_model::{ChangeKind, CredentialFields, EventFamily, Fields, Id, Unt
 /// Every field is stored.
 pub(crate) const DROPPED: &[&str] = &[];
 
+/// The fields without a place in the common model, which only bodies before 2026-08-10 have, and `status`, which may be
+/// a third word.
+pub(crate) const KNOWN_EXTRA: &[&str] = &["integrations", "status", "tenant_id"];
+
 /// Flexprice sends no credentials.
 pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
 

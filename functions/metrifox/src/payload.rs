@@ -7,6 +7,17 @@ use clientele_model::{
 /// The fields that are not stored: one-time passwords, edit tokens, the envelope's time and the previous record.
 pub(crate) const DROPPED: &[&str] = &["created_at", "data.changes", "data.customer.otp*", "data.customer.edit_token*"];
 
+/// The fields without a place in the common model. `customer_type` and `tax_status` may be undocumented numbers.
+pub(crate) const KNOWN_EXTRA: &[&str] = &[
+    "billing_configuration",
+    "customer_type",
+    "deleted_at",
+    "mid_cycle_invoice_consolidation",
+    "payment_terms",
+    "tax_status",
+    "verified_at",
+];
+
 /// One-time passwords and edit tokens are also in `data.changes`. The customer chooses the names inside `metadata`.
 pub(crate) const CREDENTIALS: CredentialFields =
     CredentialFields { name_prefixes: &["otp", "edit_token"], exempt_fields: &["metadata"] };

@@ -32,4 +32,5 @@ pub const PROVIDER: Provider = Provider {
     translate: translate::translate,
     credential_fields: payload::CREDENTIALS,
     dropped_paths: payload::DROPPED,
+    known_extra: payload::KNOWN_EXTRA,
 };

@@ -9,6 +9,9 @@ use clientele_model::{
 pub(crate) const DROPPED: &[&str] =
     &["timestamp", "webhookMetadata", "payload.eventType", "payload.changeType", "payload.previousCustomer"];
 
+/// A membership of a group has more fields than the common model.
+pub(crate) const KNOWN_EXTRA: &[&str] = &["customerGroupMemberships"];
+
 /// Plain sends no credentials.
 pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
 

@@ -7,6 +7,9 @@ use serde_json::Value;
 /// The fields that are not stored: ids and time of the envelope, and the source of an event.
 pub(crate) const DROPPED: &[&str] = &["id", "idempotency_key", "sent_at", "client.id", "events.event_source"];
 
+/// The fields without a place in the common model, and `status`, which may be an undocumented word.
+pub(crate) const KNOWN_EXTRA: &[&str] = &["legacy_id", "status"];
+
 /// SmarterPay sends no credentials.
 pub(crate) const CREDENTIALS: CredentialFields = CredentialFields::NONE;
 

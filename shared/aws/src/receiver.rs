@@ -57,7 +57,7 @@ impl Receiver {
     pub async fn handle(&self, mut event: HttpEvent, invocation: &Invocation) -> HttpResponse {
         let started = Instant::now();
         let correlation_id = event.take_request_id();
-        let mut log = self.telemetry.delivery_log(self.provider.name, invocation, &correlation_id);
+        let mut log = self.telemetry.delivery_log(Some(self.provider), invocation, &correlation_id);
         let (verified, secrets_warning) = if self.domain_names.include(event.domain_name()) {
             self.accept_and_verify(event.into(), invocation.received_at).await
         } else {

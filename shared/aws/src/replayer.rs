@@ -32,8 +32,8 @@ pub enum UnreadableMessage {
     UnknownProvider,
 }
 
-/// The name of a message's provider, and its events.
-type ReplayResult = Result<(&'static str, Vec<SettledEvent>), NotReplayed>;
+/// A message's provider and its events.
+type ReplayResult = Result<(&'static Provider, Vec<SettledEvent>), NotReplayed>;
 
 struct ReplayedMessage {
     message: SqsMessage,
@@ -104,7 +104,7 @@ impl Replayer {
             return Err(NotReplayed::NoTimeLeft);
         }
         let (provider, verified) = read_kept_message(&message.body, self.providers).map_err(NotReplayed::Unreadable)?;
-        Ok((provider.name, self.flow.replay(provider, &verified, deadlines).await))
+        Ok((provider, self.flow.replay(provider, &verified, deadlines).await))
     }
 
     /// Logs a message after its replay, and hides it if it must be replayed again. Returns whether it is done and may be
@@ -117,14 +117,14 @@ impl Replayer {
                 let is_open = |event: &SettledEvent| matches!(event.outcome, Outcome::Parked | Outcome::Unavailable);
                 let is_done = !settled.iter().any(is_open);
                 let warning = if is_done { None } else { self.delay(message, deadlines).await };
-                log(provider).write_settled(settled, None, warning.as_deref(), deadlines.started.elapsed());
+                log(Some(*provider)).write_settled(settled, None, warning.as_deref(), deadlines.started.elapsed());
                 is_done
             }
             Err(NotReplayed::NoTimeLeft) => {
                 let warning = self.delay(message, deadlines).await;
                 let (outcome, reason) = (Some(Outcome::Parked), Some("no time left".to_owned()));
                 let duration = deadlines.started.elapsed();
-                log("unknown").write(&LogLine { outcome, reason, warning, duration, ..LogLine::default() });
+                log(None).write(&LogLine { outcome, reason, warning, duration, ..LogLine::default() });
                 false
             }
             Err(NotReplayed::Unreadable(error)) => self.set_aside(message, *error, invocation, deadlines).await,
@@ -149,7 +149,7 @@ impl Replayer {
                 Err(why) => reason = format!("{reason}; {why}"),
             }
         }
-        let log = self.telemetry.delivery_log("unknown", invocation, &message.message_id);
+        let log = self.telemetry.delivery_log(None, invocation, &message.message_id);
         let (duration, logged) = (deadlines.started.elapsed(), Some(outcome));
         log.write(&LogLine { outcome: logged, reason: Some(reason), duration, ..LogLine::default() });
         outcome == Outcome::Quarantined

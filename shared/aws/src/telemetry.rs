@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use clientele_flow::{SettledEvent, SweepReport};
-use clientele_model::{Change, CustomerEvent, Outcome, Rejection, Translated};
+use clientele_model::{Change, CustomerEvent, Outcome, Provider, Rejection, Translated, UnknownFields};
 use jiff::Timestamp;
 use metrique_writer_core::format::Format;
 use metrique_writer_core::unit::{Count, Millisecond};
@@ -115,10 +115,10 @@ impl Telemetry {
         Self { settings, output: Mutex::new((formats, log)), is_cold: AtomicBool::new(true) }
     }
 
-    /// The log of one delivery.
+    /// The log of one delivery. Its provider is `None` if it is not known.
     pub(crate) fn delivery_log<'a>(
         &'a self,
-        provider: &'a str,
+        provider: Option<&'static Provider>,
         invocation: &'a Invocation,
         correlation_id: &'a str,
     ) -> DeliveryLog<'a> {
@@ -147,7 +147,7 @@ impl Telemetry {
 #[derive(Debug)]
 pub(crate) struct DeliveryLog<'a> {
     telemetry: &'a Telemetry,
-    provider: &'a str,
+    provider: Option<&'static Provider>,
     invocation: &'a Invocation,
     correlation_id: &'a str,
     is_cold: bool,
@@ -212,7 +212,11 @@ impl DeliveryLog<'_> {
         let level = if warning.is_some() { level.max(LogLevel::Warning) } else { level };
         let has_secret = is_first && line.secret_index.is_some();
         let directives = Directives { has_outcome: line.outcome.is_some(), has_secret };
-        self.telemetry.write(directives, &DeliveryEntry { log: self, is_first, level, warning, line });
+        // Only a receiver counts them, so that an event counts once however often it is replayed.
+        let provider = self.provider.filter(|_| line.secret_index.is_some());
+        let unknown_fields = provider.and_then(|provider| Some(line.event?.unknown_fields(provider)));
+        let unknown_fields = unknown_fields.filter(|fields| fields.count() > 0);
+        self.telemetry.write(directives, &DeliveryEntry { log: self, is_first, level, warning, unknown_fields, line });
     }
 }
 
@@ -222,6 +226,8 @@ struct DeliveryEntry<'a> {
     is_first: bool,
     level: LogLevel,
     warning: Option<&'a str>,
+    /// `None` if there are none.
+    unknown_fields: Option<UnknownFields<'a>>,
     line: &'a LogLine<'a>,
 }
 
@@ -231,7 +237,7 @@ impl Entry for DeliveryEntry<'_> {
         let DeliveryLog { telemetry, provider, invocation, is_cold, .. } = self.log;
         writer.timestamp(SystemTime::from(invocation.received_at));
         writer.value("service", telemetry.settings.service.as_str());
-        writer.value("provider", *provider);
+        writer.value("provider", provider.map_or("unknown", |provider| provider.name));
         if let Some(outcome) = outcome {
             writer.value("outcome", outcome.as_str());
             writer.value("Events", &1_u64.with_unit::<Count>());
@@ -252,6 +258,10 @@ impl Entry for DeliveryEntry<'_> {
         }
         if self.is_first && self.log.secrets_warning.is_some() {
             writer.value("SecretProblems", &1_u64.with_unit::<Count>());
+        }
+        if let Some(fields) = self.unknown_fields {
+            writer.value("UnknownFields", &count(fields.count()));
+            writer.value("unknown_fields", fields.to_string().as_str());
         }
         // The age on arrival, therefore not of a replayed event, which arrived earlier.
         if let Some(age) =
@@ -314,7 +324,6 @@ struct SweepEntry<'a> {
 impl Entry for SweepEntry<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
         let Self { telemetry, invocation, is_cold, report, duration } = self;
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX).with_unit::<Count>();
         writer.timestamp(SystemTime::from(invocation.received_at));
         writer.value("service", telemetry.settings.service.as_str());
         writer.value("CleanupsSent", &count(report.sent));
@@ -334,6 +343,10 @@ impl Entry for SweepEntry<'_> {
             writer.value("duration_ms", format!("{:.3}", duration.as_secs_f64() * 1e3).as_str());
         }
     }
+}
+
+fn count(number: usize) -> impl MetricValue {
+    u64::try_from(number).unwrap_or(u64::MAX).with_unit::<Count>()
 }
 
 /// The id in X-Ray's trace header, `Root=1-…;Parent=…;Sampled=…`, if it has the form of one.

@@ -215,6 +215,7 @@ mod tests {
         translate: |_| vec![],
         credential_fields: CredentialFields { name_prefixes: &["otp"], exempt_fields: &["metadata"] },
         dropped_paths: &[],
+        known_extra: &[],
     };
 
     /// Sends no credentials.

@@ -46,6 +46,7 @@ mod secrets;
 mod sensitive_names;
 mod table_limits;
 mod time;
+mod unknown_fields;
 mod untranslatable;
 mod verification;
 
@@ -79,5 +80,6 @@ pub use secret::{Secret, SecretError, Weakness};
 pub use secrets::{SecretEntry, SecretProblem, SecretProblems, Secrets};
 pub use sensitive_names::is_sensitive;
 pub use time::Time;
+pub use unknown_fields::UnknownFields;
 pub use untranslatable::Untranslatable;
 pub use verification::{RejectedDelivery, verify};

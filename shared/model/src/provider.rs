@@ -25,6 +25,10 @@ pub struct Provider {
     /// The fields that are not stored, as dotted paths into the body. A `*` at the end matches any rest of a name. All
     /// other fields are in the item.
     pub dropped_paths: &'static [&'static str],
+    /// The names in `extra` that are expected: fields without a place in the common model, and fields whose value may be
+    /// one that is not understood. Any other name is an [unknown field](crate::UnknownFields): the provider sends
+    /// something new.
+    pub known_extra: &'static [&'static str],
 }
 
 impl std::fmt::Debug for Provider {

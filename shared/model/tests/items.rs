@@ -332,6 +332,7 @@ const PROVIDER: Provider = Provider {
     translate: |_| vec![],
     credential_fields: CredentialFields::NONE,
     dropped_paths: &[],
+    known_extra: &[],
 };
 
 #[test]

@@ -22,6 +22,7 @@ const PROVIDER: Provider = Provider {
     translate: |_| vec![],
     credential_fields: CredentialFields { name_prefixes: &["otp"], exempt_fields: &[] },
     dropped_paths: &[],
+    known_extra: &[],
 };
 const WITHOUT_CREDENTIALS: Provider = Provider { credential_fields: CredentialFields::NONE, ..PROVIDER };
 

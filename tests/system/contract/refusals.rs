@@ -28,6 +28,7 @@ static UNREACHABLE: Provider = Provider {
     translate: |_: &Verified| panic!("provider code ran for an unproved delivery"),
     credential_fields: CredentialFields::NONE,
     dropped_paths: &[],
+    known_extra: &[],
 };
 
 /// Without a secret or a matching token a delivery is refused, and the code of the provider does not run.

@@ -37,6 +37,7 @@ pub(crate) static ACME: Provider = Provider {
     translate,
     credential_fields: CREDENTIALS,
     dropped_paths: &["sent_at"],
+    known_extra: &[],
 };
 
 static SECRETS: LazyLock<Secrets> = LazyLock::new(|| Secrets::parse(TOKEN, &SCHEME).unwrap());
