@@ -150,6 +150,10 @@ async fn demonstrate(stack: &LocalStack, local: &Local, cases: &[Case]) -> Resul
         (_, false) => Some("--signature changes a scheme"),
         (true, true) => None,
     };
+    if !local.once {
+        // Before the story, so that the page shows the story above these deliveries.
+        stack.deliver_past_webhooks().await?;
+    }
     let is_all = local.all || local.once;
     let story = if is_all { None } else { story::tell(stack, cases, obstacle.is_none()).await? };
     let result = match &story {
@@ -179,6 +183,7 @@ fn show_story(story: &Story) -> Result<()> {
 
 /// Delivers every event and prints the results. The inner result is an error if one was not as expected.
 async fn show_all(stack: &LocalStack, cases: &[Case], obstacle: Option<&str>) -> Result<Result<()>> {
+    let customers_before = stack.customers_table().count().await?;
     let mut results = demonstration::run(stack, cases).await?;
     if obstacle.is_some() {
         for result in &mut results {
@@ -195,6 +200,7 @@ async fn show_all(stack: &LocalStack, cases: &[Case], obstacle: Option<&str>) ->
         return Ok(Err(anyhow!("{wrong} of {} deliveries were not as expected", results.len())));
     }
     let expected = cases.iter().flat_map(|case| case.expected.items.keys()).collect::<BTreeSet<_>>().len();
+    let expected = customers_before + expected;
     let customers = stack.customers_table().count().await?;
     let cleanups = results.iter().map(|result| result.cleanup.len()).sum::<usize>();
     if customers != expected {

@@ -12,6 +12,7 @@
 //! | `DELETE /faults` | removes all |
 //! | `POST /replay` | replays the messages on the inbox queue, also those that wait after a failure |
 //! | `POST /sweep` | runs one sweep |
+//! | `/list-apis/…` | the list APIs of the providers, see `list_apis/mod.rs` |
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -34,7 +35,6 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::deliveries::{Deliveries, DeliveryRecord};
 use super::faults::{Fault, FaultMode, Faults, Service};
-use super::sending::Sender;
 use super::workers::{EventSourceMapping, invocation};
 use crate::console::{self, ShownStack};
 use crate::hosts::{AllowedHosts, ErrorFormat};
@@ -63,10 +63,10 @@ pub(super) fn serve(
     listener: TcpListener,
     stack: ShownStack,
     admin: Admin,
-    sender: Sender,
+    others: Router,
     hosts: &AllowedHosts,
 ) -> Result<SocketAddr> {
-    let router = console::router(stack).merge(sender.router()).merge(admin_router(admin));
+    let router = console::router(stack).merge(others).merge(admin_router(admin));
     let router = hosts.protect(console::with_fallback(router), ErrorFormat::Admin);
     server::serve_on(console::with_headers(router), listener)
 }

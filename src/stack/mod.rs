@@ -10,6 +10,7 @@ pub mod faults;
 mod gateway;
 mod journal;
 mod large_messages;
+pub mod list_apis;
 mod log;
 mod secrets_manager;
 mod sending;
@@ -46,6 +47,7 @@ use crate::template::{Template, TemplateSource};
 use admin::Admin;
 use deliveries::Deliveries;
 use faults::Faults;
+use list_apis::{ListApiOptions, ListApis};
 use secrets_manager::SecretsManager;
 use sending::Sender;
 
@@ -82,6 +84,8 @@ pub struct StackOptions {
     pub template: TemplateSource,
     /// The events that the admin port offers to send.
     pub cases: Vec<Case>,
+    /// How the stand-ins of the list APIs behave.
+    pub list_apis: ListApiOptions,
     /// Where the log lines of the functions go.
     pub log: LogOutput,
     /// Environment variables that replace those of the template, by function.
@@ -102,6 +106,7 @@ impl StackOptions {
             data_dir: None,
             template: template.into(),
             cases: vec![],
+            list_apis: ListApiOptions::default(),
             log: LogOutput::Nothing,
             overrides: BTreeMap::new(),
         }
@@ -135,6 +140,8 @@ pub struct LocalStack {
     pub faults: Faults,
     /// What the functions did.
     pub deliveries: Deliveries,
+    /// The stand-ins of the providers' list APIs.
+    pub list_apis: ListApis,
     /// The environment of each function, by function.
     pub environments: BTreeMap<String, BTreeMap<String, String>>,
     /// The functions that receive webhooks, by provider.
@@ -174,6 +181,7 @@ impl LocalStack {
             clients,
             faults: Faults::default(),
             deliveries: Deliveries::default(),
+            list_apis: ListApis::default(),
             environments: BTreeMap::new(),
             receivers: BTreeMap::new(),
             event_source_mapping: None,
@@ -183,6 +191,7 @@ impl LocalStack {
         };
         stack.start_functions(&options).await?;
         stack.gateway = gateway::serve(stack.gateway, &stack.template, &stack.receivers, &stack.deliveries)?;
+        stack.list_apis = ListApis::new(options.list_apis, &stack.url());
         stack.serve_admin(options.cases, &hosts)?;
         Ok(stack)
     }
@@ -197,11 +206,27 @@ impl LocalStack {
             event_source_mapping: self.event_source_mapping.clone(),
             sweeper: self.sweeper.clone(),
         };
+        let sender = self.sender(cases)?;
+        let list_apis = self.list_apis.clone().router(sender.clone());
+        admin::serve(listener, self.shown(), admin, sender.router().merge(list_apis), hosts)?;
+        Ok(())
+    }
+
+    /// Sends events to this stack.
+    fn sender(&self, cases: Vec<Case>) -> Result<Sender> {
         let signing =
             |name| Ok((name, self.scheme_and_secret(clientele_providers::find(name).context("no provider")?)?));
         let signing = self.receivers.keys().copied().map(signing).collect::<Result<_>>()?;
-        admin::serve(listener, self.shown(), admin, Sender::new(self.gateway, cases, signing), hosts)?;
-        Ok(())
+        Ok(Sender::new(self.gateway, cases, signing))
+    }
+
+    /// Delivers the webhooks that the providers sent about a few customers of their lists before the stack was started,
+    /// except for those that get lost: an update and a delete of each provider. Returns how many were delivered.
+    ///
+    /// # Errors
+    /// When the gateway does not answer.
+    pub async fn deliver_past_webhooks(&self) -> Result<usize> {
+        self.list_apis.deliver_past_webhooks(&self.sender(vec![])?).await
     }
 
     /// What the page shows.
@@ -237,6 +262,7 @@ impl LocalStack {
             "table": CUSTOMERS_TABLE,
             "queues": self.queue_urls,
             "providers": self.receivers.keys().collect::<Vec<_>>(),
+            "list_apis": self.list_apis.description(&format!("http://{}", self.admin)),
         })
     }
 

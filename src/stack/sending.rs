@@ -1,16 +1,17 @@
-//! Signs events with the local stack's own schemes and secrets, and sends them through its gateway: for the page and for
-//! `clientele events send`.
+//! Signs events with the local stack's own schemes and secrets, and sends them through its gateway: for the page, for
+//! `clientele events send`, and for the stand-ins of the list APIs.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::{Result, anyhow};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use clientele_model::Scheme;
+use clientele_model::{Provider, SampleDelivery, SampleEvent, Scheme};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,6 +51,39 @@ impl Sender {
         signing: BTreeMap<&'static str, (Scheme, String)>,
     ) -> Self {
         Self(Arc::new(Parts { gateway: format!("http://{gateway}"), cases, signing }))
+    }
+
+    /// Whether the template has the provider's function.
+    pub(super) fn can_sign_for(&self, provider: &Provider) -> bool {
+        self.0.signing.contains_key(provider.name)
+    }
+
+    /// Delivers the webhook that reports an invented event.
+    pub(super) async fn deliver_sample(
+        &self,
+        provider: &'static Provider,
+        sample: &SampleEvent,
+    ) -> Result<http::Answer> {
+        let SampleDelivery { body, message_id } = clientele_providers::sample(provider, std::slice::from_ref(sample));
+        let path = format!("/webhooks/{}", provider.name);
+        let event = json!({ "rawPath": path, "headers": { "svix-id": message_id }, "body": body.to_string() });
+        let case = Case { provider, name: "invented event".to_owned(), event, expected: Expected::default() };
+        self.deliver(&case).await.map_err(|(_, error)| anyhow!(error))
+    }
+
+    /// Signs an event now and delivers it.
+    async fn deliver(&self, case: &Case) -> Result<http::Answer, (StatusCode, String)> {
+        let no_function = || (StatusCode::NOT_FOUND, format!("the template has no function of {}", case.provider.name));
+        let (scheme, secret) = self.0.signing.get(case.provider.name).ok_or_else(no_function)?;
+        let signed = case.sign(scheme, secret, Timestamp::now());
+        let event =
+            signed.map_err(|error| (StatusCode::BAD_REQUEST, format!("the event cannot be signed: {error:#}")))?;
+        let gateway = self.0.gateway.clone();
+        let delivered = tokio::task::spawn_blocking(move || http::deliver(&gateway, &event, None)).await;
+        match delivered {
+            Ok(Ok(answer)) => Ok(answer),
+            _ => Err((StatusCode::BAD_GATEWAY, "the gateway of the local stack did not answer".to_owned())),
+        }
     }
 
     pub(super) fn router(self) -> Router {
@@ -102,15 +136,5 @@ async fn answer(sender: &Sender, body: &[u8]) -> Result<http::Answer, (StatusCod
         let expected = r#"expected {"case":"plain/customer-updated"}, or {"event":…,"forged":false}"#;
         (StatusCode::BAD_REQUEST, expected.to_owned())
     })?;
-    let case = sender.case(request)?;
-    let no_function = || (StatusCode::NOT_FOUND, format!("the template has no function of {}", case.provider.name));
-    let (scheme, secret) = sender.0.signing.get(case.provider.name).ok_or_else(no_function)?;
-    let signed = case.sign(scheme, secret, Timestamp::now());
-    let event = signed.map_err(|error| (StatusCode::BAD_REQUEST, format!("the event cannot be signed: {error:#}")))?;
-    let gateway = sender.0.gateway.clone();
-    let delivered = tokio::task::spawn_blocking(move || http::deliver(&gateway, &event, None)).await;
-    match delivered {
-        Ok(Ok(answer)) => Ok(answer),
-        _ => Err((StatusCode::BAD_GATEWAY, "the gateway of the local stack did not answer".to_owned())),
-    }
+    sender.deliver(&sender.case(request)?).await
 }

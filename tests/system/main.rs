@@ -50,6 +50,7 @@ mod command {
     mod faults;
     mod hosts;
     mod import;
+    mod list_apis;
     mod live_deliveries;
     mod local_options;
     mod quarantine;

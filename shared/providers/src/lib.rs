@@ -1,6 +1,6 @@
 //! The list of all providers. A new provider is one more name in `registry!` below, and one more dependency.
 
-use clientele_model::{Listing, Provider, SampleDelivery, SampleEvent, Scheme};
+use clientele_model::{ListStandIn, Listing, Provider, SampleDelivery, SampleEvent, Scheme};
 
 macro_rules! registry {
     ($($provider:ident),+) => {
@@ -14,6 +14,13 @@ macro_rules! registry {
         static LISTINGS: &[&Listing] = &[$(&$provider::LISTING),+];
     };
 }
+
+/// The stand-ins of the providers that have a list API.
+static LIST_STAND_INS: &[(&str, &ListStandIn)] = &[
+    (clientele_metrifox::PROVIDER.name, &clientele_metrifox::LIST_STAND_IN),
+    (clientele_plain::PROVIDER.name, &clientele_plain::LIST_STAND_IN),
+    (clientele_flexprice::PROVIDER.name, &clientele_flexprice::LIST_STAND_IN),
+];
 
 registry!(clientele_metrifox, clientele_smarterpay, clientele_plain, clientele_flexprice);
 
@@ -56,6 +63,18 @@ pub fn local_secret(provider: &Provider) -> String {
         Ok(Scheme::Basic) => format!("{}:local-secret", provider.name),
         _ => format!("{}-local-secret", provider.name),
     }
+}
+
+/// The stand-in for the provider's list API, unless it has none. For the local stack and the tests.
+#[must_use]
+pub fn list_stand_in(provider: &Provider) -> Option<&'static ListStandIn> {
+    LIST_STAND_INS.iter().find(|(name, _)| *name == provider.name).map(|(_, stand_in)| *stand_in)
+}
+
+/// The key that the stand-in for the provider's list API on the local stack takes. It is public.
+#[must_use]
+pub fn local_api_key(provider: &Provider) -> String {
+    format!("{}-local-api-key", provider.name)
 }
 
 /// A delivery in the provider's format that reports `events`: exactly one, unless the provider sends batches. For tests.
