@@ -125,3 +125,87 @@ fn place(customer: &Value) -> [&str; 2] {
 fn customer<'a>(customers: &[&'a Value], variables: &Value) -> Option<&'a Value> {
     customers.iter().copied().find(|customer| customer.get("id") == variables.get("customerId"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clientele_model::{ChangeKind, Verb};
+    use rstest::rstest;
+
+    fn customers(list: &[(&str, &str, &str)]) -> Vec<Value> {
+        let customer = |(id, name, changed_at): &(&str, &str, &str)| {
+            let (customer_id, name, change) = (id.to_string(), name.to_string(), ChangeKind::Snapshot(Verb::Updated));
+            record(&SampleEvent { customer_id, name, change, changed_at: changed_at.parse().unwrap(), number: 1 })
+        };
+        list.iter().map(customer).collect()
+    }
+
+    fn answered(records: &[Value], query: &str, variables: &Value, records_max: usize) -> Value {
+        let answer = answer(records, &graphql::request(query, variables), records_max);
+        assert_eq!(answer.status, 200);
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// The ids on all pages.
+    fn pages(records: &[Value], mut variables: Value, records_max: usize) -> String {
+        let mut pages = vec![];
+        loop {
+            let answer = answered(records, listing::CUSTOMERS, &variables, records_max);
+            let list = &answer["data"]["customers"];
+            let ids = list["edges"].as_array().unwrap().iter().map(|edge| edge["node"]["id"].as_str().unwrap());
+            pages.push(ids.collect::<Vec<_>>().join(" "));
+            if list["pageInfo"]["hasNextPage"] == json!(false) {
+                return pages.join(", ");
+            }
+            variables["after"] = list["pageInfo"]["endCursor"].clone();
+        }
+    }
+
+    const TIMES: [&str; 3] = ["2026-11-01T00:00:00.000Z", "2026-11-01T00:00:00.001Z", "2026-11-02T00:00:00.000Z"];
+
+    #[rstest]
+    #[case::capped(json!({ "first": 100 }), 2, "c_3 c_1, c_2 c_4")]
+    #[case::first(json!({ "first": 3 }), 100, "c_3 c_1 c_2, c_4")]
+    #[case::at_or_after(json!({ "first": 9, "updatedAt": { "after": TIMES[1] } }), 100, "c_2 c_4")]
+    #[case::before(json!({ "first": 9, "updatedAt": { "before": TIMES[1] } }), 100, "c_3 c_1")]
+    #[case::between(json!({ "first": 9, "updatedAt": { "after": TIMES[1], "before": TIMES[2] } }), 100, "c_2")]
+    #[case::none(json!({ "first": 9, "updatedAt": { "after": "2026-12-01T00:00:00Z" } }), 100, "")]
+    fn customers_come_by_name_and_id(#[case] variables: Value, #[case] records_max: usize, #[case] ids: &str) {
+        let list =
+            [("c_4", "Cleo", TIMES[2]), ("c_1", "Bo", TIMES[0]), ("c_2", "Bo", TIMES[1]), ("c_3", "Ada", TIMES[0])];
+        assert_eq!(pages(&customers(&list), variables, records_max), ids);
+    }
+
+    /// The total is that of the filter, on every page.
+    #[test]
+    fn the_total_does_not_depend_on_the_page() {
+        let list = customers(&[("c_1", "Ada", TIMES[0]), ("c_2", "Bo", TIMES[0]), ("c_3", "Cleo", TIMES[2])]);
+        let variables = json!({ "first": 1, "updatedAt": { "before": TIMES[2] }, "after": "[\"Ada\",\"c_1\"]" });
+        let answer = answered(&list, listing::CUSTOMERS, &variables, 10);
+        assert_eq!(answer["data"]["customers"]["totalCount"], json!(2));
+        assert_eq!(answer["data"]["myWorkspace"]["id"], json!("w_1"));
+    }
+
+    #[rstest]
+    #[case("query { customers { totalCount } }", json!({}), "GRAPHQL_VALIDATION_FAILED")]
+    #[case(listing::CUSTOMERS, json!({ "after": "c_1" }), "BAD_USER_INPUT")]
+    #[case(listing::CUSTOMERS, json!({ "updatedAt": { "after": "yesterday" } }), "BAD_USER_INPUT")]
+    fn a_wrong_request_is_an_error(#[case] query: &str, #[case] variables: Value, #[case] code: &str) {
+        let answer = answered(&[], query, &variables, 10);
+        assert_eq!(answer, json!({ "data": null, "errors": [{ "extensions": { "code": code } }] }));
+    }
+
+    #[rstest]
+    #[case(ApiMethod::Get, graphql::PATH)]
+    #[case(ApiMethod::Post, "/graphql")]
+    fn another_path_is_not_found(#[case] method: ApiMethod, #[case] path: &str) {
+        let request = ApiRequest { method, path: path.into(), ..graphql::request(listing::CUSTOMERS, &json!({})) };
+        assert_eq!(answer(&[], &request, 10).status, 404);
+    }
+
+    #[test]
+    fn a_webhook_target_is_not_a_customer() {
+        let records = [webhook_target_record("https://example.com"), customers(&[("c_1", "Ada", TIMES[0])]).remove(0)];
+        assert_eq!(pages(&records, json!({ "first": 9 }), 9), "c_1");
+    }
+}

@@ -1,9 +1,11 @@
 //! The walk through the list of customers, in slices of the time of their last change.
 //!
 //! Plain sorts customers by name only, and its cursors contain a name. So the walk asks for the customers that changed in
-//! some span of time, a slice, and uses cursors within a slice only: where a slice starts is not personal. A customer who
-//! changes during the walk moves to a later slice. The last slice begins after everything else and is normally a single
-//! page, so that nobody can be renamed and skipped between two pages of it.
+//! some span of time, a slice, and uses cursors within a slice only: where a slice starts is not personal.
+//!
+//! A customer who does not change during the walk is never skipped. One who changes moves to a later slice. Customers who
+//! change while the last slice is read can be skipped, since their names can change. The walk notices most of them by the
+//! count, and a second walk through what has changed since the first one began returns all of them.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,6 +18,9 @@ use serde_json::{Map, Value, json};
 
 use crate::list_record::listed_node;
 use crate::{graphql, listing};
+
+#[cfg(test)]
+mod tests;
 
 /// The most customers of a page.
 const PAGE_CUSTOMERS: usize = 100;
@@ -32,6 +37,7 @@ const FEWER_THAN_COUNTED: &str = "the list returned fewer customers than it coun
 pub(crate) struct SliceWalk {
     until: Option<Timestamp>,
     now: Timestamp,
+    slice_customers_max: u64,
     /// The slice that is being read; `None` after the last one.
     slice: Option<Slice>,
     /// How often the slice has been read without success.
@@ -65,6 +71,7 @@ impl SliceWalk {
         Self {
             until,
             now,
+            slice_customers_max: SLICE_CUSTOMERS_MAX,
             slice: (is_listed && !is_empty).then_some(Slice { start, end: until }),
             failed_reads: 0,
             cursor: None,
@@ -72,6 +79,26 @@ impl SliceWalk {
             total: None,
             incomplete: (!is_listed).then_some(NOT_LISTED),
         }
+    }
+
+    /// A part of the slice to read instead, judging by the slice's first page.
+    fn shorter(&self, slice: Slice, counted: u64, has_next_page: bool) -> Option<Slice> {
+        let is_open = slice.end.is_none_or(|end| end > self.now);
+        let (start, end) = (slice.concrete_start(), slice.end.filter(|_| !is_open).unwrap_or(self.now));
+        let shorter_end = if counted > self.slice_customers_max { middle(start, end) } else { None };
+        // Customers who change now are added to an open slice. They are left to a slice of their own.
+        let shorter_end = shorter_end.or_else(|| (is_open && has_next_page && start < self.now).then_some(self.now));
+        shorter_end.map(|end| Slice { end: Some(end), ..slice })
+    }
+
+    /// The slice that follows one with `returned` customers. It has the same length, or twice the length if there was room.
+    fn following(&self, slice: Slice, returned: u64) -> Option<Slice> {
+        let end = slice.end.filter(|end| self.until.is_none_or(|until| *end < until))?;
+        let length_ms = (end.as_millisecond() - slice.concrete_start().as_millisecond()).max(1);
+        let growth = if returned <= self.slice_customers_max / 2 { 2 } else { 1 };
+        let next_end = Timestamp::from_millisecond(end.as_millisecond() + length_ms * growth).ok();
+        let is_short = |next_end: &Timestamp| *next_end < self.now && self.until.is_none_or(|until| *next_end < until);
+        Some(Slice { start: Some(end), end: next_end.filter(is_short).or(self.until) })
     }
 
     /// After the last page of a slice, which now has `counted` customers. Returns where the walk can continue from then on,
@@ -88,7 +115,7 @@ impl SliceWalk {
             self.incomplete = Some(FEWER_THAN_COUNTED);
         }
         self.failed_reads = 0;
-        self.slice = slice.next(self.until, self.now, returned);
+        self.slice = self.following(slice, returned);
         self.slice.filter(|_| self.incomplete.is_none()).and_then(|slice| slice.start).map(Position::Time)
     }
 }
@@ -118,7 +145,7 @@ impl Walk for SliceWalk {
         let mut page = Page { listed: vec![], account: Some(workspace), total: Some(total), position: None };
         let Some(slice) = self.slice else { return Ok(page) };
         let is_first_page = self.cursor.is_none();
-        if is_first_page && let Some(shorter) = slice.shorter(counted, next_cursor.is_some(), self.now) {
+        if is_first_page && let Some(shorter) = self.shorter(slice, counted, next_cursor.is_some()) {
             self.slice = Some(shorter);
             return Ok(page);
         }
@@ -141,26 +168,6 @@ impl Walk for SliceWalk {
 }
 
 impl Slice {
-    /// A part of the slice to read instead, judging by its first page.
-    fn shorter(self, counted: u64, has_next_page: bool, now: Timestamp) -> Option<Self> {
-        let is_open = self.end.is_none_or(|end| end > now);
-        let (start, end) = (self.concrete_start(), self.end.filter(|_| !is_open).unwrap_or(now));
-        let shorter_end = if counted > SLICE_CUSTOMERS_MAX { middle(start, end) } else { None };
-        // Customers who change now are added to an open slice. They are left to a slice of their own.
-        let shorter_end = shorter_end.or_else(|| (is_open && has_next_page && start < now).then_some(now));
-        shorter_end.map(|end| Self { end: Some(end), ..self })
-    }
-
-    /// The slice that follows one with `returned` customers. It has the same length, or twice the length if there was room.
-    fn next(self, until: Option<Timestamp>, now: Timestamp, returned: u64) -> Option<Self> {
-        let end = self.end.filter(|end| until.is_none_or(|until| *end < until))?;
-        let length_ms = (end.as_millisecond() - self.concrete_start().as_millisecond()).max(1);
-        let growth = if returned <= SLICE_CUSTOMERS_MAX / 2 { 2 } else { 1 };
-        let next_end = Timestamp::from_millisecond(end.as_millisecond() + length_ms * growth).ok();
-        let is_short = |next_end: &Timestamp| *next_end < now && until.is_none_or(|until| *next_end < until);
-        Some(Self { start: Some(end), end: next_end.filter(is_short).or(until) })
-    }
-
     /// A slice without a start begins where plausible times begin, as far as its length is concerned.
     fn concrete_start(self) -> Timestamp {
         let Time(earliest) = EventTime::EARLIEST.into();

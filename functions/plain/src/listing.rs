@@ -13,6 +13,9 @@ use crate::graphql;
 use crate::list_record::{ONLY_IN_LIST, listed_node, listed_webhook};
 use crate::list_walk::SliceWalk;
 
+#[cfg(test)]
+mod tests;
+
 /// How to read customers without webhooks.
 pub const LISTING: Listing = Listing {
     provider: &crate::PROVIDER,
