@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    cleanup, completions, console, cost, customers, dead_letters, events, faults, import, inbox, local, quarantine,
-    secrets, smoke,
+    cleanup, completions, console, cost, customers, dead_letters, doctor, events, faults, import, inbox, local,
+    quarantine, secrets, smoke,
 };
 use crate::exit_code::MEANINGS;
 
@@ -54,6 +54,7 @@ pub enum Command {
     DeadLetters(dead_letters::DeadLetters),
     Secrets(secrets::ManageSecrets),
     Faults(faults::ManageFaults),
+    Doctor(doctor::Doctor),
     Smoke(smoke::Smoke),
     Cost(cost::Cost),
     Console(console::Console),
@@ -81,6 +82,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Quarantine(quarantine)) => quarantine::quarantine(quarantine).await,
         Some(Command::Secrets(secrets)) => secrets::secrets(secrets).await,
         Some(Command::Faults(faults)) => tokio::task::spawn_blocking(move || faults::faults(faults)).await?,
+        Some(Command::Doctor(doctor)) => doctor::doctor(doctor).await,
         Some(Command::Smoke(smoke)) => smoke::smoke(smoke).await,
         Some(Command::Cost(cost)) => cost::cost(cost).await,
         Some(Command::Console(console)) => console::console(console).await,

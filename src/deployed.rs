@@ -13,7 +13,7 @@ use crate::exit_code::{CommandError, ExitCode};
 use crate::oldest_message::OldestMessages;
 
 /// A stack that was deployed from template.yaml.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DeployedStack {
     /// Its name.
     pub name: String,
@@ -23,6 +23,10 @@ pub struct DeployedStack {
     pub account: String,
     /// SDK clients for its account and region.
     pub clients: Clients,
+    /// Knows the resources of the stack.
+    pub cloudformation: aws_sdk_cloudformation::Client,
+    /// Knows its alarms and metrics.
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
     /// How old the oldest messages on its queues are.
     pub oldest_messages: OldestMessages,
     outputs: BTreeMap<String, String>,
@@ -106,15 +110,16 @@ impl DeployedStack {
         let arn = StackArn::parse(&id).context("CloudFormation returned no ARN of the stack")?;
         let outputs = stack.outputs.unwrap_or_default().into_iter();
         let parameters = stack.parameters.unwrap_or_default().into_iter();
+        let environment = in_region(&environment, arn.region);
+        let cloudwatch = aws_sdk_cloudwatch::Client::new(&environment);
         Ok(Self {
             name: arn.name.to_owned(),
             region: arn.region.to_owned(),
             account: arn.account.to_owned(),
-            clients: clients(&in_region(&environment, arn.region)),
-            oldest_messages: OldestMessages::CloudWatch(aws_sdk_cloudwatch::Client::new(&in_region(
-                &environment,
-                arn.region,
-            ))),
+            clients: clients(&environment),
+            cloudformation: aws_sdk_cloudformation::Client::new(&environment),
+            oldest_messages: OldestMessages::CloudWatch(cloudwatch.clone()),
+            cloudwatch,
             outputs: outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect(),
             parameters: parameters.filter_map(|it| Some((it.parameter_key?, it.parameter_value?))).collect(),
         })
@@ -135,6 +140,12 @@ impl DeployedStack {
             Some((_, value)) => Ok(value),
             None => bail!("the stack {} has no output {name}: was it deployed from this template.yaml?", self.name),
         }
+    }
+
+    /// The value of a parameter, if the stack has it.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
     }
 
     /// The scheme that verifies the provider's deliveries. The variable `PLAIN_SIGNATURE` of the function has its value

@@ -157,7 +157,7 @@ pub struct LocalListApi {
 }
 
 /// A stack that was found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenTarget {
     /// SDK clients with the timeouts of an operator.
     pub clients: Clients,
@@ -169,7 +169,7 @@ pub struct OpenTarget {
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Local { admin_url: String, list_apis: BTreeMap<String, LocalListApi> },
     Deployed(Box<DeployedStack>),

@@ -292,6 +292,13 @@ impl Template {
         Ok(())
     }
 
+    /// The names of the indexes of all tables.
+    #[must_use]
+    pub fn index_names(&self) -> Vec<String> {
+        let indexes = self.tables.iter().flat_map(|table| &table.properties.global_secondary_indexes);
+        indexes.map(|index| index.index_name.clone()).collect()
+    }
+
     /// The function's environment as text. `resolve` returns what `!Ref` of a resource stands for.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ pub mod console;
 pub mod cost;
 pub mod customers;
 pub mod dead_letters;
+pub mod doctor;
 pub mod events;
 pub mod faults;
 pub mod import;

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::duration_text::rounded_down;
 use crate::queue_depth::QueueDepth;
 use crate::target::OpenTarget;
 use crate::terminal;
@@ -40,7 +41,7 @@ pub(super) async fn print(target: &OpenTarget, queue: &str, json: bool) -> Resul
     }
     let mut table = TextTable::new(["queue", "visible", "in flight", "delayed", "oldest"]);
     let counts = [visible, in_flight, delayed].map(|count| count.to_string());
-    let oldest = oldest_seconds.map_or("-".to_owned(), duration);
+    let oldest = oldest_seconds.map_or("-".to_owned(), rounded_down);
     table.add_row([queue.to_owned()].into_iter().chain(counts).chain([oldest]));
     table.align_right(1);
     terminal::line(table);
@@ -67,14 +68,5 @@ pub(super) async fn nothing_to_receive(target: &OpenTarget, queue: &str) -> Stri
 pub(super) fn note_limit(shown: usize, limit: NonZeroUsize) {
     if shown == limit.get() {
         terminal::note(format!("The limit of {limit} is reached; there may be more: --limit NUMBER"));
-    }
-}
-
-fn duration(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
     }
 }

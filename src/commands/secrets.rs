@@ -5,12 +5,13 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
-use clientele_model::{Provider, Scheme, Secret, SecretEntry, SecretError, TokenPlace};
+use clientele_model::{Provider, Scheme, Secret, SecretEntry, TokenPlace};
 use clientele_providers::PROVIDERS;
 use serde_json::json;
 
 use super::positive;
 use crate::exit_code::ExitCode;
+use crate::secret_state::SecretState;
 use crate::signing::token_path;
 use crate::target::DeployedTarget;
 use crate::terminal;
@@ -144,29 +145,6 @@ async fn list(list: List) -> Result<()> {
         terminal::line(table);
     }
     Ok(())
-}
-
-/// What an operator may know of a secret.
-struct SecretState {
-    is_used: bool,
-    problem: Option<String>,
-}
-
-impl SecretState {
-    fn of(entry: &SecretEntry, scheme: &Scheme) -> Self {
-        match entry.text().ok_or(SecretError::NotText).and_then(|text| Secret::parse(&text, scheme)) {
-            Ok(secret) => Self { is_used: true, problem: secret.weakness().map(|weakness| weakness.to_string()) },
-            Err(error) => Self { is_used: false, problem: Some(error.to_string()) },
-        }
-    }
-
-    fn text(&self) -> String {
-        match (&self.problem, self.is_used) {
-            (None, _) => "strong".to_owned(),
-            (Some(weakness), true) => format!("weak: {weakness}"),
-            (Some(error), false) => format!("not used: it {error}"),
-        }
-    }
 }
 
 /// Checks a secret before it is set. A weak one is refused, or only causes a warning if the provider generates it.

@@ -460,6 +460,22 @@ function facts(value, otherwise) {
   return h('dl', { class: 'facts' }, entries.flatMap(([path, value]) => [h('dt', {}, shown(path)), h('dd', {}, shown(value))]));
 }
 
+// Doctor
+
+const checkup = (part, name) => h('strong', {}, shown(part), name ? [': ', breakable(name)] : '');
+
+async function doctor() {
+  const { is_healthy: isHealthy, findings, rows } = await call('GET', 'doctor');
+  const verdict = isHealthy ? 'healthy' : `${findings.length} to do`;
+  sync($('doctor'), [{ verdict }, ...findings], finding => finding.verdict ? '' : JSON.stringify(finding), finding => finding.verdict
+    ? h('p', {}, h('span', { class: `badge ${isHealthy ? 'applied' : 'failed'}`, 'data-test': 'doctor-verdict' }, verdict))
+    : h('div', { class: 'finding', 'data-test': 'doctor-finding', 'data-part': finding.part }, checkup(finding.part, finding.name), h('p', {}, shown(finding.problem)), h('p', { class: 'hint' }, shown(finding.advice))));
+  const parts = [...new Set(rows.map(row => row.part))];
+  $('doctor-rows').replaceChildren(...parts.flatMap(part => [h('h3', {}, shown(part)), h('dl', { class: 'facts' },
+    rows.filter(row => row.part === part).flatMap(({ name, text, state }) => [h('dt', {}, breakable(name || part)), h('dd', { class: state === 'problem' ? 'bad' : null }, shown(text))]))]));
+  $('doctor-rows').parentElement.hidden = false;
+}
+
 // Queues and quarantine
 
 function queueItem(queue) {
@@ -607,8 +623,9 @@ function refresh() {
   clearTimeout(refreshTimer);
   refreshTimer = setTimeout(() => {
     load($('queues'), queues);
-    // The table of a deployed stack is read only when somebody asks.
+    // The table of a deployed stack is read only when somebody asks, and a check calls AWS a few dozen times.
     if (!isLocal()) return;
+    load($('doctor'), doctor);
     load($('customer-rows'), customers);
     load($('faults'), () => faults());
     if (state.open) detail(state.open, false);
@@ -635,6 +652,7 @@ async function start() {
   select.value = chosen;
   load($('queues'), queues);
   if (isLocal()) {
+    load($('doctor'), doctor);
     load($('customer-rows'), customers);
     load($('faults'), () => faults());
     await events();
@@ -677,6 +695,7 @@ click('fault-clear', async () => faults(await call('DELETE', 'faults')));
 click('replay', replay);
 click('sweep', sweep);
 click('quarantine-refresh', quarantine);
+click('doctor-check', doctor);
 click('more', () => { state.query.limit = Math.min(1000, state.query.limit * 4); return customers(); });
 click('customer-close', close);
 click('dismiss', () => { $('notice').hidden = true; });

@@ -7,6 +7,7 @@
 //! | `GET /stack` | describes the stack |
 //! | `GET /customers?email=&external_id=&name=&provider=&limit=` | finds customers, the newest change first |
 //! | `GET /customers/{pk}` | one customer, why it is in its state, and the same person in other services |
+//! | `GET /doctor` | whether the stack is healthy, and what to do if not |
 //! | `GET /queues` | how many messages are on each queue, and how old the oldest is |
 //! | `GET /quarantine?limit=` | the quarantined deliveries without personal data |
 //! | `GET /quarantine/{id}` | one of them |
@@ -14,6 +15,7 @@
 
 mod access;
 mod customers;
+mod doctor;
 mod page;
 mod problem;
 mod queues;
@@ -33,11 +35,13 @@ use clientele_aws::{Clients, Resources};
 use serde_json::{Value, json};
 
 use crate::customers_table::CustomersTable;
+use crate::doctor::deployed;
 use crate::hosts::{AllowedHosts, ErrorFormat};
 use crate::oldest_message::OldestMessages;
 use crate::server;
 use crate::target::OpenTarget;
 use access::{Token, require_token};
+pub use doctor::router as doctor_router;
 use problem::Problem;
 
 /// The stack that the page shows, local or deployed.
@@ -90,7 +94,12 @@ pub fn serve_deployed(target: &OpenTarget, address: SocketAddr) -> Result<String
     let (queue_urls, oldest_messages) = (target.queue_urls.clone(), stack.oldest_messages.clone());
     let shown = ShownStack { description, clients, resources, queue_urls, oldest_messages };
     let token = Token::random()?;
-    let router = require_token(with_fallback(router(shown)), token.clone());
+    let target = target.clone();
+    let examination = doctor_router(move || {
+        let target = target.clone();
+        async move { deployed::facts(&target).await }
+    });
+    let router = require_token(with_fallback(router(shown).merge(examination)), token.clone());
     let router = AllowedHosts::new(address.ip(), &[]).protect(router, ErrorFormat::Console);
     let address = server::serve(with_headers(router), address, "the page", "--port")?;
     Ok(format!("http://{address}/#token={}", token.as_str()))

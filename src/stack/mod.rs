@@ -5,6 +5,7 @@
 
 mod admin;
 pub mod deliveries;
+mod doctor;
 mod dynamodb;
 pub mod faults;
 mod gateway;
@@ -36,7 +37,7 @@ use serde_json::{Value, json};
 pub use log::{CapturedLog, LogOutput};
 pub use workers::EventSourceMapping;
 
-use crate::console::ShownStack;
+use crate::console::{self, ShownStack};
 use crate::customers_table::CustomersTable;
 use crate::events::Case;
 use crate::hosts::{AllowedHosts, Host};
@@ -46,6 +47,7 @@ use crate::server;
 use crate::template::{Template, TemplateSource};
 use admin::Admin;
 use deliveries::Deliveries;
+use doctor::Patient;
 use faults::Faults;
 use list_apis::{ListApiOptions, ListApis};
 use secrets_manager::SecretsManager;
@@ -199,16 +201,19 @@ impl LocalStack {
     fn serve_admin(&mut self, cases: Vec<Case>, hosts: &AllowedHosts) -> Result<()> {
         let listener = server::bind(self.admin, "the admin port", "--admin-port")?;
         self.admin = server::address(&listener)?;
+        let patient = self.patient()?;
         let admin = Admin {
             deliveries: self.deliveries.clone(),
-            started: Timestamp::now(),
+            started: patient.started,
             faults: self.faults.clone(),
             event_source_mapping: self.event_source_mapping.clone(),
             sweeper: self.sweeper.clone(),
         };
         let sender = self.sender(cases)?;
         let list_apis = self.list_apis.clone().router(sender.clone());
-        admin::serve(listener, self.shown(), admin, sender.router().merge(list_apis), hosts)?;
+        let doctor = console::doctor_router(move || patient.clone().facts());
+        let others = sender.router().merge(list_apis).merge(doctor);
+        admin::serve(listener, self.shown(), admin, others, hosts)?;
         Ok(())
     }
 
@@ -227,6 +232,22 @@ impl LocalStack {
     /// When the gateway does not answer.
     pub async fn deliver_past_webhooks(&self) -> Result<usize> {
         self.list_apis.deliver_past_webhooks(&self.sender(vec![])?).await
+    }
+
+    /// What the doctor looks at.
+    fn patient(&self) -> Result<Patient> {
+        let secrets = |name: &&'static str| {
+            let provider = clientele_providers::find(name).context("no provider")?;
+            Ok((*name, doctor::secrets(provider, &self.environments[*name])?))
+        };
+        Ok(Patient {
+            shown: self.shown(),
+            deliveries: self.deliveries.clone(),
+            faults: self.faults.clone(),
+            started: Timestamp::now(),
+            secrets: self.receivers.keys().map(secrets).collect::<Result<_>>()?,
+            indexes: self.template.index_names(),
+        })
     }
 
     /// What the page shows.

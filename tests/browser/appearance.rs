@@ -34,6 +34,8 @@ fn fill(stack: &StackProcess, browser: &Browser) {
     browser.wait_for(r#"[data-test="delivery-row"][data-outcome="parked"]"#);
     browser.wait_for(r#"[data-test="quarantine-row"]"#);
     browser.wait_for(r#"[data-test="fault-active"]"#);
+    browser.wait_for(r#"[data-test="doctor-finding"][data-part="queues"]"#);
+    browser.click(r#"[data-test="doctor"] summary"#);
     browser.click(r#"[data-test="customer-row"][data-pk^="plain#"] button"#);
     browser.wait_for_text(r#"[data-test="why"]"#, "customer.customer_updated");
 }

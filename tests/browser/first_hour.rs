@@ -98,6 +98,7 @@ fn first_hour(stack: &StackProcess, browser: &Browser, hands: &dyn Hands) {
     };
     let open = |pk: &str| hands.activate(&format!(r#"[data-test="customer-row"][data-pk="{pk}"] button"#));
     browser.open(&stack.url("/"));
+    browser.wait_for_text(&hook("doctor-verdict"), "healthy");
 
     send("plain/customer-created");
     browser.wait_for(&delivery("applied"));
@@ -109,6 +110,8 @@ fn first_hour(stack: &StackProcess, browser: &Browser, hands: &dyn Hands) {
     hands.choose(&hook("fault-mode"), "error");
     hands.activate(&hook("fault-set"));
     browser.wait_for(&hook("fault-active"));
+    hands.activate(&hook("doctor-check"));
+    browser.wait_for_text(&hook("doctor-finding"), "clientele faults clear");
     send("plain/customer-updated");
     browser.wait_for(&delivery("parked"));
     assert_eq!(browser.count(&delivery("applied")), 1);
@@ -136,6 +139,9 @@ fn first_hour(stack: &StackProcess, browser: &Browser, hands: &dyn Hands) {
     hands.activate(&hook("confirm-yes"));
     browser.wait_for_text(&hook("notice"), "It stays in quarantine");
     assert_eq!(browser.count(&hook("quarantine-row")), 1);
+    browser.wait_for(r#"[data-test="doctor-finding"][data-part="queues"]"#);
+    hands.activate(r#"[data-test="doctor"] summary"#);
+    browser.wait_for_text(&hook("doctor"), "1 usable");
 }
 
 #[test]

@@ -44,6 +44,7 @@ mod command {
     mod deliveries_benchmark;
     mod deployed;
     mod deployed_console;
+    mod doctor;
     mod documented_commands;
     mod empty_folder;
     mod events;

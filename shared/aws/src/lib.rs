@@ -34,6 +34,7 @@ pub use replayer::{
     BatchItemFailure, Replayer, SqsBatchResponse, SqsEvent, SqsMessage, SqsSystemAttributes, UnreadableMessage,
     read_kept_message,
 };
+pub use sdk_error::describe as describe_sdk_error;
 pub use sweeper::Sweeper;
 pub use telemetry::{CUSTOMER_HASH_DIGITS, LogLevel, LogWriter, TelemetrySettings, customer_hash};
 

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 /// The kind and code of an SDK error. Its message is left out, because it may quote what was sent.
-pub(crate) fn describe<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
+#[must_use]
+pub fn describe<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
     match error {
         SdkError::ConstructionFailure(_) => "the request could not be built".to_owned(),
         SdkError::TimeoutError(_) => "timed out".to_owned(),

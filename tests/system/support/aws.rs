@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_smithy_cbor::Encoder;
 use aws_smithy_types::DateTime;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{HeaderMap, Request, Response, StatusCode, Uri};
 use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::{CallTimeouts, Clients, Receiver};
 use clientele_model::parse_json;
@@ -21,6 +21,7 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::support::monitoring::{self, Monitoring};
 use crate::support::start_receivers;
 use crate::support::template::template;
 
@@ -35,8 +36,9 @@ pub(crate) struct AwsStandIn {
     sqs: SocketAddr,
     /// The ARN of each provider's secret.
     secret_arns: BTreeMap<&'static str, String>,
-    stack_description: String,
+    stack_description: Arc<Mutex<String>>,
     state: Arc<Mutex<Behaviour>>,
+    monitoring: Arc<Mutex<Monitoring>>,
 }
 
 /// The recorded calls, and how to answer the next ones.
@@ -47,6 +49,8 @@ struct Behaviour {
     failing: Vec<(&'static str, &'static str)>,
     /// The same for calls that are never answered.
     hanging: Vec<(&'static str, &'static str)>,
+    /// Which operations are not allowed.
+    denied: Vec<&'static str>,
     concurrent: usize,
     concurrent_max: usize,
     /// Secrets by ARN, as `GetSecretValue` returns them.
@@ -83,8 +87,9 @@ impl AwsStandIn {
             dynamodb: stack.dynamodb,
             sqs: stack.sqs,
             secret_arns,
-            stack_description: describe(stack),
+            stack_description: Arc::new(Mutex::new(describe(stack))),
             state: Arc::new(Mutex::new(state)),
+            monitoring: Arc::new(Mutex::new(Monitoring::healthy())),
         };
         let router = Router::new().fallback(answer).with_state(aws.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -133,9 +138,33 @@ impl AwsStandIn {
         self.state.lock().unwrap().hanging = operations.to_vec();
     }
 
-    /// From now on no call fails or hangs.
+    /// From now on the stack has this parameter, which it did not have.
+    pub(crate) fn set_parameter(&self, name: &str, value: &str) {
+        let mut description = self.stack_description.lock().unwrap();
+        let member = format!(
+            "<Parameters><member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
+        );
+        *description = description.replacen("<Parameters>", &member, 1);
+    }
+
+    /// From now on these operations are not allowed.
+    pub(crate) fn deny(&self, operations: &[&'static str]) {
+        self.state.lock().unwrap().denied = operations.to_vec();
+    }
+
+    fn is_denied(&self, operation: &str) -> bool {
+        self.state.lock().unwrap().denied.contains(&operation)
+    }
+
+    /// What is known of the deployed stack besides its contents.
+    pub(crate) fn monitoring(&self) -> MutexGuard<'_, Monitoring> {
+        self.monitoring.lock().unwrap()
+    }
+
+    /// From now on no call fails or hangs, and every one is allowed.
     pub(crate) fn recover(&self) {
         let mut state = self.state.lock().unwrap();
+        state.denied.clear();
         state.failing.clear();
         state.hanging.clear();
     }
@@ -177,14 +206,21 @@ impl AwsStandIn {
         self.state.lock().unwrap().oldest_messages.insert(queue.to_owned(), measured.to_vec());
     }
 
-    /// Answers `GetMetricStatistics` in CBOR. There are no measurements unless they are set, and it fails if the operation
-    /// is to fail.
-    fn cloudwatch(&self, request: &[u8]) -> (StatusCode, Bytes) {
+    /// Answers in CBOR. There are no measurements unless they are set, and it fails if the operation is to fail.
+    fn cloudwatch(&self, operation: &str, request: &[u8]) -> (StatusCode, Bytes) {
+        let request = monitoring::decode(request);
         let state = self.state.lock().unwrap();
-        if state.failing.iter().any(|(operation, _)| *operation == "GetMetricStatistics") {
-            return (StatusCode::FORBIDDEN, Bytes::new());
+        if state.failing.iter().any(|(failing, _)| *failing == operation) || state.denied.contains(&operation) {
+            let mut error = Encoder::new(vec![]);
+            error.map(1).str("__type").str("AccessDenied");
+            return (StatusCode::FORBIDDEN, error.into_writer().into());
         }
-        let has = |text: &str| request.windows(text.len()).any(|part| part == text.as_bytes());
+        match (operation, request["Namespace"].as_str()) {
+            ("DescribeAlarms", _) => return (StatusCode::OK, self.monitoring().describe_alarms(&request).into()),
+            (_, Some("AWS/SQS")) => {}
+            _ => return (StatusCode::OK, self.monitoring().metric_statistics(&request).into()),
+        }
+        let has = |text: &str| request.to_string().contains(&format!("\"{text}\""));
         assert!(["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "Maximum"].into_iter().all(has));
         let found = state.oldest_messages.iter().find(|(queue, _)| has(queue));
         let measured = found.map(|(_, measured)| measured.as_slice()).unwrap_or_default();
@@ -224,10 +260,17 @@ impl AwsStandIn {
     }
 
     fn cloudformation(&self, request: &str) -> (StatusCode, Bytes) {
+        if request.contains("Action=ListStackResources") {
+            if self.is_denied("ListStackResources") {
+                let error = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>";
+                return (StatusCode::FORBIDDEN, error.into());
+            }
+            return (StatusCode::OK, self.monitoring().list_stack_resources(request).into());
+        }
         let arn = STACK_ARN.replace(':', "%3A").replace('/', "%2F");
         let names = ["StackName=test".to_owned(), format!("StackName={arn}")];
         if request.split('&').any(|parameter| names.iter().any(|name| name == parameter)) {
-            return (StatusCode::OK, self.stack_description.clone().into());
+            return (StatusCode::OK, self.stack_description.lock().unwrap().clone().into());
         }
         let error = "<ErrorResponse><Error><Code>ValidationError</Code><Message>no</Message></Error></ErrorResponse>";
         (StatusCode::BAD_REQUEST, error.into())
@@ -250,9 +293,9 @@ impl Drop for OpenCall {
     }
 }
 
-async fn answer(State(aws): State<AwsStandIn>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn answer(State(aws): State<AwsStandIn>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
     if headers.contains_key("smithy-protocol") {
-        let (status, answer) = aws.cloudwatch(&body);
+        let (status, answer) = aws.cloudwatch(uri.path().rsplit('/').next().unwrap(), &body);
         let response = Response::builder().status(status).header("smithy-protocol", "rpc-v2-cbor");
         return response.header("content-type", "application/cbor").body(Body::from(answer)).unwrap();
     }
@@ -283,11 +326,19 @@ async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Byte
     if fails {
         return (StatusCode::INTERNAL_SERVER_ERROR, Bytes::new());
     }
-    let (status, answer) = match operation.split_once('.').unwrap() {
+    let (service, name) = operation.split_once('.').unwrap();
+    if aws.is_denied(name) {
+        return (StatusCode::BAD_REQUEST, r#"{"__type":"AccessDeniedException"}"#.into());
+    }
+    let (status, answer) = match (service, name) {
         ("secretsmanager", operation) => aws.secrets_manager(operation, &request),
         ("AmazonSQS", _) => aws.emulator(aws.sqs, headers, body).await,
+        // The emulator does not know backups.
+        (_, "DescribeContinuousBackups") => (StatusCode::OK, Bytes::new()),
         _ => aws.emulator(aws.dynamodb, headers, body).await,
     };
+    let described = aws.monitoring().describe_table(name, &answer);
+    let answer = described.map_or(answer, |answer| answer.to_string().into());
     // The calls may have been taken in the meantime.
     if let Some(call) = aws.state.lock().unwrap().calls.get_mut(place) {
         call.response = serde_json::from_slice(&answer).unwrap_or_default();

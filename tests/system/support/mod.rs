@@ -4,6 +4,7 @@ pub(crate) mod aws;
 pub(crate) mod cli;
 pub(crate) mod deliveries;
 pub(crate) mod http;
+pub(crate) mod monitoring;
 pub(crate) mod random_deliveries;
 pub(crate) mod template;
 pub(crate) mod translation;
