@@ -1,7 +1,7 @@
 //! What is wrong in words, and what to do about it.
 
 use super::facts::Setting;
-use super::findings::{Finding, Problem};
+use super::findings::{Finding, Part, Problem};
 use crate::duration_text::rounded_down;
 
 /// What is wrong with the stack, in one sentence.
@@ -19,6 +19,11 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Problem::SecretsWeak(positions) => format!("{} of {row} {} weak", secrets(positions), is_or_are(positions)),
         Problem::OnlyRefused => {
             format!("the last delivery for {row} was refused, and none was verified on the day before")
+        }
+        Problem::TargetAbsent(url) => format!("Plain has no webhook target with the URL {url}"),
+        Problem::TargetDisabled(url) => format!("Plain's webhook target with the URL {url} is disabled"),
+        Problem::TargetLacksEventTypes(types) => {
+            format!("Plain's webhook target does not subscribe to {}", types.join(", "))
         }
         Problem::AlarmActive(Some(since), description) => format!("active since {since:.0}: {description}"),
         Problem::AlarmActive(None, description) => format!("active: {description}"),
@@ -42,7 +47,8 @@ pub(super) fn sentence(finding: &Finding) -> String {
             format!("{} is {}, but should be {}", setting.as_str(), value.is, value.should_be)
         }
         Problem::ReconciliationLate(minutes) => format!("{row} was not reconciled for {}", rounded_down(minutes * 60)),
-        Problem::ReconciliationFailed(records) => format!("the last run for {row} failed for {records} records"),
+        Problem::ReconciliationFailed => format!("the last run for {row} did not see all changes"),
+        Problem::NeverReconciled => "no provider was ever reconciled".to_owned(),
     }
 }
 
@@ -50,6 +56,9 @@ pub(super) fn sentence(finding: &Finding) -> String {
 pub(super) fn advice(finding: &Finding, is_deployed: bool, flag: &str) -> String {
     let row = finding.row.as_str();
     match &finding.problem {
+        Problem::Unread(unread) if finding.part == Part::WebhookTarget => {
+            format!("Check PLAIN_API_KEY. The key needs the permission {} in Plain.", unread.action)
+        }
         Problem::Unread(unread) if unread.is_denied() => {
             format!("Allow {} to your role: docs/deploy.md#permissions-for-the-doctor", unread.action)
         }
@@ -71,6 +80,11 @@ pub(super) fn advice(finding: &Finding, is_deployed: bool, flag: &str) -> String
             "Compare the secret at the provider with yours, unless a stranger sent it: docs/operate.md#refused"
                 .to_owned()
         }
+        Problem::TargetAbsent(_) => "Add it in Plain: docs/deploy.md#plain".to_owned(),
+        Problem::TargetDisabled(_) => {
+            "Enable it in Plain. Missed events are repaired by `clientele reconcile plain`.".to_owned()
+        }
+        Problem::TargetLacksEventTypes(_) => "Add these types in Plain: docs/deploy.md#plain".to_owned(),
         Problem::AlarmActive(..) => "Follow the section of docs/operate.md that its description names.".to_owned(),
         Problem::AlarmMissing => "Create it again, with the properties that template.yaml gives it.".to_owned(),
         Problem::AlarmDisabled(name) => format!("aws cloudwatch enable-alarm-actions --alarm-names {name}"),
@@ -85,9 +99,9 @@ pub(super) fn advice(finding: &Finding, is_deployed: bool, flag: &str) -> String
         }
         Problem::IndexMissing => "Deploy the stack from this template.yaml again.".to_owned(),
         Problem::SettingDiffers(setting, value, table) => repair(*setting, &value.should_be, table),
-        Problem::ReconciliationLate(_) | Problem::ReconciliationFailed(_) => {
-            "docs/operate.md#reconciliation".to_owned()
-        }
+        Problem::ReconciliationLate(_) => "docs/operate.md#reconcile-stopped".to_owned(),
+        Problem::ReconciliationFailed => "docs/operate.md#reconcile-failed".to_owned(),
+        Problem::NeverReconciled => "Store the API keys of the providers: docs/deploy.md#reconciliation".to_owned(),
     }
 }
 

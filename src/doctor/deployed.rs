@@ -12,10 +12,11 @@ use clientele_providers::PROVIDERS;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::facts::{Alarm, AlarmState, Fact, Facts, ProviderFacts, Reconciliation, Secrets, Table};
+use super::facts::{Alarm, AlarmState, Fact, Facts, ProviderFacts, Reconciliation, Secrets, Table, WebhookTarget};
 use super::metrics::Metrics;
 use super::queues;
 use super::table::{self, ExpectedSettings};
+use super::webhook_target;
 use crate::deployed::DeployedStack;
 use crate::secret_state::SecretState;
 use crate::target::OpenTarget;
@@ -37,8 +38,9 @@ pub async fn facts(target: &OpenTarget) -> Result<Facts> {
     let read_at = Timestamp::now();
     let metrics = Metrics { client: &stack.cloudwatch, namespace: &stack.name, now: read_at };
     let resources = resources(stack).await;
-    let (providers, alarms, queues, pending_cleanups, table, reconciliation) = tokio::join!(
+    let (providers, webhook_target, alarms, queues, pending_cleanups, table, reconciliation) = tokio::join!(
         join_all(PROVIDERS.iter().map(|provider| self::provider(stack, provider, &metrics))),
+        self::webhook_target(stack),
         alarms(stack, &resources),
         queues::read(&target.clients.sqs, &target.queue_urls, &stack.oldest_messages),
         table::pending_cleanups(&target.clients.dynamodb, &target.resources.customers_table),
@@ -50,6 +52,7 @@ pub async fn facts(target: &OpenTarget) -> Result<Facts> {
         read_at,
         faults: Fact::NotApplicable("only a local stack has faults"),
         providers,
+        webhook_target,
         alarms,
         queues,
         pending_cleanups,
@@ -101,6 +104,13 @@ async fn provider(stack: &DeployedStack, provider: &'static Provider, metrics: &
     ProviderFacts { name: name.to_owned(), secrets, verified, refused }
 }
 
+async fn webhook_target(stack: &DeployedStack) -> Fact<WebhookTarget> {
+    match stack.output("PlainWebhookUrl") {
+        Ok(url) => webhook_target::deployed(url, |name| std::env::var(name).ok()).await,
+        Err(_) => Fact::NotApplicable("the stack has no URL for Plain"),
+    }
+}
+
 async fn alarms(stack: &DeployedStack, resources: &Fact<StackResources>) -> Fact<BTreeMap<String, Alarm>> {
     let names = match resources {
         Fact::Known(resources) => &resources.alarms,
@@ -150,7 +160,8 @@ async fn table(target: &OpenTarget, stack: &DeployedStack, template: &Template) 
         stream: parameter("TableStream"),
     };
     let name = &target.resources.customers_table;
-    table::deployed(&target.clients.dynamodb, name, &template.index_names(), expected).await
+    // It is large.
+    Box::pin(table::deployed(&target.clients.dynamodb, name, &template.index_names(), expected)).await
 }
 
 async fn reconciliation(

@@ -112,6 +112,8 @@ pub struct Facts {
     pub faults: Fact<BTreeMap<String, Fault>>,
     /// By provider.
     pub providers: Vec<ProviderFacts>,
+    /// Whether Plain sends webhooks to the stack.
+    pub webhook_target: Fact<WebhookTarget>,
     /// The alarms of the stack, by their names in the template.
     pub alarms: Fact<BTreeMap<String, Alarm>>,
     /// By the names that queues have on the local stack.
@@ -189,6 +191,29 @@ pub enum LastSeen {
         /// The latest time.
         until: Timestamp,
     },
+}
+
+/// Where Plain sends webhooks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WebhookTarget {
+    /// The URL of the stack.
+    pub url: String,
+    /// Whether Plain has a target with that URL.
+    pub state: TargetState,
+}
+
+/// The state of a webhook target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetState {
+    /// It gets every event that it needs.
+    Ready,
+    /// There is none.
+    Absent,
+    /// It is disabled.
+    Disabled,
+    /// It does not subscribe to these types of events.
+    LacksEventTypes(Vec<&'static str>),
 }
 
 /// An alarm of CloudWatch.
@@ -305,6 +330,6 @@ pub struct ReconcileRun {
     pub recovered: u64,
     /// How many records it could not translate.
     pub untranslatable: u64,
-    /// How many records it could not read or write.
+    /// How many runs did not see all changes.
     pub failed: u64,
 }

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::facts::{
-    Alarm, AlarmState, Facts, LastSeen, ProviderFacts, Queue, ReconcileRun, Setting, SettingValue, Table, Unread,
+    Alarm, AlarmState, Fact, Facts, LastSeen, ProviderFacts, Queue, ReconcileRun, Setting, SettingValue, Table,
+    TargetState, Unread, WebhookTarget,
 };
 
 /// Messages that wait longer than this wait for a person. The alarms of the queues have the same limits.
@@ -21,6 +22,9 @@ const VERIFIED_BEFORE_REFUSED: SignedDuration = SignedDuration::from_hours(24);
 /// A reconciliation is late after so many intervals.
 const INTERVALS_MAX: u64 = 3;
 
+/// The row of the only provider whose webhook targets are known.
+pub(super) const PLAIN: &str = "plain";
+
 /// A part of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,6 +35,8 @@ pub enum Part {
     Secrets,
     /// The last deliveries of each provider.
     Deliveries,
+    /// Where Plain sends webhooks.
+    WebhookTarget,
     /// The alarms.
     Alarms,
     /// The queues.
@@ -51,6 +57,7 @@ impl Part {
             Self::Faults => "faults",
             Self::Secrets => "secrets",
             Self::Deliveries => "deliveries",
+            Self::WebhookTarget => "webhook target",
             Self::Alarms => "alarms",
             Self::Queues => "queues",
             Self::Cleanups => "cleanups",
@@ -88,6 +95,12 @@ pub enum Problem {
     SecretsWeak(Vec<usize>),
     /// Deliveries are refused, and none was verified at about the same time.
     OnlyRefused,
+    /// Plain has no target with that URL.
+    TargetAbsent(String),
+    /// Plain's target with that URL is disabled.
+    TargetDisabled(String),
+    /// Plain's target does not subscribe to these types of events.
+    TargetLacksEventTypes(Vec<&'static str>),
     /// An alarm is active since a time, with its description.
     AlarmActive(Option<Timestamp>, String),
     /// An alarm does not exist any more.
@@ -112,8 +125,10 @@ pub enum Problem {
     SettingDiffers(Setting, SettingValue, String),
     /// The last reconciliation is older than three of its intervals, which have so many minutes together.
     ReconciliationLate(u64),
-    /// The last reconciliation could not read or write so many records.
-    ReconciliationFailed(u64),
+    /// The last reconciliation did not see all changes.
+    ReconciliationFailed,
+    /// No provider was ever reconciled.
+    NeverReconciled,
 }
 
 /// What has to be done, in the order of the screen.
@@ -128,6 +143,8 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     for provider in &facts.providers {
         deliveries(provider, facts.read_at, &mut found);
     }
+    found.unread(Part::WebhookTarget, PLAIN, facts.webhook_target.unread());
+    found.extend(Part::WebhookTarget, PLAIN, facts.webhook_target.known().and_then(target_problem));
     found.unread(Part::Alarms, "", facts.alarms.unread());
     for (name, alarm) in facts.alarms.known().into_iter().flatten() {
         found.extend(Part::Alarms, name, alarm_problems(alarm));
@@ -145,6 +162,10 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     table(&facts.table, &mut found);
     found.unread(Part::Reconciliation, "", facts.reconciliation.unread());
     if let Some(reconciliation) = facts.reconciliation.known() {
+        let mut runs = reconciliation.providers.values().map(Fact::known);
+        if runs.all(|run| run.is_some_and(|run| matches!(run.at, LastSeen::NotSince(_)))) {
+            found.add(Part::Reconciliation, "", Problem::NeverReconciled);
+        }
         for (name, run) in &reconciliation.providers {
             found.unread(Part::Reconciliation, name, run.unread());
             let minutes_max = reconciliation.interval_minutes * INTERVALS_MAX;
@@ -211,6 +232,15 @@ fn deliveries(provider: &ProviderFacts, now: Timestamp, found: &mut Found) {
     }
 }
 
+fn target_problem(target: &WebhookTarget) -> Option<Problem> {
+    match &target.state {
+        TargetState::Ready => None,
+        TargetState::Absent => Some(Problem::TargetAbsent(target.url.clone())),
+        TargetState::Disabled => Some(Problem::TargetDisabled(target.url.clone())),
+        TargetState::LacksEventTypes(types) => Some(Problem::TargetLacksEventTypes(types.clone())),
+    }
+}
+
 fn alarm_problems(alarm: &Alarm) -> impl Iterator<Item = Problem> + use<> {
     let problem = match alarm.state {
         AlarmState::Active => Some(Problem::AlarmActive(alarm.since, alarm.description.clone())),
@@ -263,14 +293,15 @@ fn table(table: &Table, found: &mut Found) {
 
 fn run_problems(run: &ReconcileRun, minutes_max: u64, now: Timestamp) -> impl Iterator<Item = Problem> + use<> {
     let is_late = match run.at {
-        LastSeen::NotSince(_) => true,
+        // A provider without an API key is not reconciled.
+        LastSeen::NotSince(_) => false,
         LastSeen::Within { until, .. } => {
             let minutes = u64::try_from(now.duration_since(until).as_mins()).unwrap_or_default();
             minutes > minutes_max
         }
     };
     let late = is_late.then_some(Problem::ReconciliationLate(minutes_max));
-    let failed = (run.failed > 0).then_some(Problem::ReconciliationFailed(run.failed));
+    let failed = (run.failed > 0).then_some(Problem::ReconciliationFailed);
     late.into_iter().chain(failed)
 }
 

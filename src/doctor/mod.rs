@@ -11,10 +11,11 @@ mod metrics;
 pub mod queues;
 mod report;
 pub mod table;
+pub mod webhook_target;
 
 pub use facts::{
     Alarm, AlarmState, Fact, Facts, Fault, LastSeen, PendingCleanups, ProviderFacts, Queue, ReconcileRun,
-    Reconciliation, Secrets, Setting, SettingValue, Table, TableState, Unread,
+    Reconciliation, Secrets, Setting, SettingValue, Table, TableState, TargetState, Unread, WebhookTarget,
 };
 pub use findings::{Finding, Part, Problem, findings};
 pub use report::{Report, ReportedFinding, Row, RowState};

@@ -1,5 +1,7 @@
 //! The screen: what the facts and the findings say, as text.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -7,8 +9,9 @@ use serde_json::{Value, json};
 use super::advice::{advice, sentence};
 use super::facts::{
     Alarm, AlarmState, Fact, Facts, LastSeen, PendingCleanups, ProviderFacts, Queue, ReconcileRun, Secrets, Table,
+    TargetState,
 };
-use super::findings::{Finding, Part, Problem, findings};
+use super::findings::{Finding, PLAIN, Part, Problem, findings};
 use crate::duration_text::{rounded_down, rounded_up};
 
 /// What the doctor says.
@@ -88,7 +91,9 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn add(&mut self, part: Part, name: &str, text: impl Into<String>) {
         let is_found = |finding: &Finding| {
-            finding.part == part && (finding.row == name || finding.problem == Problem::NoSecretAtAll)
+            finding.part == part
+                && (finding.row == name
+                    || [Problem::NoSecretAtAll, Problem::NeverReconciled].contains(&finding.problem))
         };
         let state = if self.findings.iter().any(is_found) { RowState::Problem } else { RowState::Ok };
         self.rows.push(Row { part: part.to_string(), name: name.to_owned(), text: text.into(), state });
@@ -132,6 +137,12 @@ fn rows(facts: &Facts, findings: &[Finding]) -> Vec<Row> {
         };
         rows.add(Part::Deliveries, name, format!("verified {}; refused {}", seen(verified), seen(refused)));
     }
+    rows.fact(Part::WebhookTarget, PLAIN, &facts.webhook_target, |target| match &target.state {
+        TargetState::Ready => "enabled, with all types of events".to_owned(),
+        TargetState::Absent => "absent".to_owned(),
+        TargetState::Disabled => "disabled".to_owned(),
+        TargetState::LacksEventTypes(types) => format!("enabled, but lacks {} types of events", types.len()),
+    });
     alarms(&mut rows, &facts.alarms, now);
     for (name, queue) in &facts.queues {
         rows.fact(Part::Queues, name, &queue.depth, |depth| queue_text(depth.total(), queue));
@@ -151,17 +162,13 @@ fn rows(facts: &Facts, findings: &[Finding]) -> Vec<Row> {
 
 fn secrets(secrets: &Secrets) -> String {
     let Secrets { usable, weak, unusable } = secrets;
-    let mut text = match usable {
+    let usable = match usable {
         0 => "none: every delivery is refused".to_owned(),
         usable => format!("{usable} usable"),
     };
-    if !weak.is_empty() {
-        text.push_str(&format!(", {} of them weak", weak.len()));
-    }
-    if !unusable.is_empty() {
-        text.push_str(&format!(", {} unusable", unusable.len()));
-    }
-    text
+    let weak = (!weak.is_empty()).then(|| format!("{} of them weak", weak.len()));
+    let unusable = (!unusable.is_empty()).then(|| format!("{} unusable", unusable.len()));
+    [Some(usable), weak, unusable].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Says no more than a measurement knows, which has a period and not a time.
@@ -178,14 +185,14 @@ fn seconds(since: Timestamp, now: Timestamp) -> u64 {
 }
 
 /// Alarms that are quiet share a row.
-fn alarms(rows: &mut Rows<'_>, alarms: &Fact<std::collections::BTreeMap<String, Alarm>>, now: Timestamp) {
+fn alarms(rows: &mut Rows<'_>, alarms: &Fact<BTreeMap<String, Alarm>>, now: Timestamp) {
     let Some(alarms) = alarms.known() else { return rows.fact(Part::Alarms, "", alarms, |_| String::new()) };
     let count = |state| alarms.values().filter(|alarm| alarm.state == state).count();
-    let mut text = format!("{} of {} active", count(AlarmState::Active), alarms.len());
-    if count(AlarmState::NoData) > 0 {
-        text.push_str(&format!(", {} without data", count(AlarmState::NoData)));
-    }
-    rows.add(Part::Alarms, "", text);
+    let no_data = match count(AlarmState::NoData) {
+        0 => String::new(),
+        count => format!(", {count} without data"),
+    };
+    rows.add(Part::Alarms, "", format!("{} of {} active{no_data}", count(AlarmState::Active), alarms.len()));
     for (name, alarm) in alarms {
         let is_found = |finding: &Finding| finding.part == Part::Alarms && finding.row == *name;
         if !rows.findings.iter().any(is_found) {
@@ -240,16 +247,14 @@ fn table(rows: &mut Rows<'_>, table: &Table) {
 
 fn run_text(run: &ReconcileRun, now: Timestamp) -> String {
     let ReconcileRun { at, checked, recovered, untranslatable, failed } = run;
-    let mut text = match at {
-        LastSeen::NotSince(_) => return last_seen(*at, now),
-        LastSeen::Within { .. } => {
-            format!("{}: {checked} checked, {recovered} recovered", last_seen(*at, now))
-        }
-    };
-    for (count, what) in [(untranslatable, "untranslatable"), (failed, "failed")] {
-        if *count > 0 {
-            text.push_str(&format!(", {count} {what}"));
-        }
+    let seen = last_seen(*at, now);
+    if matches!(at, LastSeen::NotSince(_)) {
+        return format!("{seen}; without an API key it is not reconciled");
     }
-    text
+    let untranslatable = match untranslatable {
+        0 => String::new(),
+        count => format!(", {count} untranslatable"),
+    };
+    let failed = if *failed > 0 { ", not all changes seen" } else { "" };
+    format!("{seen}: {checked} checked, {recovered} recovered{untranslatable}{failed}")
 }

@@ -43,12 +43,18 @@ fn setting(is: &str, should_be: &str) -> Fact<SettingValue> {
     Fact::Known(SettingValue { is: is.to_owned(), should_be: should_be.to_owned() })
 }
 
+const URL: &str = "https://hooks.example.com/webhooks/plain";
+
+fn target(state: TargetState) -> Fact<WebhookTarget> {
+    Fact::Known(WebhookTarget { url: URL.to_owned(), state })
+}
+
 fn alarm(state: AlarmState) -> Alarm {
     let description = "Verified deliveries need an operator. See docs/operate.md#quarantine.".to_owned();
     Alarm { name: "test-Alarm-1".to_owned(), state, since: Some(minutes_ago(5)), description, is_enabled: true }
 }
 
-fn run(at: Fact<LastSeen>) -> Fact<ReconcileRun> {
+fn run(at: &Fact<LastSeen>) -> Fact<ReconcileRun> {
     let at = *at.known().unwrap();
     Fact::Known(ReconcileRun { at, checked: 70, recovered: 2, untranslatable: 0, failed: 0 })
 }
@@ -70,6 +76,7 @@ fn healthy() -> Facts {
             provider("plain", secrets(2, &[], &[]), seen(3), seen(1)),
             provider("smarterpay", secrets(0, &[], &[]), never(), never()),
         ],
+        webhook_target: target(TargetState::Ready),
         alarms: Fact::Known([("QuarantineAlarm".to_owned(), alarm(AlarmState::Ok))].into()),
         queues: [("cleanup", 60 * 60), ("cleanup-dead-letter", 0), ("inbox", 15 * 60), ("quarantine", 0)]
             .map(|(name, oldest)| (name.to_owned(), if oldest > 0 { queue(1, Some(oldest)) } else { queue(0, None) }))
@@ -90,7 +97,7 @@ fn healthy() -> Facts {
         },
         reconciliation: Fact::Known(Reconciliation {
             interval_minutes: 60,
-            providers: [("plain".to_owned(), run(seen(181)))].into(),
+            providers: [("plain".to_owned(), run(&seen(181)))].into(),
         }),
     }
 }
@@ -172,6 +179,23 @@ fn a_healthy_stack_needs_nobody() {
     Part::Deliveries, "plain",
     Problem::Unread(Unread { action: "cloudwatch:GetMetricStatistics", problem: "AccessDeniedException".to_owned() })
 )]
+#[case::no_target(
+    |facts: &mut Facts| facts.webhook_target = target(TargetState::Absent),
+    Part::WebhookTarget, "plain", Problem::TargetAbsent(URL.to_owned())
+)]
+#[case::disabled_target(
+    |facts: &mut Facts| facts.webhook_target = target(TargetState::Disabled),
+    Part::WebhookTarget, "plain", Problem::TargetDisabled(URL.to_owned())
+)]
+#[case::target_without_deletes(
+    |facts: &mut Facts| facts.webhook_target = target(TargetState::LacksEventTypes(vec!["customer.customer_deleted"])),
+    Part::WebhookTarget, "plain", Problem::TargetLacksEventTypes(vec!["customer.customer_deleted"])
+)]
+#[case::target_not_readable(
+    |facts: &mut Facts| facts.webhook_target = unread("webhookTarget:read", "the API does not accept the key"),
+    Part::WebhookTarget, "plain",
+    Problem::Unread(Unread { action: "webhookTarget:read", problem: "the API does not accept the key".to_owned() })
+)]
 #[case::active_alarm(
     |facts: &mut Facts| set_alarm(facts, alarm(AlarmState::Active)),
     Part::Alarms, "QuarantineAlarm",
@@ -247,16 +271,16 @@ fn a_healthy_stack_needs_nobody() {
     Problem::Unread(Unread { action: "dynamodb:DescribeTimeToLive", problem: "AccessDeniedException".to_owned() })
 )]
 #[case::late_reconciliation(
-    |facts: &mut Facts| set_run(facts, run(seen(182))),
+    |facts: &mut Facts| set_run(facts, run(&seen(182))),
     Part::Reconciliation, "plain", Problem::ReconciliationLate(180)
 )]
 #[case::no_reconciliation(
-    |facts: &mut Facts| set_run(facts, run(never())),
-    Part::Reconciliation, "plain", Problem::ReconciliationLate(180)
+    |facts: &mut Facts| set_run(facts, run(&never())),
+    Part::Reconciliation, "", Problem::NeverReconciled
 )]
 #[case::failed_reconciliation(
-    |facts: &mut Facts| set_run(facts, Fact::Known(ReconcileRun { failed: 4, ..run(seen(5)).known().unwrap().clone() })),
-    Part::Reconciliation, "plain", Problem::ReconciliationFailed(4)
+    |facts: &mut Facts| set_run(facts, Fact::Known(ReconcileRun { failed: 1, ..run(&seen(5)).known().unwrap().clone() })),
+    Part::Reconciliation, "plain", Problem::ReconciliationFailed
 )]
 fn one_change_is_one_finding(
     #[case] change: impl FnOnce(&mut Facts),
@@ -288,6 +312,7 @@ fn one_change_is_one_finding(
     facts.deployed_stack = None;
     set_queue(facts, "cleanup", queue(1, Some(100_000)));
 })]
+#[case::no_api_key(|facts: &mut Facts| facts.webhook_target = Fact::NotApplicable("not checked"))]
 #[case::updating(|facts: &mut Facts| set_index(facts, Some("UPDATING")))]
 #[case::no_reconciliation(|facts: &mut Facts| facts.reconciliation = Fact::NotApplicable("off"))]
 fn nothing_to_do(#[case] change: impl FnOnce(&mut Facts)) {

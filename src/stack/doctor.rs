@@ -41,6 +41,7 @@ impl Patient {
                 faults.active().iter().map(|(service, fault)| (word(service), self::fault(fault))).collect(),
             ),
             providers,
+            webhook_target: Fact::NotApplicable("the local stack sends its own webhooks"),
             alarms: Fact::NotApplicable("the local stack has none"),
             queues: queues::read(&shown.clients.sqs, &shown.queue_urls, &shown.oldest_messages).await,
             pending_cleanups: table::pending_cleanups(dynamodb, name).await,

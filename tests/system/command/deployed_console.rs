@@ -61,7 +61,7 @@ async fn the_page_of_a_deployed_stack_is_read_only_and_needs_its_token() {
     for token in [None, Some(""), Some(&console.token[1..]), Some(&longer), Some("0".repeat(32).as_str())] {
         let headers = token.map(|token| ("x-clientele-token", token.to_owned())).into_iter().collect();
         let stranger = Page { headers, ..page.clone() };
-        for path in ["/stack", "/customers", "/customers/x", "/queues", "/quarantine", "/nothing"] {
+        for path in ["/stack", "/customers", "/customers/x", "/queues", "/doctor", "/quarantine", "/nothing"] {
             let (status, error) = stranger.get(path).await;
             assert_eq!(status, 403, "{path}");
             assert!(error["error"].as_str().unwrap().contains("the part after the #"), "{error}");
@@ -74,7 +74,7 @@ async fn the_page_of_a_deployed_stack_is_read_only_and_needs_its_token() {
         assert!(status == 403 && error["error"].as_str().unwrap().contains("`clientele console` printed"), "{error}");
     }
 
-    for path in ["/send", "/faults", "/replay", "/sweep", "/customers", "/stack"] {
+    for path in ["/send", "/faults", "/replay", "/sweep", "/customers", "/doctor", "/stack"] {
         assert_eq!(page.post(path, &json!({})).await.0, 404, "{path}");
     }
     for path in ["/events", "/deliveries", "/deliveries/stream", "/faults"] {
@@ -97,6 +97,10 @@ async fn the_page_of_a_deployed_stack_is_read_only_and_needs_its_token() {
     deployed.aws.fail(&["GetMetricStatistics"]);
     assert_eq!(page.get("/queues").await.1[3]["oldest_seconds"], Value::Null, "the counts are still shown");
     deployed.aws.recover();
+    let (_, report) = page.get("/doctor").await;
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["name"], &finding["problem"]), (&json!("quarantine"), &json!("1 delivery needs an operator")));
+    assert_eq!(finding["advice"], "clientele quarantine list --stack test; docs/operate.md#quarantine");
     let (_, held) = page.get("/quarantine").await;
     let path = format!("/quarantine/{}/redrive", held[0]["id"].as_str().unwrap());
     assert_eq!(page.post(&path, &Value::Null).await.1["outcomes"], json!(["quarantined"]));

@@ -2,14 +2,15 @@
 
 use clientele::stack::{LocalStack, StackOptions};
 use clientele_model::Provider;
+use clientele_plain::webhook_target_record;
 use clientele_providers::PROVIDERS;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::command::console::{Page, stack};
 use crate::command::deployed::{ANNOUNCED, Deployed, deploy};
-use crate::support::cli::{run, with_local};
-use crate::support::monitoring::alarm_name;
+use crate::support::cli::{clientele, run, with_local};
+use crate::support::monitoring::{PLAIN_KEY, alarm_name};
 use crate::support::{cases, options};
 
 async fn local(stack: &LocalStack, flags: &[&str]) -> (i32, String, String) {
@@ -231,20 +232,67 @@ async fn the_last_reconciliation_is_shown() {
     let stack = deploy(options()).await;
     let ago = |minutes| Timestamp::now() - SignedDuration::from_mins(minutes);
     stack.aws.set_parameter("ReconcileIntervalMinutes", "60");
-    {
-        let mut monitoring = stack.aws.monitoring();
-        monitoring.add_function("ReconcileFunction");
-        monitoring.count("ReconcileChecked", "plain", &[(ago(50), 70.0), (ago(110), 1_000.0)]);
-        monitoring.count("Recovered", "plain", &[(ago(50), 2.0), (ago(110), 9.0)]);
-        monitoring.count("ReconcileChecked", "flexprice", &[(ago(10 * 60), 5.0)]);
-        monitoring.count("ReconcileFailed", "flexprice", &[(ago(10 * 60), 4.0)]);
-    }
-    let report = report(&deployed(&stack, &["--json"]).await);
-    let expected = [
-        ["reconciliation", "flexprice", "flexprice was not reconciled for 3 h"],
-        ["reconciliation", "flexprice", "the last run for flexprice failed for 4 records"],
-    ];
-    assert_eq!(findings(&report), expected);
+    let count = |metric, counted: &[(Timestamp, f64)]| stack.aws.monitoring().count(metric, "plain", counted);
+    let (_, shown, _) = deployed(&stack, &[]).await;
+    assert!(shown.contains("off: ReconcileIntervalMinutes is 0"), "no function: {shown}");
+    stack.aws.monitoring().add_function("ReconcileFunction");
+    count("ReconcileChecked", &[(ago(50), 70.0), (ago(110), 1_000.0)]);
+    count("Recovered", &[(ago(50), 2.0), (ago(110), 9.0)]);
     let (_, shown, _) = deployed(&stack, &[]).await;
     assert!(shown.contains("at most 51 min ago: 70 checked, 2 recovered"), "{shown}");
+    count("ReconcileChecked", &[(ago(10 * 60), 5.0)]);
+    count("ReconcileFailed", &[(ago(10 * 60), 1.0)]);
+    let report = report(&deployed(&stack, &["--json"]).await);
+    let mut found = findings(&report);
+    found.retain(|[_, name, _]| *name == "plain");
+    let expected = [
+        ["reconciliation", "plain", "plain was not reconciled for 3 h"],
+        ["reconciliation", "plain", "the last run for plain did not see all changes"],
+    ];
+    assert_eq!(found, expected);
+}
+
+/// With an API key, Plain says whether it sends webhooks to the stack.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_webhook_target_of_plain_is_checked() {
+    let stack = deploy(options()).await;
+    let url = "not read by the command";
+    let examine = async |key: &str| {
+        let mut command = clientele(&["doctor", "--stack", "test", "--json"]);
+        command.env("PLAIN_API_KEY", key).env("PLAIN_API_URL", format!("{}/plain-api", stack.aws.url));
+        report(&stack.run_with(command, "").await)
+    };
+    let lacking =
+        json!({ "url": url, "isEnabled": true, "eventSubscriptions": [{ "eventType": "customer.customer_changed" }] });
+    let mut disabled = webhook_target_record(url);
+    disabled["isEnabled"] = false.into();
+    let of_others = webhook_target_record("https://hooks.example.com/webhooks/plain");
+    for (target, problem) in [
+        (of_others, format!("Plain has no webhook target with the URL {url}")),
+        (disabled, format!("Plain's webhook target with the URL {url} is disabled")),
+        (
+            lacking,
+            "Plain's webhook target does not subscribe to customer.customer_group_memberships_changed, \
+             customer.customer_deleted"
+                .to_owned(),
+        ),
+    ] {
+        stack.aws.monitoring().webhook_targets = vec![target];
+        assert_eq!(findings(&examine(PLAIN_KEY).await), [["webhook target", "plain", &problem]]);
+    }
+    stack.aws.monitoring().webhook_targets = vec![webhook_target_record(url)];
+    assert_eq!(examine(PLAIN_KEY).await["facts"]["webhook_target"]["known"]["state"], "ready");
+    for (key, problem) in [
+        ("another-key-canary", "the API does not accept the key"),
+        ("schlüssel-canary", "PLAIN_API_KEY cannot be used: it contains characters other than visible ASCII"),
+    ] {
+        let report = examine(key).await;
+        let problem = format!("it cannot be read: webhookTarget:read: {problem}");
+        assert_eq!(findings(&report), [["webhook target", "plain", &problem]]);
+        assert!(!report.to_string().contains("canary"), "{report}");
+    }
+    assert_eq!(
+        examine("").await["facts"]["webhook_target"],
+        json!({ "not_applicable": "not checked: PLAIN_API_KEY is not set" })
+    );
 }

@@ -299,6 +299,11 @@ async fn answer(State(aws): State<AwsStandIn>, uri: Uri, headers: HeaderMap, bod
         let response = Response::builder().status(status).header("smithy-protocol", "rpc-v2-cbor");
         return response.header("content-type", "application/cbor").body(Body::from(answer)).unwrap();
     }
+    if let Some(path) = uri.path().strip_prefix("/plain-api") {
+        let (key, request) = (headers["authorization"].to_str().unwrap(), serde_json::from_slice(&body).unwrap());
+        let (status, answer) = aws.monitoring().plain_api(key, path, request);
+        return Response::builder().status(status).body(Body::from(answer)).unwrap();
+    }
     let (status, answer) = match headers.get("x-amz-target") {
         Some(operation) => call(&aws, operation.to_str().unwrap(), &headers, body).await,
         None => aws.cloudformation(&String::from_utf8_lossy(&body)),

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use aws_smithy_cbor::data::Type;
 use aws_smithy_cbor::{Decoder, Encoder};
 use aws_smithy_types::DateTime;
+use clientele_model::{ApiMethod, ApiRequest};
+use clientele_plain::LIST_STAND_IN;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -25,7 +27,11 @@ pub(crate) struct Monitoring {
     pub(crate) table: Value,
     pub(crate) recovery: Value,
     pub(crate) time_to_live: Value,
+    /// The webhook targets of Plain's API, which accepts the key [`PLAIN_KEY`].
+    pub(crate) webhook_targets: Vec<Value>,
 }
+
+pub(crate) const PLAIN_KEY: &str = "the-api-key-of-plain";
 
 /// The name of an alarm in CloudWatch.
 pub(crate) fn alarm_name(id: &str) -> String {
@@ -49,6 +55,7 @@ impl Monitoring {
             }),
             recovery: json!({ "PointInTimeRecoveryStatus": "ENABLED", "RecoveryPeriodInDays": 35 }),
             time_to_live: json!({ "TimeToLiveStatus": "DISABLED" }),
+            webhook_targets: vec![],
         }
     }
 
@@ -130,6 +137,17 @@ impl Monitoring {
             "<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries>{members}</StackResourceSummaries>\
              {next}</ListStackResourcesResult></ListStackResourcesResponse>"
         )
+    }
+
+    /// Answers as Plain's API: a status and a body.
+    pub(crate) fn plain_api(&self, authorization: &str, path: &str, request: Value) -> (u16, Vec<u8>) {
+        if authorization != format!("Bearer {PLAIN_KEY}") {
+            return (401, vec![]);
+        }
+        let request =
+            ApiRequest { method: ApiMethod::Post, path: path.to_owned(), headers: vec![], body: Some(request) };
+        let answer = (LIST_STAND_IN.answer)(&self.webhook_targets, &request, 100);
+        (answer.status, answer.body)
     }
 
     /// What DynamoDB adds to the emulator's answer, or answers instead.
