@@ -15,7 +15,7 @@ use crate::text_table::TextTable;
 /// One screen shows the secrets, the last verified and the last refused delivery of each provider, the alarms, the
 /// queues, cleanup messages that could not be sent, the settings of the table, and the last scheduled reconciliation.
 /// If the variable `PLAIN_API_KEY` has an API key of Plain, it also shows whether Plain sends its webhooks to a deployed
-/// stack. Nothing is changed, no message is received, and nothing secret or personal is shown.
+/// stack; a local stack asks its stand-in for Plain. Nothing is changed, no message is received, and nothing secret or personal is shown.
 ///
 /// What your credentials cannot read is unknown, with the action of IAM that is missing, and hides nothing else.
 #[derive(Args, Debug)]

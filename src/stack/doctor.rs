@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::deliveries::{Deliveries, DeliveryRecord, RECENT_MAX};
 use super::faults::Faults;
 use crate::console::ShownStack;
-use crate::doctor::{Fact, Facts, Fault, LastSeen, ProviderFacts, Secrets, queues, table};
+use crate::doctor::{Fact, Facts, Fault, LastSeen, ProviderFacts, Secrets, queues, table, webhook_target};
 use crate::secret_state::SecretState;
 
 /// The local stack, as far as the doctor looks at it.
@@ -25,6 +25,8 @@ pub(super) struct Patient {
     pub(super) started: Timestamp,
     /// The secrets of each provider.
     pub(super) secrets: Vec<(&'static str, Secrets)>,
+    /// The URL and the key of the stand-in for Plain's API, and the URL to which Plain sends its webhooks.
+    pub(super) plain: [String; 3],
     /// The indexes of the template.
     pub(super) indexes: Vec<String>,
 }
@@ -32,7 +34,7 @@ pub(super) struct Patient {
 impl Patient {
     pub(super) async fn facts(self) -> Result<Facts> {
         let providers = self.providers();
-        let Self { shown, faults, indexes, .. } = self;
+        let Self { shown, faults, indexes, plain: [url, key, webhook_url], .. } = self;
         let (dynamodb, name) = (&shown.clients.dynamodb, &shown.resources.customers_table);
         Ok(Facts {
             deployed_stack: None,
@@ -41,7 +43,7 @@ impl Patient {
                 faults.active().iter().map(|(service, fault)| (word(service), self::fault(fault))).collect(),
             ),
             providers,
-            webhook_target: Fact::NotApplicable("the local stack sends its own webhooks"),
+            webhook_target: webhook_target::at(&url, &key, &webhook_url).await,
             alarms: Fact::NotApplicable("the local stack has none"),
             queues: queues::read(&shown.clients.sqs, &shown.queue_urls, &shown.oldest_messages).await,
             pending_cleanups: table::pending_cleanups(dynamodb, name).await,

@@ -240,12 +240,16 @@ impl LocalStack {
             let provider = clientele_providers::find(name).context("no provider")?;
             Ok((*name, doctor::secrets(provider, &self.environments[*name])?))
         };
+        let plain = clientele_plain::PROVIDER.name;
+        let access = &self.list_apis.description(&format!("http://{}", self.admin))[plain];
+        let [url, key] = ["url", "key"].map(|name| access[name].as_str().unwrap_or_default().to_owned());
         Ok(Patient {
             shown: self.shown(),
             deliveries: self.deliveries.clone(),
             faults: self.faults.clone(),
             started: Timestamp::now(),
             secrets: self.receivers.keys().map(secrets).collect::<Result<_>>()?,
+            plain: [url, key, format!("{}/webhooks/{plain}", self.url())],
             indexes: self.template.index_names(),
         })
     }

@@ -45,7 +45,15 @@ async fn a_local_stack_is_healthy_until_something_needs_a_person() {
     let (code, shown, errors) = local(&stack, &[]).await;
     assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
     assert!(shown.ends_with("the local stack is healthy.\n"), "{shown}");
-    for text in ["1 usable", "verified ", " s ago; refused ", "1 message", "ACTIVE, 3 of 3 indexes", "none pending"] {
+    for text in [
+        "1 usable",
+        "verified ",
+        " s ago; refused ",
+        "1 message",
+        "ACTIVE, 3 of 3 indexes",
+        "none pending",
+        "enabled, with all types of events",
+    ] {
         assert!(shown.contains(text), "no {text}: {shown}");
     }
     assert!(!shown.contains("Ada") && !shown.contains("secret-"), "{shown}");
