@@ -32,7 +32,8 @@ fn answer(records: &[Value], request: &ApiRequest, page_records_max: usize) -> A
 }
 
 fn is_at(record: &Value, path: &str) -> bool {
-    path.strip_prefix('/').is_some_and(|id| [&record["id"], &record["customer_key"]].iter().any(|value| *value == id))
+    let ids = [&record["id"], &record["customer_key"]].into_iter().filter_map(Value::as_str);
+    ids.map(ApiRequest::path_segment).any(|id| path.strip_prefix('/') == Some(&id))
 }
 
 fn list(records: &[Value], query: &str, page_records_max: usize) -> ApiAnswer {

@@ -56,20 +56,11 @@ pub const LISTING: Listing = Listing {
 };
 
 fn lookup(key: &CustomerKey) -> ApiRequest {
-    get(format!("/customers/{}", path_segment(key.customer_id())))
+    get(format!("/customers/{}", ApiRequest::path_segment(key.customer_id())))
 }
 
 fn get(path: String) -> ApiRequest {
     ApiRequest { method: ApiMethod::Get, path, headers: vec![], body: None }
-}
-
-/// The text, percent-encoded unless it is one of the unreserved characters of RFC 3986.
-fn path_segment(text: &str) -> String {
-    let encoded = |byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encoded).collect()
 }
 
 /// Reads the list in passes until two in a row had the same records, all of them different and as many as the list says

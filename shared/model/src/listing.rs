@@ -93,6 +93,19 @@ pub enum ApiMethod {
     Post,
 }
 
+impl ApiRequest {
+    /// A text as one segment of a path: percent-encoded, except for letters, digits, `-`, `_` and `~`. A segment of dots
+    /// would lead elsewhere.
+    #[must_use]
+    pub fn path_segment(text: &str) -> String {
+        let encoded = |byte: u8| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        };
+        text.bytes().map(encoded).collect()
+    }
+}
+
 /// The answer to a request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiAnswer {
@@ -274,5 +287,20 @@ impl ListingError {
             429 | 500.. => Err(Self::Temporary(format!("status {}", answer.status))),
             status => Err(Self::Refused(format!("status {status}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("3f8a1C70-5b_2d~", "3f8a1C70-5b_2d~")]
+    #[case("a/b?c=1#d", "a%2Fb%3Fc%3D1%23d")]
+    #[case("..", "%2E%2E")]
+    #[case("é 100%", "%C3%A9%20100%25")]
+    fn segments_of_a_path(#[case] text: &str, #[case] segment: &str) {
+        assert_eq!(ApiRequest::path_segment(text), segment);
     }
 }

@@ -1,7 +1,5 @@
 //! Looks up one customer.
 
-use std::fmt::Write;
-
 use clientele_model::{ApiAnswer, ApiMethod, ApiRequest, CustomerKey, Fields, Lookup, parse_json};
 
 use super::{ARCHIVED, ENVIRONMENT_HEADER};
@@ -19,16 +17,7 @@ pub(super) fn request(key: &CustomerKey) -> ApiRequest {
 
 /// The path of the customer with that id.
 pub(crate) fn path_of_customer(customer_id: &str) -> String {
-    let mut path = String::from("/v1/customers/");
-    for byte in customer_id.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
-            path.push(char::from(byte));
-        } else {
-            // Writing to a string never fails.
-            let _ = write!(path, "%{byte:02X}");
-        }
-    }
-    path
+    format!("/v1/customers/{}", ApiRequest::path_segment(customer_id))
 }
 
 /// Only an archived record of this very customer proves a delete. A wrong host or environment answers 404 for everybody.

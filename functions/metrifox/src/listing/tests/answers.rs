@@ -26,8 +26,7 @@ fn requests() {
 
 #[rstest]
 #[case("3f8a1c70-5b2d", "/customers/3f8a1c70-5b2d")]
-#[case("a/b?c=1", "/customers/a%2Fb%3Fc%3D1")]
-#[case("~é 1", "/customers/~%C3%A9%201")]
+#[case("a/b", "/customers/a%2Fb")]
 fn a_lookup_proves_nothing(#[case] id: &str, #[case] path: &str) {
     let [account, id] = ["t_1", id].map(|id| Id::new(id.into()).unwrap());
     let key = CustomerKey::new("metrifox", account, id).unwrap();
