@@ -12,6 +12,7 @@ mod contract {
     mod http_routes;
     mod independent_signers;
     mod json_schemas;
+    mod listings;
     mod log_lines;
     mod payload_coverage;
     mod privacy;
