@@ -101,3 +101,85 @@ fn not_found() -> ApiAnswer {
 fn response(status: u16, body: &Value) -> ApiAnswer {
     ApiAnswer { status, date: None, retry_after: None, body: body.to_string().into_bytes() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    /// Three customers and a deleted one. Their ids are in another order than their times.
+    fn records() -> Vec<Value> {
+        let record = |id: &str, environment: &str, created: &str, updated: &str| {
+            let at = |time: &str| format!("2026-11-20T11:{time}Z");
+            json!({"id": id, "environment_id": environment, "status": "published", "created_at": at(created), "updated_at": at(updated)})
+        };
+        let mut deleted = record("d", "env_1", "00:00", "04:00");
+        deleted["status"] = "archived".into();
+        vec![
+            record("b", "env_1", "00:01", "02:00"),
+            record("c/1", "env_2", "00:02", "01:00"),
+            record("a", "env_1", "00:03", "02:00.0"),
+            deleted,
+        ]
+    }
+
+    fn call(method: ApiMethod, path: &str, environment: Option<&str>, body: Value) -> (u16, Value) {
+        let headers = environment.map(|id| ("X-Environment-ID", id.to_owned())).into_iter().collect();
+        let request = ApiRequest { method, path: path.to_owned(), headers, body: Some(body) };
+        let answer = answer(&records(), &request, 2);
+        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    #[rstest]
+    #[case::newest_first(json!({"limit": 2}), &["a", "c/1"], 3, 2)]
+    #[case::at_most_two(json!({"limit": 1000, "offset": 1}), &["c/1", "b"], 3, 3)]
+    #[case::limit(json!({"limit": 1, "offset": 2}), &["b"], 3, 3)]
+    #[case::behind_the_end(json!({"offset": 3}), &[], 3, 5)]
+    #[case::archived(json!({"status": "archived"}), &["d"], 1, 2)]
+    #[case::sorted(json!({"sort": [sort("updated_at", "asc"), sort("id", "asc")]}), &["c/1", "a"], 3, 2)]
+    #[case::sorted_down(json!({"sort": [sort("updated_at", "desc"), sort("id", "desc")]}), &["b", "a"], 3, 2)]
+    #[case::after(json!({"filters": [filter("after", "date", "01:00")]}), &["a", "b"], 2, 2)]
+    #[case::before(json!({"filters": [filter("before", "date", "02:00")]}), &["c/1"], 1, 2)]
+    #[case::both(json!({"filters": [filter("after", "date", "01:00"), filter("before", "date", "02:00")]}), &[], 0, 2)]
+    #[case::not_implemented(json!({"filters": [filter("gte", "date", "02:00")]}), &["a", "c/1"], 3, 2)]
+    #[case::not_a_date(json!({"filters": [filter("after", "string", "02:00")]}), &["a", "c/1"], 3, 2)]
+    fn searches(#[case] body: Value, #[case] ids: &[&str], #[case] total: u64, #[case] next_offset: u64) {
+        let (status, answer) = call(ApiMethod::Post, SEARCH, None, body);
+        let found: Vec<_> = answer["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
+        assert_eq!((status, found), (200, ids.iter().map(|id| Value::from(*id)).collect()));
+        assert_eq!(
+            (&answer["pagination"]["total"], &answer["pagination"]["offset"]),
+            (&total.into(), &next_offset.into())
+        );
+    }
+
+    fn sort(field: &str, direction: &str) -> Value {
+        json!({"field": field, "direction": direction})
+    }
+
+    fn filter(operator: &str, data_type: &str, time: &str) -> Value {
+        let date = format!("2026-11-20T11:{time}Z");
+        json!({"field": "updated_at", "operator": operator, "data_type": data_type, "value": {"date": date}})
+    }
+
+    #[rstest]
+    #[case(ApiMethod::Get, "/v1/customers/a", None, 200)]
+    #[case(ApiMethod::Get, "/v1/customers/c%2F1", None, 200)]
+    #[case(ApiMethod::Get, "/v1/customers/d", Some("env_1"), 200)]
+    #[case(ApiMethod::Get, "/v1/customers/d", Some("env_2"), 404)]
+    #[case(ApiMethod::Get, "/v1/customers/e", None, 404)]
+    #[case(ApiMethod::Get, "/v1/plans", None, 404)]
+    #[case(ApiMethod::Post, "/v1/customers", None, 404)]
+    fn paths(#[case] method: ApiMethod, #[case] path: &str, #[case] environment: Option<&str>, #[case] status: u16) {
+        assert_eq!(call(method, path, environment, json!({})).0, status);
+    }
+
+    #[rstest]
+    #[case(0, 400)]
+    #[case(1, 200)]
+    #[case(1000, 200)]
+    #[case(1001, 400)]
+    fn limits(#[case] limit: u64, #[case] status: u16) {
+        assert_eq!(call(ApiMethod::Post, SEARCH, Some("env_1"), json!({"limit": limit})).0, status);
+    }
+}

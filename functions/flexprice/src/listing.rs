@@ -50,10 +50,9 @@ const ONLY_IN_LIST: &[&str] = &[
     "updated_by",
 ];
 
-/// The version of today's webhooks is the time of the message, which is a little later than the change. The other
-/// attributes come from webhooks before 2026-08-10, which had most of the fields above.
+/// Webhooks before 2026-08-10, which self-hosted installations may still send, had some of the fields above.
 const DIFFERENT_IN_LIST: &[&str] =
-    &["created_at", "extra.integrations", "extra.tenant_id", "profile.created_by", "profile.updated_by", "updated_at"];
+    &["created_at", "extra.integrations", "extra.tenant_id", "profile.created_by", "profile.updated_by"];
 
 /// The header that selects the environment. A key that belongs to one environment ignores it. A key in the configuration
 /// of a self-hosted server belongs to none, and needs it.

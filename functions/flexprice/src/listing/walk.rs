@@ -129,7 +129,10 @@ impl Walk for ByTime {
             self.reached = times.map(|times| times.last);
             self.setbacks = 0;
         }
-        if count >= limit {
+        if self.offset > 0 && count >= limit && repeated == count {
+            // Records have moved back, or the server ignores the offset.
+            self.go_back(KEPT_CHANGING);
+        } else if count >= limit {
             self.go_on(times, count);
         } else if self.offset + count < total {
             self.go_back(ENDED_EARLY);
