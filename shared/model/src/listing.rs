@@ -153,7 +153,7 @@ pub enum WalkScope {
 pub enum Position {
     /// Everything that changed before this time has been read.
     Time(Timestamp),
-    /// All pages before this one have been read.
+    /// This page is the next one.
     Page(u64),
 }
 
