@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     cleanup, completions, console, cost, customers, dead_letters, doctor, events, faults, import, inbox, local,
-    quarantine, secrets, smoke,
+    quarantine, reconcile, secrets, smoke,
 };
 use crate::exit_code::MEANINGS;
 
@@ -47,6 +47,7 @@ pub struct Cli {
 pub enum Command {
     Customers(customers::Customers),
     Import(import::Import),
+    Reconcile(reconcile::Reconcile),
     Events(events::Events),
     Cleanup(cleanup::Cleanup),
     Inbox(inbox::Inbox),
@@ -75,6 +76,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         None => local::local(cli.local).await,
         Some(Command::Customers(customers)) => customers::customers(customers).await,
         Some(Command::Import(import)) => import::import(import).await,
+        Some(Command::Reconcile(reconcile)) => reconcile::reconcile(reconcile).await,
         Some(Command::Events(events)) => tokio::task::spawn_blocking(move || events::events(events)).await?,
         Some(Command::Cleanup(cleanup)) => cleanup::cleanup(cleanup).await,
         Some(Command::Inbox(inbox)) => inbox::inbox(inbox).await,

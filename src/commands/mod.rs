@@ -17,6 +17,7 @@ pub mod local;
 mod local_secrets;
 pub mod quarantine;
 mod queue_depths;
+pub mod reconcile;
 pub mod secrets;
 pub mod smoke;
 

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod api;
+pub mod findings;
 pub mod interruption;
 pub mod not_imported;
 pub mod outcome;
