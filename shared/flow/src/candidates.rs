@@ -102,7 +102,8 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
         mut on_result: impl FnMut(&CustomerKey, Candidate) + Send,
     ) -> Result<Vec<VerifiedDelete>, CallFailure> {
         let look_up = |item| self.look_up(provider, api, requests, item, walk_began_at);
-        let mut results = iter(candidates).map(look_up).buffer_unordered(CONCURRENT_LOOKUPS);
+        // Boxed, because the compiler cannot see through its type that it can be sent to another thread.
+        let mut results = iter(candidates).map(look_up).buffer_unordered(CONCURRENT_LOOKUPS).boxed();
         let mut verified = vec![];
         while let Some(result) = results.next().await {
             let Some(LookedUp { key, candidate, verified: delete }) = result? else { continue };
@@ -156,11 +157,11 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
         concurrency: usize,
         mut on_erased: impl FnMut() + Send,
     ) -> Result<(), CallFailure> {
-        let erase = async |delete: VerifiedDelete| {
+        let erase = |delete: VerifiedDelete| async move {
             requests.check_stop()?;
             self.erase(&delete, &requests.clock).await.map_err(CallFailure::from)
         };
-        let mut results = iter(deletes).map(erase).buffer_unordered(concurrency.max(1));
+        let mut results = iter(deletes).map(erase).buffer_unordered(concurrency.max(1)).boxed();
         while let Some(is_erased) = results.next().await {
             if is_erased? {
                 on_erased();

@@ -43,6 +43,8 @@ pub const REDRIVE_WITHIN: Duration = Duration::from_hours(1);
 
 /// As [`WRITE_WITHIN`], for a record of a list. Nobody waits, and the table may be throttled by the import itself.
 pub const RECORD_WRITE_WITHIN: Duration = Duration::from_mins(1);
+/// Time for one attempt to read an item that is compared with a record of a list, or a page of them.
+pub const RECORD_READ_WITHIN: Duration = Duration::from_mins(1);
 /// As [`SEND_WITHIN`], for a customer whom a reconciliation deletes.
 pub const RECORD_SEND_WITHIN: Duration = Duration::from_secs(90);
 /// Attempts to write a record of a list before the run stops.

@@ -231,7 +231,7 @@ impl<T: Table, Q: Queues> ImportHandler<'_, T, Q> {
 
     /// What a write would do.
     async fn compare(&self, event: &CustomerEvent) -> RecordOutcome {
-        match self.flow.table.current_item(&event.key().to_string()).await {
+        match self.flow.read_current_item(&event.key().to_string(), &self.clock).await {
             Err(error) => RecordOutcome::Failed(error.to_string()),
             Ok(Some(current)) if current.rank >= event.rank().to_string() => not_written(event, Some(&current.rank)),
             Ok(_) => RecordOutcome::Written { version: event.rank().version },

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clientele_model::{Id, Listed, Page, Position, Walk};
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{Stream, StreamExt, iter, unfold};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -78,13 +78,14 @@ pub(crate) async fn walk<C: ListClient, H: RecordHandler>(
     mut on_event: impl FnMut(WalkEvent<H::Outcome>) -> Result<(), ListRunError> + Send,
 ) -> WalkEnd {
     let (sender, receiver) = mpsc::channel(PAGES_READ_AHEAD);
-    let mut reading = pin!(read_pages(walk, account, requests, sender));
-    let pages = unfold(receiver, async |mut pages: mpsc::Receiver<_>| {
+    // Boxed, because the compiler cannot see through their types that they can be sent to another thread.
+    let reading = read_pages(walk, account, requests, sender).boxed();
+    let pages = unfold(receiver, |mut pages| async {
         let page = pages.recv().await.filter(|_| !requests.is_stopped());
         page.map(|page| (page, pages))
     });
-    let mut handling = pin!(handle_pages(pages, handler, concurrency, &mut on_event));
-    let (read, result) = match select(reading.as_mut(), handling.as_mut()).await {
+    let handling = handle_pages(pages.boxed(), handler, concurrency, &mut on_event).boxed();
+    let (read, result) = match select(reading, handling).await {
         Either::Left((read, handling)) => (Some(read), handling.await),
         Either::Right((result, _)) => (None, result),
     };

@@ -1,13 +1,13 @@
 //! The reads and writes of a run through a list. They are tried again for longer than those of a delivery.
 
 use clientele_model::{CustomerEvent, CustomerKey, Deletion, Item, Outcome, Rank, Time};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::Flow;
 use crate::apply::EventResult;
-use crate::deadlines::{Deadlines, RECORD_ATTEMPTS_MAX};
+use crate::deadlines::{Deadlines, RECORD_ATTEMPTS_MAX, RECORD_READ_WITHIN};
 use crate::list_requests::{Clock, ListRunError, pause_before_write};
-use crate::ports::{CustomerReader, LiveItemPage, Queues, Table, TableError};
+use crate::ports::{CurrentItem, CustomerReader, LiveItemPage, Queues, Table, TableError};
 
 /// A customer whom the provider has verifiably deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,10 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             pause_before_write(clock, attempt).await;
             attempt += 1;
         }
+    }
+
+    pub(crate) async fn read_current_item(&self, pk: &str, clock: &Clock) -> Result<Option<CurrentItem>, ListRunError> {
+        read(clock, || self.table.current_item(pk)).await
     }
 }
 
@@ -78,11 +82,15 @@ async fn read<R, F: Future<Output = Result<R, TableError>>>(
 ) -> Result<R, ListRunError> {
     let mut attempt = 1;
     loop {
-        match read().await {
-            Ok(read) => return Ok(read),
-            Err(error) if attempt == RECORD_ATTEMPTS_MAX => return Err(ListRunError::Table(error.to_string())),
-            Err(_) => pause_before_write(clock, attempt).await,
+        let error = match timeout(RECORD_READ_WITHIN, read()).await {
+            Ok(Ok(read)) => return Ok(read),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the table did not answer in time".to_owned(),
+        };
+        if attempt == RECORD_ATTEMPTS_MAX {
+            return Err(ListRunError::Table(error));
         }
+        pause_before_write(clock, attempt).await;
         attempt += 1;
     }
 }

@@ -44,6 +44,9 @@ pub(crate) enum Task {
     /// Replays the message of that index on the inbox.
     Replay(usize),
     Sweep,
+    /// Imports the list of that index.
+    Import(usize),
+    Reconcile,
 }
 
 /// Which actor takes a step or crashes.
@@ -194,6 +197,8 @@ impl<'a> Execution<'a> {
                     Task::Deliver(delivery) => drop(simulation.deliver(&storage, delivery).await),
                     Task::Replay(index) => drop(simulation.replay(&storage, &inbox[index]).await),
                     Task::Sweep => drop(simulation.sweep(&storage).await),
+                    Task::Import(list) => drop(simulation.import(&storage, list).await),
+                    Task::Reconcile => drop(simulation.reconcile(&storage).await),
                 }
             }))
         };

@@ -17,11 +17,21 @@ enum Workload {
     Batch,
     Replay,
     Sweep,
+    Import,
+    Reconcile,
 }
 
 impl Workload {
-    const ALL: [Self; 6] =
-        [Self::Update, Self::Delete, Self::RedeliveredDelete, Self::Batch, Self::Replay, Self::Sweep];
+    const ALL: [Self; 8] = [
+        Self::Update,
+        Self::Delete,
+        Self::RedeliveredDelete,
+        Self::Batch,
+        Self::Replay,
+        Self::Sweep,
+        Self::Import,
+        Self::Reconcile,
+    ];
 
     fn history(self) -> History {
         let event = |id: &str, customer: &str, kind| EventSpec::new(id, customer, 1, kind);
@@ -42,6 +52,12 @@ impl Workload {
                 event("b", "bob", Kind::Deleted),
             ]),
             Self::Sweep => History::of_singles(&[event("a", "ada", Kind::Deleted), event("b", "bob", Kind::Deleted)]),
+            Self::Import => History::of_singles(&[event("a", "ada", Kind::Updated), event("b", "bob", Kind::Deleted)])
+                .with_lists(&[&[("ada", 2), ("bob", 2), ("cleo", 2)]], &[]),
+            Self::Reconcile => {
+                History::of_singles(&[event("a", "ada", Kind::Updated), event("b", "bob", Kind::Updated)])
+                    .with_lists(&[&[("ada", 2), ("bob", 1)]], &["bob"])
+            }
         }
     }
 
@@ -51,6 +67,10 @@ impl Workload {
             Self::Update | Self::Delete | Self::Batch => {}
             Self::RedeliveredDelete => simulation.leave_pending(0).await,
             Self::Replay => drop(simulation.park(0).await),
+            Self::Import | Self::Reconcile => {
+                simulation.deliver(&simulation.atomic(), 0).await;
+                simulation.deliver(&simulation.atomic(), 1).await;
+            }
             Self::Sweep => {
                 simulation.leave_pending(0).await;
                 simulation.leave_pending(1).await;
@@ -67,6 +87,8 @@ impl Workload {
             }
             Self::Replay => simulation.replay_all(storage).await,
             Self::Sweep => drop(simulation.sweep(storage).await),
+            Self::Import => drop(simulation.import(storage, 0).await),
+            Self::Reconcile => drop(simulation.reconcile(storage).await),
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Every interleaving of the actors that write, send and clear the cleanup message of a delete.
+//! Every interleaving of the actors that write, send and clear the cleanup message of a delete, and of imports and
+//! reconciliations with them.
 
 use crate::exploration::{Bounds, Choice, Scenario, Task};
 use crate::simulation::history::History;
 use crate::simulation::provider::{EventSpec, Kind};
 use crate::{is_full, report};
 
-use Task::{Deliver, Replay, Sweep};
+use Task::{Deliver, Import, Reconcile, Replay, Sweep};
 
 /// Every order of steps, and a crash of any actor at any step.
 const ALL: Bounds = Bounds { preemptions_max: usize::MAX, crashes_max: 1, is_unreduced: false };
@@ -15,6 +16,39 @@ fn scenario(name: &'static str, tasks: &'static [Task]) -> Scenario {
     let events = [("d1", 1, Kind::Deleted), ("d2", 2, Kind::Deleted), ("u3", 3, Kind::Updated)];
     let events = events.map(|(id, version, kind)| EventSpec::new(id, "ada", version, kind));
     Scenario { name, history: History::of_singles(&events), parked: &[], pending: &[], tasks }
+}
+
+/// The same events, and lists from before the first event, from the time of the update, and from after all events.
+fn with_lists(name: &'static str, tasks: &'static [Task]) -> Scenario {
+    let scenario = scenario(name, tasks);
+    Scenario { history: scenario.history.with_lists(&[&[("ada", 0)], &[("ada", 3)], &[("ada", 4)]], &[]), ..scenario }
+}
+
+/// An update and lists of a customer whom the provider has deleted. The delete is lost, or comes late.
+fn with_lost_delete(name: &'static str, tasks: &'static [Task]) -> Scenario {
+    let events = [("u2", 2, Kind::Updated), ("d1", 1, Kind::Deleted)];
+    let events = events.map(|(id, version, kind)| EventSpec::new(id, "ada", version, kind));
+    let count = if tasks.iter().any(|task| matches!(task, Deliver(1))) { 2 } else { 1 };
+    let history = History::of_singles(&events[..count]).with_lists(&[&[("ada", 1)], &[("ada", 3)]], &["ada"]);
+    Scenario { history, ..scenario(name, tasks) }
+}
+
+/// Imports of any age, before, between and after everything else, and reconciliations that delete.
+fn three_actors_with_lists() -> Vec<Scenario> {
+    vec![
+        with_lists("imports_of_all_ages", &[Import(0), Import(1), Import(2)]),
+        with_lists("imported_twice", &[Import(1), Import(1), Deliver(2)]),
+        with_lists("imported_before_an_update", &[Import(0), Deliver(2), Import(2)]),
+        with_lists("imported_during_a_delete", &[Import(2), Deliver(0), Sweep]),
+        with_lists("imported_between_deletes", &[Deliver(0), Import(2), Deliver(1)]),
+        Scenario { parked: &[2], ..with_lists("imported_during_a_replay", &[Replay(0), Import(2), Import(1)]) },
+        Scenario { parked: &[0], ..with_lists("imported_while_a_delete_is_parked", &[Replay(0), Import(2), Sweep]) },
+        Scenario { pending: &[0], ..with_lists("imported_after_a_delete", &[Import(2), Deliver(0), Sweep]) },
+        with_lost_delete("reconciled_during_an_update", &[Reconcile, Deliver(0)]),
+        with_lost_delete("reconciled_twice", &[Import(0), Reconcile, Reconcile]),
+        with_lost_delete("reconciled_while_a_late_delete_comes", &[Import(1), Reconcile, Deliver(1)]),
+        with_lost_delete("reconciled_during_a_sweep", &[Import(0), Reconcile, Sweep]),
+    ]
 }
 
 fn three_actors() -> Vec<Scenario> {
@@ -45,8 +79,9 @@ fn every_interleaving() {
     let (bounds_of_four, schedules_min_of_four) =
         if is_full() { (ALL, 5_000_000) } else { (Bounds { preemptions_max: 1, ..ALL }, 1_500) };
     let of_three = three_actors().into_iter().map(|scenario| (scenario, ALL, 700));
+    let with_lists = three_actors_with_lists().into_iter().map(|scenario| (scenario, ALL, 20));
     let of_four = four_actors().into_iter().map(|scenario| (scenario, bounds_of_four, schedules_min_of_four));
-    for (scenario, bounds, schedules_min) in of_three.chain(of_four) {
+    for (scenario, bounds, schedules_min) in of_three.chain(with_lists).chain(of_four) {
         let explored = scenario.explore(bounds);
         assert!(explored.schedules >= schedules_min, "{}: {explored:?}", scenario.name);
         report(&format!("{}: {} schedules, {} states", scenario.name, explored.schedules, explored.states));
@@ -57,7 +92,7 @@ fn every_interleaving() {
 fn reproduce(text: &str) {
     let (name, choices) = text.split_once(':').unwrap();
     let choices: Vec<Choice> = choices.split_whitespace().map(|choice| choice.parse().unwrap()).collect();
-    let mut scenarios = three_actors().into_iter().chain(four_actors());
+    let mut scenarios = three_actors().into_iter().chain(three_actors_with_lists()).chain(four_actors());
     scenarios.find(|scenario| scenario.name == name).unwrap().reproduce(&choices);
 }
 

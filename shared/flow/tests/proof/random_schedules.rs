@@ -1,4 +1,4 @@
-//! Random schedules by a seed: concurrent deliveries, replays and sweeps, with faults and crashes.
+//! Random schedules by a seed: concurrent deliveries, replays, sweeps, imports and reconciliations, with faults and crashes.
 
 use std::ops::Range;
 use std::task::Waker;
@@ -70,7 +70,17 @@ fn history(random: &mut Random) -> History {
             body(sent_at, &events)
         })
         .collect();
-    History::of(bodies)
+    let lists: Vec<Vec<_>> = (0..random.below(4)).map(|_| list(random)).collect();
+    let lists: Vec<_> = lists.iter().map(Vec::as_slice).collect();
+    let deleted_there: &[_] = if random.percent(20) { &["ada"] } else { &[] };
+    History::of(bodies).with_lists(&lists, deleted_there)
+}
+
+/// A list of some customers, each in some version.
+fn list(random: &mut Random) -> Vec<(&'static str, i64)> {
+    let mut customers = vec!["ada", "bob", "cleo", "dan"];
+    customers.retain(|_| random.percent(60));
+    customers.into_iter().map(|customer| (customer, i64::try_from(random.below(5)).unwrap())).collect()
 }
 
 /// The storage of an actor, with faults in this percentage of its calls.
@@ -85,18 +95,24 @@ fn storage(simulation: &Simulation<'_>, random: &mut Random, percent: usize) -> 
     })
 }
 
-/// The next actor: mostly a delivery, perhaps a repeated one; the replay of a message; a sweep; or an operator who moves
-/// messages out of quarantine, although nothing is repaired yet.
+/// The next actor: mostly a delivery, perhaps a repeated one; the replay of a message; a sweep; an import; a reconciliation;
+/// or an operator who moves messages out of quarantine, although nothing is repaired yet.
 fn actor<'a>(simulation: &'a Simulation<'a>, random: &mut Random, percent: usize, waker: &Waker) -> Actor<'a> {
     let storage = storage(simulation, random, percent);
     let mut inbox = simulation.storage.messages(Queue::Inbox);
-    match random.below(10) {
+    let lists = simulation.history.lists.len();
+    match random.below(13) {
         0 if random.percent(30) => Actor::new(waker, async move { simulation.redrive() }),
         0..2 => Actor::new(waker, async move { drop(simulation.sweep(&storage).await) }),
         2..5 if !inbox.is_empty() => {
             let message = inbox.swap_remove(random.below(inbox.len()));
             Actor::new(waker, async move { drop(simulation.replay(&storage, &message).await) })
         }
+        5..7 if lists > 0 => {
+            let list = random.below(lists);
+            Actor::new(waker, async move { drop(simulation.import(&storage, list).await) })
+        }
+        7 => Actor::new(waker, async move { drop(simulation.reconcile(&storage).await) }),
         _ => {
             let delivery = random.below(simulation.history.deliveries.len());
             Actor::new(waker, async move { drop(simulation.deliver(&storage, delivery).await) })

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use clientele_flow::Queue;
+use clientele_flow::{Queue, RunEnd};
 use clientele_model::{Outcome, Rank};
 
 use crate::simulation::actors::{crash_after, reproducible, run};
-use crate::simulation::faulty_storage::{Fault, Operation};
+use crate::simulation::faulty_storage::{Fault, FaultyStorage, Operation};
 use crate::simulation::history::{History, six_events};
+use crate::simulation::list::observation;
 use crate::simulation::provider::{EventSpec, Kind};
 use crate::simulation::{Simulation, simulate};
 use crate::{is_full, report};
 
+/// How many deliveries there are.
+const DELIVERIES: usize = 6;
+/// How many deliveries and lists there are.
+const STEPS: usize = 8;
 /// More polls than anything here takes.
 const POLLS_MAX: usize = 100;
 /// What fails while a delivery crashes.
@@ -21,32 +26,43 @@ const OUTAGES: [fn(Operation) -> bool; 2] =
 #[test]
 fn every_sequence_converges() {
     let (length, length_with_crashes, length_in_outages) = if is_full() { (6, 5, 4) } else { (4, 3, 2) };
-    let history = History::of_singles(&six_events());
+    let lists: [&[_]; STEPS - DELIVERIES] = [&[("ada", 1), ("bob", 1)], &[("ada", 4), ("bob", 2)]];
+    let history = History::of_singles(&six_events()).with_lists(&lists, &[]);
     let (mut deliveries, mut replays) = (0, 0);
-    for sequence in sequences(length) {
+    for sequence in sequences(length, STEPS) {
         deliver_without_faults(&history, &sequence);
     }
-    for sequence in (1..=length_with_crashes).flat_map(sequences) {
+    for sequence in (1..=length_with_crashes).flat_map(|length| sequences(length, STEPS)) {
         deliveries += crash_deliveries(&history, &sequence, |_| false);
     }
-    for sequence in (1..=length_in_outages).flat_map(sequences) {
+    for sequence in (1..=length_in_outages).flat_map(|length| sequences(length, STEPS)) {
         deliveries += OUTAGES.map(|is_down| crash_deliveries(&history, &sequence, is_down)).iter().sum::<usize>();
+    }
+    for sequence in (1..=length_in_outages).flat_map(|length| sequences(length, DELIVERIES)) {
         replays += crash_replays(&history, &sequence);
     }
     let sweeps = crash_sweeps();
-    let sequences = 6_usize.pow(length);
+    let sequences = STEPS.pow(length);
     report(&format!("{sequences} sequences; crashes in {deliveries} deliveries, {replays} replays, {sweeps} sweeps"));
-    // A delivery and a replay have at least three awaits to crash at, a sweep of four tombstones at least twelve.
-    let steps = |length: u32| (1..=length).map(|length| 6_usize.pow(length) * length as usize).sum::<usize>();
-    assert!(deliveries > 3 * (steps(length_with_crashes) + 2 * steps(length_in_outages)), "{deliveries}");
-    assert!(replays > 3 * steps(length_in_outages), "{replays}");
+    // A delivery, an import and a replay have at least three awaits to crash at, a sweep of four tombstones at least twelve.
+    let steps = |base: usize, length: u32| (1..=length).map(|length| base.pow(length) * length as usize).sum::<usize>();
+    assert!(deliveries > 3 * (steps(STEPS, length_with_crashes) + 2 * steps(STEPS, length_in_outages)), "{deliveries}");
+    assert!(replays > 3 * steps(DELIVERIES, length_in_outages), "{replays}");
     assert!(sweeps > 12 * 12, "{sweeps}");
 }
 
-/// All sequences of that length over six deliveries.
-fn sequences(length: u32) -> impl Iterator<Item = Vec<usize>> {
-    let digit = |number: usize, at: u32| number / 6_usize.pow(at) % 6;
-    (0..6_usize.pow(length)).map(move |number| (0..length).map(|at| digit(number, at)).collect())
+/// All sequences of that length over this many steps.
+fn sequences(length: u32, base: usize) -> impl Iterator<Item = Vec<usize>> {
+    let digit = move |number: usize, at: u32| number / base.pow(at) % base;
+    (0..base.pow(length)).map(move |number| (0..length).map(|at| digit(number, at)).collect())
+}
+
+/// Delivers or imports one step.
+async fn step(simulation: &Simulation<'_>, storage: &FaultyStorage, step: usize) {
+    match step.checked_sub(DELIVERIES) {
+        None => drop(simulation.deliver(storage, step).await),
+        Some(list) => drop(simulation.import(storage, list).await),
+    }
 }
 
 /// Delivers the sequence and then everything that is not in it. Every outcome is as the order of events says, and nothing
@@ -54,10 +70,18 @@ fn sequences(length: u32) -> impl Iterator<Item = Vec<usize>> {
 fn deliver_without_faults(history: &History, sequence: &[usize]) {
     let schedule = async |simulation: &Simulation<'_>| {
         let mut greatest = BTreeMap::new();
-        let rest = (0..6).filter(|delivery| !sequence.contains(delivery));
-        for delivery in sequence.iter().copied().chain(rest) {
-            let expected = [expected_outcome(history, delivery, &mut greatest)];
-            assert_eq!(simulation.deliver(&simulation.atomic(), delivery).await, expected, "delivery {delivery}");
+        let rest = (0..STEPS).filter(|step| !sequence.contains(step));
+        for step in sequence.iter().copied().chain(rest) {
+            if step < DELIVERIES {
+                let expected = [expected_outcome(history, step, &mut greatest)];
+                assert_eq!(simulation.deliver(&simulation.atomic(), step).await, expected, "delivery {step}");
+                continue;
+            }
+            assert_eq!(simulation.import(&simulation.atomic(), step - DELIVERIES).await, RunEnd::Complete);
+            for observed in history.lists[step - DELIVERIES].iter().map(observation) {
+                let current = greatest.entry(observed.key().to_string()).or_insert_with(|| observed.rank());
+                *current = observed.rank().max(current.clone());
+            }
         }
         simulation.assert_converged();
         assert_eq!(simulation.storage.messages(Queue::Cleanup).len(), 1, "sent once where nothing fails");
@@ -85,19 +109,19 @@ fn crash_everywhere(what: &str, completes: impl AsyncFn(usize) -> bool) -> usize
     (1..POLLS_MAX).find(|polls| reproducible(|| how(*polls), || run(completes(*polls)))).unwrap()
 }
 
-/// Each delivery of the sequence crashes at each of its awaits, during an outage. It is redelivered at the end.
+/// Each delivery or import of the sequence crashes at each of its awaits, during an outage. It is repeated at the end.
 fn crash_deliveries(history: &History, sequence: &[usize], is_down: fn(Operation) -> bool) -> usize {
     let crash_one = |crashing: usize| {
-        let what = format!("delivery {crashing} of {sequence:?}, table down: {}", is_down(Operation::Put));
+        let what = format!("step {crashing} of {sequence:?}, table down: {}", is_down(Operation::Put));
         crash_everywhere(&what, async |polls| {
             let simulation = Simulation::new(history);
             let (faulty, atomic) = (simulation.faulty(Fault::FailsBefore, is_down), simulation.atomic());
             let mut is_complete = false;
-            for (at, delivery) in sequence.iter().enumerate() {
+            for (at, next) in sequence.iter().enumerate() {
                 if at == crashing {
-                    is_complete = crash_after(polls, simulation.deliver(&faulty, *delivery)).await.is_some();
+                    is_complete = crash_after(polls, step(&simulation, &faulty, *next)).await.is_some();
                 } else {
-                    simulation.deliver(&atomic, *delivery).await;
+                    step(&simulation, &atomic, *next).await;
                 }
             }
             simulation.check().await;

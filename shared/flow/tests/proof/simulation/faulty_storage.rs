@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{
-    CurrentItem, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
+    CurrentItem, CustomerReader, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError,
+    Queues, Table, TableError,
 };
 use clientele_model::Item;
 
@@ -22,6 +23,8 @@ pub(crate) enum Operation {
     ClearCleanup,
     PendingCleanups,
     CurrentItem,
+    Item,
+    LiveItems,
     Send(Queue),
 }
 
@@ -214,6 +217,27 @@ impl Table for FaultyStorage {
 
     async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
         self.call(Operation::CurrentItem, self.storage.current_item(pk), TableError::Unavailable).await
+    }
+}
+
+impl CustomerReader for FaultyStorage {
+    async fn item(&self, pk: &str) -> Result<Option<Item>, TableError> {
+        let item = self.call(Operation::Item, self.storage.item(pk), TableError::Unavailable).await?;
+        if let Some(responses) = &mut self.state().responses {
+            // An item does not print what it contains.
+            serde_json::to_string(&item).unwrap().hash(responses);
+        }
+        Ok(item)
+    }
+
+    async fn live_items(
+        &self,
+        provider: &str,
+        account: &str,
+        after: Option<String>,
+    ) -> Result<LiveItemPage, TableError> {
+        let effect = self.storage.live_items(provider, account, after);
+        self.call(Operation::LiveItems, effect, TableError::Unavailable).await
     }
 }
 

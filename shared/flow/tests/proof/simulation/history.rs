@@ -5,11 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use clientele_model::{CustomerEvent, Item, KeptDelivery, KeptPart, Rank, Translated, Verified};
 use serde_json::{Map, Value};
 
+use super::list::{key, observation};
 use super::provider::{ACME, EventSpec, Kind, OVERSIZED, body, verified};
 
-/// Deliveries, and their final state: in whatever order and however often they arrive, and whatever fails.
+/// Deliveries and lists, and their final state: in whatever order and however often they arrive or are read, and whatever
+/// fails.
 pub(crate) struct History {
     pub(crate) deliveries: Vec<SentDelivery>,
+    /// The provider's list at several times. A version of a customer is the same in each of them.
+    pub(crate) lists: Vec<Vec<EventSpec>>,
+    /// The customers whom the provider has deleted, although their deletes may be lost. A reconciliation reads the last
+    /// list without them.
+    pub(crate) deleted_there: BTreeSet<String>,
     pub(crate) final_state: FinalState,
 }
 
@@ -39,6 +46,9 @@ pub(crate) enum Destination {
 pub(crate) struct FinalState {
     /// Every item by `pk`, as [`comparable`] returns it.
     pub(crate) items: BTreeMap<String, Map<String, Value>>,
+    /// The `pk` of customers whom a reconciliation deletes. Their tombstones depend on which item it found, so `items` has
+    /// only their [`key_attributes`].
+    pub(crate) deleted_by_reconciliation: BTreeSet<String>,
     /// The `pk` of deleted customers.
     pub(crate) deleted: BTreeSet<String>,
     /// The cleanup messages of the last delete of each customer. Those of earlier deletes may be sent, too.
@@ -51,8 +61,20 @@ impl History {
     /// A history of deliveries with these bodies.
     pub(crate) fn of(bodies: impl IntoIterator<Item = String>) -> Self {
         let deliveries: Vec<_> = bodies.into_iter().map(|body| SentDelivery::new(&body)).collect();
-        let final_state = FinalState::of(&deliveries);
-        Self { deliveries, final_state }
+        let final_state = FinalState::of(&deliveries, &[], &BTreeSet::new());
+        Self { deliveries, lists: vec![], deleted_there: BTreeSet::new(), final_state }
+    }
+
+    /// The same history with lists, each given by the customers on it with their versions, and with customers whom the
+    /// provider has deleted.
+    pub(crate) fn with_lists(self, lists: &[&[(&str, i64)]], deleted_there: &[&str]) -> Self {
+        let observed = |(customer, version): &(&str, i64)| {
+            EventSpec::new(&format!("o{version}"), customer, *version, Kind::Updated)
+        };
+        let lists: Vec<Vec<_>> = lists.iter().map(|list| list.iter().map(observed).collect()).collect();
+        let deleted_there = deleted_there.iter().map(|customer| (*customer).to_owned()).collect();
+        let final_state = FinalState::of(&self.deliveries, &lists, &deleted_there);
+        Self { lists, deleted_there, final_state, ..self }
     }
 
     /// Each event in a delivery of its own, all sent at the same time.
@@ -110,7 +132,7 @@ pub(crate) fn event_id(item: &Item) -> Option<&str> {
 }
 
 impl FinalState {
-    fn of(deliveries: &[SentDelivery]) -> Self {
+    fn of(deliveries: &[SentDelivery], lists: &[Vec<EventSpec>], deleted_there: &BTreeSet<String>) -> Self {
         let mut final_state = Self::default();
         let mut customers = BTreeMap::<String, Vec<((bool, Rank), Item)>>::new();
         for delivery in deliveries {
@@ -126,10 +148,23 @@ impl FinalState {
                 }
             }
         }
+        for event in lists.iter().flatten().map(observation) {
+            let item = event.item(jiff::Timestamp::UNIX_EPOCH);
+            customers.entry(event.key().to_string()).or_default().push(((false, event.rank()), item));
+        }
+        let deleted_there: BTreeSet<_> = deleted_there.iter().map(|customer| key(customer).to_string()).collect();
         for (pk, mut events) in customers {
             events.sort_by(|(a, _), (b, _)| a.cmp(b));
             let ((is_delete, _), item) = events.pop().unwrap();
             let Ok(Value::Object(item)) = serde_json::to_value(&item) else { panic!("an item is an object") };
+            if deleted_there.contains(&pk) {
+                final_state.deleted.insert(pk.clone());
+                final_state.deleted_by_reconciliation.insert(pk.clone());
+                let mut item = item;
+                item.insert("status".to_owned(), "deleted".into());
+                final_state.items.insert(pk, key_attributes(item));
+                continue;
+            }
             if is_delete {
                 final_state.deleted.insert(pk.clone());
                 final_state.cleanup_messages.insert(item["cleanup"].as_str().unwrap().to_owned());
@@ -145,6 +180,12 @@ pub(crate) fn comparable(mut item: Map<String, Value>) -> Map<String, Value> {
     item.remove("cleanup");
     item.remove("cleanup_due");
     item["last_event"].as_object_mut().unwrap().remove("received_at");
+    item
+}
+
+/// The attributes that all tombstones of a customer share.
+pub(crate) fn key_attributes(mut item: Map<String, Value>) -> Map<String, Value> {
+    item.retain(|name, _| ["pk", "sk", "provider", "account", "customer_id", "status"].contains(&name.as_str()));
     item
 }
 

@@ -4,16 +4,21 @@
 pub(crate) mod actors;
 pub(crate) mod faulty_storage;
 pub(crate) mod history;
+pub(crate) mod list;
 pub(crate) mod provider;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clientele_flow::deadlines::{ANSWER_WITHIN, FUNCTION_TIMEOUT};
 use clientele_flow::memory::{InMemoryStorage, QueuedMessage};
-use clientele_flow::{Deadlines, Flow, Queue, Queues, SettledEvent, SweepLimits, SweepReport, Table};
+use clientele_flow::{
+    Deadlines, Deletes, Flow, ImportOptions, Queue, Queues, ReconcileOptions, RunEnd, SettledEvent, SweepLimits,
+    SweepReport, Table,
+};
 use clientele_model::{Change, CleanupMessage, KeptDelivery, KeptDeliveryError, KeptPart, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
@@ -21,7 +26,8 @@ use tokio::time::Instant;
 
 use actors::run;
 use faulty_storage::{Fault, FaultyStorage, Operation, yield_now};
-use history::{Destination, History, SentEvent, comparable, event_ids};
+use history::{Destination, History, SentEvent, comparable, event_ids, key_attributes};
+use list::{LISTING, List, ListStandIn, observation};
 use provider::{ACME, ARRIVED_AT, CANARY};
 
 /// How often a message of the inbox is received before it is moved to quarantine.
@@ -36,6 +42,8 @@ pub(crate) struct Simulation<'h> {
     pub(crate) history: &'h History,
     /// The deliveries that were answered 2xx, which the provider does not deliver again.
     accepted: RefCell<BTreeSet<usize>>,
+    /// The lists that were imported completely.
+    imported: RefCell<BTreeSet<usize>>,
     /// How often each message of the inbox was received.
     receives: RefCell<BTreeMap<usize, usize>>,
 }
@@ -63,8 +71,8 @@ fn outcomes(settled: &[SettledEvent]) -> Vec<Outcome> {
 
 impl<'h> Simulation<'h> {
     pub(crate) fn new(history: &'h History) -> Self {
-        let (accepted, receives) = (RefCell::default(), RefCell::default());
-        Self { storage: InMemoryStorage::default(), history, accepted, receives }
+        let (accepted, imported, receives) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { storage: InMemoryStorage::default(), history, accepted, imported, receives }
     }
 
     /// Storage without faults and interruptions.
@@ -149,6 +157,32 @@ impl<'h> Simulation<'h> {
         report
     }
 
+    /// Imports one of the lists.
+    pub(crate) async fn import(&self, storage: &FaultyStorage, list: usize) -> RunEnd {
+        let client = ListStandIn::new(List::of(&self.history.lists[list]));
+        let options = ImportOptions { concurrency: 2, ..ImportOptions::starting_at(ARRIVED_AT) };
+        let stop = AtomicBool::new(false);
+        let report = flow(storage).import(&LISTING, &client, options, &mut (), &stop).await;
+        if report.end == RunEnd::Complete {
+            self.imported.borrow_mut().insert(list);
+        }
+        report.end
+    }
+
+    /// Reconciles with the last list, without the customers whom the provider has deleted, and deletes them here.
+    pub(crate) async fn reconcile(&self, storage: &FaultyStorage) -> RunEnd {
+        let mut list = List::of(self.history.lists.last().map_or(&[], Vec::as_slice));
+        self.history.deleted_there.iter().for_each(|customer| list.delete(customer));
+        let options = ReconcileOptions {
+            concurrency: 2,
+            deletes: Deletes::Apply,
+            deletes_max: Some(u64::MAX),
+            ..ReconcileOptions::starting_at(ARRIVED_AT)
+        };
+        let (client, stop) = (ListStandIn::new(list), AtomicBool::new(false));
+        flow(storage).reconcile(&LISTING, &client, options, &mut (), &stop).await.end
+    }
+
     /// Delivers while the table is down. Returns the message on the inbox.
     pub(crate) async fn park(&self, delivery: usize) -> QueuedMessage {
         let storage = self.faulty(Fault::FailsBefore, |operation| operation == Operation::Put);
@@ -179,8 +213,9 @@ impl<'h> Simulation<'h> {
         }
     }
 
-    /// Everything works again: the provider redelivers what was not accepted, the inbox is replayed, the operator moves
-    /// messages out of quarantine, and a sweep runs. Each happens once, and that must be enough.
+    /// Everything works again: the provider redelivers what was not accepted, imports that were interrupted are repeated,
+    /// the inbox is replayed, the operator moves messages out of quarantine, a reconciliation finds lost deletes, and a
+    /// sweep runs. Each happens once, and that must be enough.
     pub(crate) async fn settle_down(&self) {
         let storage = self.atomic();
         let is_accepted = |delivery: usize| self.accepted.borrow().contains(&delivery);
@@ -190,12 +225,20 @@ impl<'h> Simulation<'h> {
                 assert!(is_accepted(delivery), "delivery {delivery} is not accepted without a fault");
             }
         }
+        for list in 0..self.history.lists.len() {
+            if !self.imported.borrow().contains(&list) {
+                assert_eq!(self.import(&storage, list).await, RunEnd::Complete, "list {list}");
+            }
+        }
         // Messages that were received too often go to quarantine first.
         self.replay_all(&storage).await;
         self.redrive();
         self.replay_all(&storage).await;
         let left = self.storage.messages(Queue::Inbox).len();
         assert_eq!(left, 0, "messages are left in the inbox");
+        if !self.history.deleted_there.is_empty() {
+            assert_eq!(self.reconcile(&storage).await, RunEnd::Complete);
+        }
         let report = self.sweep(&storage).await;
         assert_eq!((report.failed, report.is_cut_short), (0, false), "{report:?}");
         let page = self.storage.pending_cleanups(None).await.unwrap();
@@ -217,10 +260,13 @@ impl<'h> Simulation<'h> {
             let is_pending = item.contains_key("cleanup") || item.contains_key("cleanup_due");
             assert!(!is_pending, "a cleanup message is left in {}", item["pk"]);
         }
-        let items: BTreeMap<_, _> = items.into_iter().map(|(pk, item)| (pk, comparable(item))).collect();
+        let is_any_tombstone = |pk: &String| expected.deleted_by_reconciliation.contains(pk);
+        let reduced =
+            |(pk, item)| if is_any_tombstone(&pk) { (pk, key_attributes(item)) } else { (pk, comparable(item)) };
+        let items: BTreeMap<_, _> = items.into_iter().map(reduced).collect();
         assert_eq!(items, expected.items, "the table");
         for pk in &expected.deleted {
-            assert_nothing_personal(&items[pk]);
+            assert_nothing_personal(&self.storage.items()[pk]);
         }
         assert_eq!(self.cleanup_ids(), expected.deleted, "the cleanup ids");
         let messages: BTreeSet<_> =
@@ -242,6 +288,10 @@ impl<'h> Simulation<'h> {
                 assert!(is_safe, "{} of delivery {delivery} is lost", event.id);
             }
         }
+        for observed in self.imported.borrow().iter().flat_map(|list| &self.history.lists[*list]).map(observation) {
+            let rank = items.get(&observed.key().to_string()).and_then(|item| item["rank"].as_str());
+            assert!(rank >= Some(&observed.rank().to_string()), "a record of an imported list is lost");
+        }
         self.assert_no_secret();
     }
 
@@ -262,6 +312,7 @@ impl<'h> Simulation<'h> {
     /// Hashes the part of the state that affects the future. The order of messages does not.
     pub(crate) fn hash_into(&self, state: &mut DefaultHasher) {
         self.accepted.borrow().hash(state);
+        self.imported.borrow().hash(state);
         for (pk, item) in self.storage.items() {
             (pk, Value::from(item).to_string()).hash(state);
         }

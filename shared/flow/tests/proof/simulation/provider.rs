@@ -21,6 +21,9 @@ pub(crate) const CANARY: &str = "924117";
 /// The name of a customer that is too big for the table.
 pub(crate) const OVERSIZED: &str = "oversized";
 
+/// The account of all customers.
+pub(crate) const ACCOUNT: &str = "w_1";
+
 /// The most bodies whose translations are cached.
 const CACHE_MAX: usize = 1_000;
 
@@ -77,12 +80,7 @@ fn event(verified: &Verified, raised: EventTime, place: u32, fields: Value) -> T
     let version = fields.event_time("version", Fields::time, verified.received_at());
     let account = fields.required("account", Fields::key_part)?;
     let key = CustomerKey::new(ACME.name, account, fields.required("customer", Fields::key_part)?)?;
-    let profile = Profile {
-        display_name: fields.text("name"),
-        emails: fields.text("email").map(Email::only).into_iter().collect(),
-        ..Profile::default()
-    };
-    let customer = Customer { profile, extra: fields.rest(), ..Customer::default() };
+    let customer = customer(fields);
     let event = EventFacts { id, kind, version, raised: Ok(raised), place };
     let event = match event.kind.as_str() {
         "created" => CustomerEvent::snapshot(key, event, Verb::Created, customer)?,
@@ -91,6 +89,16 @@ fn event(verified: &Verified, raised: EventTime, place: u32, fields: Value) -> T
         _ => return Err(Untranslatable::Unreadable("kind")),
     };
     Ok(Translated::Event(Box::new(event)))
+}
+
+/// The customer by the fields that are left of an event or of a listed record.
+pub(crate) fn customer(mut fields: Fields) -> Customer {
+    let profile = Profile {
+        display_name: fields.text("name"),
+        emails: fields.text("email").map(Email::only).into_iter().collect(),
+        ..Profile::default()
+    };
+    Customer { profile, extra: fields.rest(), ..Customer::default() }
 }
 
 /// Versions that are too far from the arrival for an update, in seconds. A delete is accepted with them.
@@ -133,10 +141,19 @@ impl EventSpec {
             Kind::Unreadable => "merged",
             Kind::Ignored => "invoiced",
         };
+        let mut event = self.record();
+        event["id"] = json!(self.id);
+        event["kind"] = json!(kind);
+        event["otp"] = json!(CANARY);
+        event
+    }
+
+    /// The customer after the event, as the provider's list shows it.
+    pub(crate) fn record(&self) -> Value {
         let name = if self.kind == Kind::Oversized { OVERSIZED.to_owned() } else { format!("Ada {}", self.id) };
         json!({
-            "id": self.id, "kind": kind, "account": "w_1", "customer": self.customer, "version": time(self.version), "name": name,
-            "email": format!("{}@example.com", self.id), "city": "Turin", "otp": CANARY,
+            "account": ACCOUNT, "customer": self.customer, "version": time(self.version), "name": name,
+            "email": format!("{}@example.com", self.id), "city": "Turin",
         })
     }
 }
@@ -154,6 +171,7 @@ pub(crate) fn verified(body: &str) -> Verified {
     verify(delivery, &SCHEME, &SECRETS, ARRIVED_AT, Duration::ZERO).unwrap()
 }
 
-fn time(seconds: i64) -> Time {
+/// A version, from a number of seconds.
+pub(crate) fn time(seconds: i64) -> Time {
     Time(Timestamp::from_second(ARRIVED_AT.as_second() - 86_400 + seconds).unwrap())
 }
