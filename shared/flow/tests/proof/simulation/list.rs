@@ -207,7 +207,7 @@ impl List {
             let is_within = version.is_none_or(|Time(version)| {
                 since.is_none_or(|since| version >= since) && until.is_none_or(|until| version < until)
             });
-            is_within && (query["deleted"] == true) == !record["deleted_at"].is_null()
+            is_within && (query["deleted"] == true) != record["deleted_at"].is_null()
         };
         let records: Vec<_> = self.records.iter().filter(is_listed).collect();
         let page = usize::try_from(query["page"].as_u64().unwrap()).unwrap();
