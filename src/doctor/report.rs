@@ -130,12 +130,12 @@ fn rows(facts: &Facts, findings: &[Finding]) -> Vec<Row> {
         rows.fact(Part::Secrets, &provider.name, &provider.secrets, secrets);
     }
     for ProviderFacts { name, verified, refused, .. } in &facts.providers {
-        let seen = |fact: &Fact<LastSeen>| match fact {
-            Fact::Known(seen) => last_seen(*seen, now),
-            Fact::Unknown(unread) => format!("unknown: {unread}"),
-            Fact::NotApplicable(why) => (*why).to_owned(),
+        let seen = |what: &str, fact: &Fact<LastSeen>| match fact {
+            Fact::Known(seen) => last_seen(what, *seen, now),
+            Fact::Unknown(unread) => format!("{what}: unknown: {unread}"),
+            Fact::NotApplicable(why) => format!("{what}: {why}"),
         };
-        rows.add(Part::Deliveries, name, format!("verified {}; refused {}", seen(verified), seen(refused)));
+        rows.add(Part::Deliveries, name, format!("{}; {}", seen("verified", verified), seen("refused", refused)));
     }
     rows.fact(Part::WebhookTarget, PLAIN, &facts.webhook_target, |target| match &target.state {
         TargetState::Ready => "enabled, with all types of events".to_owned(),
@@ -172,11 +172,13 @@ fn secrets(secrets: &Secrets) -> String {
 }
 
 /// Says no more than a measurement knows, which has a period and not a time.
-fn last_seen(seen: LastSeen, now: Timestamp) -> String {
+fn last_seen(what: &str, seen: LastSeen, now: Timestamp) -> String {
     match seen {
-        LastSeen::NotSince(since) => format!("never in {}", rounded_down(seconds(since, now))),
-        LastSeen::Within { from, until } if from == until => format!("{} ago", rounded_down(seconds(from, now))),
-        LastSeen::Within { from, .. } => format!("at most {} ago", rounded_up(seconds(from, now))),
+        LastSeen::NotSince(since) => format!("none {what} for {}", rounded_down(seconds(since, now))),
+        LastSeen::Within { from, until } if from == until => {
+            format!("{what} {} ago", rounded_down(seconds(from, now)))
+        }
+        LastSeen::Within { from, .. } => format!("{what} at most {} ago", rounded_up(seconds(from, now))),
     }
 }
 
@@ -247,9 +249,9 @@ fn table(rows: &mut Rows<'_>, table: &Table) {
 
 fn run_text(run: &ReconcileRun, now: Timestamp) -> String {
     let ReconcileRun { at, checked, recovered, untranslatable, failed } = run;
-    let seen = last_seen(*at, now);
+    let seen = last_seen("reconciled", *at, now);
     if matches!(at, LastSeen::NotSince(_)) {
-        return format!("{seen}; without an API key it is not reconciled");
+        return "never: without an API key it is not reconciled".to_owned();
     }
     let untranslatable = match untranslatable {
         0 => String::new(),

@@ -334,9 +334,9 @@ fn a_row_says_how_exact_it_is() {
     assert_eq!(row(&facts), "verified at most 3 min ago; refused at most 3 h ago");
     plain(&mut facts).verified = Fact::Known(LastSeen::Within { from: minutes_ago(2), until: minutes_ago(2) });
     plain(&mut facts).refused = never();
-    assert_eq!(row(&facts), "verified 2 min ago; refused never in 455 days");
+    assert_eq!(row(&facts), "verified 2 min ago; none refused for 455 days");
     plain(&mut facts).refused = denied("cloudwatch:GetMetricStatistics");
-    let unknown = "verified 2 min ago; refused unknown: cloudwatch:GetMetricStatistics: AccessDeniedException";
+    let unknown = "verified 2 min ago; refused: unknown: cloudwatch:GetMetricStatistics: AccessDeniedException";
     assert_eq!(row(&facts), unknown);
 }
 

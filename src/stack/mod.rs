@@ -236,9 +236,9 @@ impl LocalStack {
 
     /// What the doctor looks at.
     fn patient(&self) -> Result<Patient> {
-        let secrets = |name: &&'static str| {
-            let provider = clientele_providers::find(name).context("no provider")?;
-            Ok((*name, doctor::secrets(provider, &self.environments[*name])?))
+        let providers = PROVIDERS.iter().filter(|provider| self.receivers.contains_key(provider.name));
+        let secrets = |provider: &&'static Provider| {
+            Ok((provider.name, doctor::secrets(provider, &self.environments[provider.name])?))
         };
         let plain = clientele_plain::PROVIDER.name;
         let access = &self.list_apis.description(&format!("http://{}", self.admin))[plain];
@@ -248,7 +248,7 @@ impl LocalStack {
             deliveries: self.deliveries.clone(),
             faults: self.faults.clone(),
             started: Timestamp::now(),
-            secrets: self.receivers.keys().map(secrets).collect::<Result<_>>()?,
+            secrets: providers.map(secrets).collect::<Result<_>>()?,
             plain: [url, key, format!("{}/webhooks/{plain}", self.url())],
             indexes: self.template.index_names(),
         })
