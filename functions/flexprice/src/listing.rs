@@ -50,9 +50,10 @@ const ONLY_IN_LIST: &[&str] = &[
     "updated_by",
 ];
 
+/// `updated_at` of an item from today's webhooks is the time of the message, which is a little later than the change.
 /// Webhooks before 2026-08-10, which self-hosted installations may still send, had some of the fields above.
 const DIFFERENT_IN_LIST: &[&str] =
-    &["created_at", "extra.integrations", "extra.tenant_id", "profile.created_by", "profile.updated_by"];
+    &["created_at", "extra.integrations", "extra.tenant_id", "profile.created_by", "profile.updated_by", "updated_at"];
 
 /// The header that selects the environment. A key that belongs to one environment ignores it. A key in the configuration
 /// of a self-hosted server belongs to none, and needs it.
