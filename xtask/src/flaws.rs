@@ -28,7 +28,7 @@ const CONDITION: &str = r#"condition_expression("attribute_not_exists(pk) OR #ra
 const ALWAYS: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank <> :rank OR #rank = :rank")"#;
 const VERIFICATION: &str = "shared/model/src/verification.rs";
 
-pub(crate) const FLAWS: [Flaw; 11] = [
+pub(crate) const FLAWS: [Flaw; 15] = [
     Flaw {
         name: "no-idempotency",
         edits: &[(CUSTOMERS, CONDITION, ALWAYS)],
@@ -119,6 +119,52 @@ pub(crate) const FLAWS: [Flaw; 11] = [
             "self.path_parameters.as_ref().and_then(|it| it.token.clone()).unwrap_or_default()",
         )],
         caught_by: (SYSTEM, "no_secret_leaves"),
+    },
+    Flaw {
+        name: "list-overrides-events",
+        edits: &[
+            (
+                "shared/model/src/rank.rs",
+                "    /// The record was read from the provider's list, so it is not known which event brought it into this state.
+    Observed,\n",
+                "",
+            ),
+            (
+                "shared/model/src/rank.rs",
+                "    /// The provider changed or deleted the record.\n    Updated,\n",
+                "    /// Changed or deleted.\n    Updated,\n    /// Observed.\n    Observed,\n",
+            ),
+        ],
+        caught_by: (MODEL, "an_observation_is_less_than_every_event_of_its_version"),
+    },
+    Flaw {
+        name: "deletes-after-an-incomplete-walk",
+        edits: &[(
+            "shared/flow/src/reconcile.rs",
+            "RunEnd::Complete => self.settle_candidates(",
+            "RunEnd::Complete | RunEnd::Incomplete(_) => self.settle_candidates(",
+        )],
+        caught_by: (FLOW, "an_incomplete_walk_deletes_nobody"),
+    },
+    Flaw {
+        name: "failed-lookup-deletes",
+        edits: &[(
+            "shared/flow/src/candidates.rs",
+            "Lookup::Unknown(why) => (Candidate::Unknown(why), None),",
+            "Lookup::Unknown(why) => {
+                (Candidate::Unknown(why), Some(VerifiedDelete { key: key.clone(), rank, deleted_at: None }))
+            }",
+        )],
+        caught_by: (FLOW, "a_failed_lookup_deletes_nobody"),
+    },
+    Flaw {
+        name: "recent-changes-deleted",
+        edits: &[(
+            "shared/flow/src/candidates.rs",
+            "SignedDuration::from_hours(1)",
+            "SignedDuration::ZERO",
+        )],
+        caught_by: (FLOW, "only_verified_deletes_are_applied"),
     },
 ];
 

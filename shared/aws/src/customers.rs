@@ -269,10 +269,21 @@ mod tests {
         }
     }
 
+    /// A newer version may write attributes that this one does not know.
+    #[tokio::test]
+    async fn an_item_of_another_version_is_reported() {
+        let item = json!({ "Item": { "pk": { "S": "a" }, "more": { "S": "Ada" } } });
+        let read = responding(200, &item).item("a").await;
+        let why = "an item has attributes that this version does not know".to_owned();
+        assert!(matches!(&read, Err(error) if *error == TableError::Unavailable(why)));
+    }
+
     #[tokio::test]
     async fn failed_reads_are_reported() {
         let error = "ResourceNotFoundException";
         assert_unavailable(failing(error).pending_cleanups(None).await, error);
         assert_unavailable(failing(error).current_item("a").await, error);
+        assert_unavailable(failing(error).item("a").await, error);
+        assert_unavailable(failing(error).live_items("plain", "w_1", None).await, error);
     }
 }

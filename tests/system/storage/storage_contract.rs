@@ -8,7 +8,7 @@
 //! cargo test --workspace --test system storage_contract -- --ignored
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::events::signed_at;
@@ -16,7 +16,9 @@ use clientele::stack;
 use clientele::template::Template;
 use clientele_aws::{CallTimeouts, Clients, Customers, Resources, SqsQueues};
 use clientele_flow::memory::InMemoryStorage;
-use clientele_flow::{CurrentItem, Flow, PendingCleanup, PutResult, Queue, Queues, Table, TableError};
+use clientele_flow::{
+    CurrentItem, CustomerReader, Flow, LiveItem, PendingCleanup, PutResult, Queue, Queues, Table, TableError,
+};
 use clientele_model::{ChangeKind, CustomerEvent, Item, Translated};
 use futures_util::future::join_all;
 
@@ -105,6 +107,59 @@ async fn a_cleanup_message_stays_until_it_is_cleared(table: &impl Table) {
     assert_eq!(table.put(&greater).await.unwrap(), PutResult::ConditionFailed(cleared));
 }
 
+/// Whole items are read as they were written, and only customers that are not deleted are listed.
+async fn customers_are_read(table: &(impl Table + CustomerReader)) {
+    let id = unique("read");
+    let (live, deleted) = (format!("{id}-live"), format!("{id}-deleted"));
+    let pk = |customer: &str| format!("plain#w_1#{customer}");
+    assert!(table.item(&pk(&live)).await.unwrap().is_none());
+    for (customer, kind) in [(&live, UPDATED), (&deleted, DELETED)] {
+        let item = item(customer, 1, 1, kind);
+        table.put(&item).await.unwrap();
+        let read = table.item(&pk(customer)).await.unwrap().unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), serde_json::to_value(item).unwrap());
+    }
+    let rank = item(&live, 1, 1, UPDATED).rank().to_owned();
+    let listed = live_items(table, "plain", "w_1").await;
+    assert_eq!(listed.get(&pk(&live)), Some(&(live.clone(), rank)));
+    assert_eq!(listed.get(&pk(&deleted)), None);
+    for (provider, account) in [("plain", "w_2"), ("flexprice", "w_1"), ("plain", "w")] {
+        assert_eq!(live_items(table, provider, account).await.get(&pk(&live)), None, "{provider} {account}");
+    }
+}
+
+/// Every customer of an account that is not deleted, from all pages: its id and rank, by `pk`.
+async fn live_items(table: &impl CustomerReader, provider: &str, account: &str) -> BTreeMap<String, (String, String)> {
+    let (mut found, mut after) = (BTreeMap::new(), None);
+    loop {
+        let page = table.live_items(provider, account, after).await.unwrap();
+        for LiveItem { pk, customer_id, rank } in page.items {
+            assert_eq!(found.insert(pk, (customer_id, rank)), None, "twice");
+        }
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+/// More than a page of them.
+async fn all_live_items_are_found(table: &(impl Table + CustomerReader)) {
+    let id = unique("live");
+    // A page of DynamoDB has 1 MB.
+    let large = "x".repeat(100_000);
+    let mut pks = BTreeSet::new();
+    for number in 0..15 {
+        let customer = format!("{id}-{number}");
+        let Item::Customer(mut item) = item(&customer, 1, 1, UPDATED) else { panic!("a customer") };
+        item.extra.insert("more".to_owned(), large.clone().into());
+        table.put(&Item::Customer(item)).await.unwrap();
+        pks.insert(format!("plain#w_1#{customer}"));
+    }
+    let found = live_items(table, "plain", "w_1").await.into_keys().filter(|pk| pk.contains(&id));
+    assert_eq!(found.collect::<BTreeSet<_>>(), pks);
+}
+
 /// Every tombstone with a waiting message, from all pages.
 async fn due(table: &impl Table) -> BTreeSet<String> {
     let (mut found, mut after) = (BTreeSet::new(), None::<PendingCleanup>);
@@ -132,11 +187,13 @@ async fn all_pages_are_found(table: &impl Table) {
     assert_eq!(found, pks);
 }
 
-async fn a_table(table: &impl Table) {
+async fn a_table(table: &(impl Table + CustomerReader)) {
     the_greater_stays(table).await;
     of_many_at_once_the_greatest_stays(table).await;
     a_cleanup_message_stays_until_it_is_cleared(table).await;
     all_pages_are_found(table).await;
+    customers_are_read(table).await;
+    all_live_items_are_found(table).await;
 }
 
 /// Bodies with characters that JSON does not escape and SQS does not accept, among others.
