@@ -183,6 +183,24 @@ impl DeployedStack {
         SecretEntry::list(text).map_err(|error| anyhow!("the secret of {name} {error}"))
     }
 
+    /// Replaces the key of a provider's API with which the stack compares its customers.
+    ///
+    /// # Errors
+    /// When the stack does not compare the customers of that provider, or the key cannot be written.
+    pub async fn set_api_key(&self, provider: &Provider, key: &str) -> Result<()> {
+        let name = provider.name;
+        let arn = self.output(&format!("{name}ApiKeySecretArn")).map_err(|_| {
+            ExitCode::NotFound.error(format!(
+                "the stack {} has no place for an API key of {name}: it exists for Plain and Flexprice, once the stack is \
+                 deployed with ReconcileIntervalMinutes",
+                self.name
+            ))
+        })?;
+        let request = self.clients.secrets_manager.put_secret_value().secret_id(arn).secret_string(key);
+        request.send().await.with_context(|| secret_error(name, "written"))?;
+        Ok(())
+    }
+
     /// Replaces the secrets of a provider.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
+use clientele_api::ApiKey;
 use clientele_model::{Provider, Scheme, Secret, SecretEntry, TokenPlace};
 use clientele_providers::PROVIDERS;
 use serde_json::json;
@@ -36,6 +37,7 @@ enum Action {
     List(List),
     Add(Add),
     Remove(Remove),
+    SetApiKey(SetApiKey),
 }
 
 /// Show which secrets each provider has by their positions, and what is wrong with them. No secret is shown
@@ -109,6 +111,27 @@ struct Remove {
     target: DeployedTarget,
 }
 
+/// Store the key of a provider's API, with which `reconcile` compares the customers
+///
+/// The key is read from the terminal without showing it, or else from standard input. It replaces the one before. The
+/// stack must be deployed with ReconcileIntervalMinutes.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  clientele secrets set-api-key plain --stack clientele
+  clientele secrets set-api-key flexprice --stack clientele < api-key.txt
+
+With --json, the result is an object with `provider`. The exit code is 4 if the stack has no place for the key.")]
+struct SetApiKey {
+    #[arg(value_parser = clientele_providers::parse, help = "The provider: plain, flexprice")]
+    provider: &'static Provider,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: DeployedTarget,
+}
+
 /// Runs `clientele secrets`.
 ///
 /// # Errors
@@ -118,6 +141,7 @@ pub async fn secrets(manage: ManageSecrets) -> Result<()> {
         Action::List(list) => self::list(list).await,
         Action::Add(add) => self::add(add).await,
         Action::Remove(remove) => self::remove(remove).await,
+        Action::SetApiKey(set) => set_api_key(set).await,
     }
 }
 
@@ -167,7 +191,11 @@ pub(super) fn check(text: &str, provider: &Provider, scheme: &Scheme) -> Result<
 async fn add(add: Add) -> Result<()> {
     let Add { provider, generate, json, target } = add;
     let (stack, name) = (target.open().await?, provider.name);
-    let new = if generate { generated_secret()? } else { read_secret(name)? };
+    let new = if generate {
+        generated_secret()?
+    } else {
+        read_secret(&format!("The secret for {name} (it is not shown): "))?
+    };
     let (mut secrets, scheme) = (stack.secrets(provider).await?, stack.scheme(provider)?);
     // Only the new one is checked, so that a weak one can be replaced.
     let checked = check(&new, provider, &scheme).context("nothing was changed")?;
@@ -238,8 +266,22 @@ async fn remove(remove: Remove) -> Result<()> {
     Ok(())
 }
 
-fn read_secret(name: &str) -> Result<String> {
-    let text = terminal::read_secret(&format!("The secret for {name} (it is not shown): "))?;
+async fn set_api_key(set: SetApiKey) -> Result<()> {
+    let SetApiKey { provider, json, target } = set;
+    let (stack, name) = (target.open().await?, provider.name);
+    let key = read_secret(&format!("The API key for {name} (it is not shown): "))?;
+    ApiKey::parse(&key).map_err(|error| anyhow!("the API key cannot be used: {error}; nothing was changed"))?;
+    stack.set_api_key(provider, &key).await?;
+    if json {
+        terminal::json(&json!({ "provider": name }));
+    } else {
+        terminal::line(format!("{name} has this API key now. The next reconciliation uses it."));
+    }
+    Ok(())
+}
+
+fn read_secret(prompt: &str) -> Result<String> {
+    let text = terminal::read_secret(prompt)?;
     let secret = SecretEntry::new(&text).text().unwrap_or_default();
     if secret.is_empty() {
         bail!("no secret was entered: nothing was changed");

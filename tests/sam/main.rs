@@ -31,22 +31,23 @@ fn root(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The ports of DynamoDB and SQS in events/env.json.
-const IN_ENV_FILE: [u16; 2] = [8000, 9324];
+/// The ports of DynamoDB, SQS and the admin port in events/env.json.
+const IN_ENV_FILE: [u16; 3] = [8000, 9324, 9010];
 
 /// Addresses of a local stack that containers can reach, and of one that only this machine can reach.
 const CONTAINERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-async fn stack(listen: IpAddr, [dynamodb_port, sqs_port]: [u16; 2]) -> LocalStack {
-    let options = StackOptions { listen, dynamodb_port, sqs_port, ..StackOptions::ephemeral(root("template.yaml")) };
+async fn stack(listen: IpAddr, [dynamodb_port, sqs_port, admin_port]: [u16; 3]) -> LocalStack {
+    let template = StackOptions::ephemeral(root("template.yaml"));
+    let options = StackOptions { listen, dynamodb_port, sqs_port, admin_port, ..template };
     LocalStack::start(options).await.unwrap()
 }
 
 /// events/env.json with the ports of that stack. The fixed ports may still be in use after another test.
 fn environment(stack: &LocalStack) -> String {
     let mut text = std::fs::read_to_string(root("events/env.json")).unwrap();
-    for (port, other) in IN_ENV_FILE.iter().zip([stack.dynamodb, stack.sqs]) {
+    for (port, other) in IN_ENV_FILE.iter().zip([stack.dynamodb, stack.sqs, stack.admin]) {
         text = text.replace(&format!(":{port}"), &format!(":{}", other.port()));
     }
     text
@@ -134,7 +135,7 @@ impl Drop for Running {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_an_event_from_the_command() {
-    let stack = stack(CONTAINERS, [0, 0]).await;
+    let stack = stack(CONTAINERS, [0; 3]).await;
     let env_file = env_file(&stack);
     let mut event = Command::new(env!("CARGO_BIN_EXE_clientele"));
     event.args(["events", "sign", "plain/customer-updated"]).env_clear().stdout(Stdio::piped());
@@ -153,7 +154,7 @@ async fn docker_an_event_from_the_command() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_replay_and_sweep() {
-    let stack = stack(CONTAINERS, [0, 0]).await;
+    let stack = stack(CONTAINERS, [0; 3]).await;
     let env_file = env_file(&stack);
     let invoke = |id: &str, event: &str| -> Value {
         let mut command = sam(&["invoke", id, "-e", event, "-n", env_file.path().to_str().unwrap()]);
@@ -182,11 +183,35 @@ async fn docker_replay_and_sweep() {
     assert!(items.values().all(|item| item["cleanup"].is_null() && item["cleanup_due"].is_null()));
 }
 
+/// `reconcile` compares the customers with the stand-ins of the list APIs, and writes those that are missing. A second run
+/// finds them. The interval is 0 in the template, and SAM builds and runs the function all the same.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SAM and Docker"]
+async fn docker_reconcile() {
+    let stack = stack(CONTAINERS, [0; 3]).await;
+    let env_file = env_file(&stack);
+    let invoke = |event: &str| -> Value {
+        let arguments = ["invoke", "ReconcileFunction", "-e", event, "-n", env_file.path().to_str().unwrap()];
+        let Output { stdout, stderr, .. } = sam(&arguments).output().unwrap();
+        serde_json::from_slice(&stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)))
+    };
+    for recovers in [true, false] {
+        let answer = invoke("events/reconcile/since.json");
+        for provider in ["plain", "flexprice"] {
+            let compared = &answer[provider]["compared"];
+            assert_eq!(compared["failure"], Value::Null, "{answer}");
+            assert!(compared["checked"].as_u64().unwrap() > 100, "{answer}");
+            assert_eq!(compared["recovered"].as_u64().unwrap() > 0, recovers, "{answer}");
+        }
+    }
+    assert!(invoke("events/reconcile/scheduled.json")["plain"]["compared"]["failure"].is_null());
+}
+
 /// One delivery per provider over HTTP, through SAM's local API Gateway.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SAM and Docker"]
 async fn docker_start_api_serves_the_routes() {
-    let stack = stack(CONTAINERS, [0, 0]).await;
+    let stack = stack(CONTAINERS, [0; 3]).await;
     let env_file = env_file(&stack);
     let (env_file, port) = (env_file.path().to_str().unwrap(), free_port().to_string());
     let address = format!("127.0.0.1:{port}");
@@ -212,7 +237,7 @@ async fn docker_start_api_serves_the_routes() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs what `sam build` made, and SAM's runtime interface emulator"]
 async fn emulator_every_event() {
-    let stack = stack(THIS_MACHINE, [0, 0]).await;
+    let stack = stack(THIS_MACHINE, [0; 3]).await;
     let file: Value = serde_json::from_str(&environment(&stack)).unwrap();
     let (mut running, mut ports) = (vec![], std::collections::BTreeMap::new());
     for provider in stack.receivers.keys() {

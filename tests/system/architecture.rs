@@ -33,6 +33,9 @@ fn crates_depend_as_the_architecture_says() {
             "clientele-flow" => Some(vec!["clientele-model"]),
             "clientele-api" | "clientele-aws" => Some(vec!["clientele-flow", "clientele-model"]),
             "clientele-sweep" => Some(vec!["clientele-aws"]),
+            "clientele-reconcile" => {
+                Some(vec!["clientele-api", "clientele-aws", "clientele-model", "clientele-providers"])
+            }
             "clientele-replay" => Some(vec!["clientele-aws", "clientele-providers"]),
             "clientele-providers" => {
                 Some(provider_crates.iter().map(String::as_str).chain(["clientele-model"]).collect())

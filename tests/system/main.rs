@@ -16,6 +16,7 @@ mod contract {
     mod log_lines;
     mod payload_coverage;
     mod privacy;
+    mod reconciliation;
     mod refusals;
     mod secret_outages;
     mod secret_rotation;

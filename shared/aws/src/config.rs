@@ -155,7 +155,7 @@ impl WorkerConfig {
 }
 
 impl Resources {
-    fn read(environment: &mut Environment<'_>) -> Self {
+    pub(crate) fn read(environment: &mut Environment<'_>) -> Self {
         Self {
             customers_table: environment.required("CUSTOMERS_TABLE"),
             cleanup_queue_url: environment.required("CLEANUP_QUEUE_URL"),
@@ -166,7 +166,7 @@ impl Resources {
 }
 
 impl LambdaEnvironment {
-    fn read(environment: &mut Environment<'_>) -> Self {
+    pub(crate) fn read(environment: &mut Environment<'_>) -> Self {
         let all = environment.optional("AWS_ENDPOINT_URL");
         let endpoint = |name| environment.optional(name).or_else(|| all.clone());
         let endpoints = Endpoints {
@@ -190,7 +190,7 @@ fn certificates(environment: &mut Environment<'_>, name: &str) -> Option<String>
     environment.check(name, text.map_err(|error| format!("{path}: {error}")))
 }
 
-fn telemetry_settings(environment: &mut Environment<'_>, name: &str) -> TelemetrySettings {
+pub(crate) fn telemetry_settings(environment: &mut Environment<'_>, name: &str) -> TelemetrySettings {
     let level = environment.optional("POWERTOOLS_LOG_LEVEL").map(|word| LogLevel::parse(&word));
     if level == Some(None) {
         environment.problem("POWERTOOLS_LOG_LEVEL is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL".to_owned());

@@ -5,6 +5,7 @@
 //! providers to [`run_replay`]. The local stack and the tests call the same [`Receiver`], [`Replayer`] and [`Sweeper`]
 //! with the same events.
 
+mod api_keys;
 mod attributes;
 mod clients;
 mod config;
@@ -15,12 +16,17 @@ mod gateway;
 mod invocation;
 mod queues;
 mod receiver;
+mod reconcile_event;
+mod reconcile_line;
+mod reconciler;
+mod reconciler_config;
 mod replayer;
 mod sdk_error;
 mod secrets;
 mod sweeper;
 mod telemetry;
 
+pub use api_keys::ApiKeySource;
 pub use attributes::{from_attributes, to_attributes};
 pub use clients::{CallTimeouts, Clients, https_with_system_roots};
 pub use config::{DomainNames, Endpoints, LambdaEnvironment, ReceiverConfig, Resources, SecretSource, WorkerConfig};
@@ -30,6 +36,9 @@ pub use gateway::{HttpEvent, HttpResponse};
 pub use invocation::Invocation;
 pub use queues::SqsQueues;
 pub use receiver::Receiver;
+pub use reconcile_event::ReconcileEventError;
+pub use reconciler::{Comparisons, Connect, ProviderReconciliation, Reconciler};
+pub use reconciler_config::{ListSource, ReconcilerConfig};
 pub use replayer::{
     BatchItemFailure, Replayer, SqsBatchResponse, SqsEvent, SqsMessage, SqsSystemAttributes, UnreadableMessage,
     read_kept_message,
@@ -38,12 +47,14 @@ pub use sdk_error::describe as describe_sdk_error;
 pub use sweeper::Sweeper;
 pub use telemetry::{CUSTOMER_HASH_DIGITS, LogLevel, LogWriter, TelemetrySettings, customer_hash};
 
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clientele_model::Provider;
+use clientele_flow::ListClient;
+use clientele_model::{Listing, Provider};
 use futures_util::future::join;
 use hyper_util::client::legacy::Error as HttpClientError;
 use jiff::Timestamp;
@@ -51,6 +62,7 @@ use lambda_runtime::tower::util::MapResultLayer;
 use lambda_runtime::{Context, Error, LambdaEvent, Runtime, service_fn};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 /// Runs the function that receives one provider's webhooks. If the environment is incomplete, one log line names every
 /// variable that is missing or unreadable.
@@ -63,8 +75,9 @@ pub async fn run_receiver(provider: &'static Provider) -> ExitCode {
         let (receiver, ()) = Box::pin(join(start, table.connect(provider.name))).await;
         Ok::<_, ConfigError>(receiver)
     };
-    let handle =
-        |receiver: &'static Receiver, event, invocation| async move { receiver.handle(event, &invocation).await };
+    let handle = |receiver: &'static Receiver, event, invocation| async move {
+        infallible(receiver.handle(event, &invocation).await)
+    };
     serve(provider.name, start, handle).await
 }
 
@@ -75,8 +88,9 @@ pub async fn run_replay(providers: &'static [&'static Provider]) -> ExitCode {
         let clients = Clients::of_function(&config.lambda);
         Ok::<_, ConfigError>(Replayer::new(providers, config, &clients, stdout()))
     };
-    let handle =
-        |replayer: &'static Replayer, event, invocation| async move { replayer.handle(event, &invocation).await };
+    let handle = |replayer: &'static Replayer, event, invocation| async move {
+        infallible(replayer.handle(event, &invocation).await)
+    };
     serve("replay", start, handle).await
 }
 
@@ -90,8 +104,31 @@ pub async fn run_sweep() -> ExitCode {
     // The content of the schedule's event does not matter.
     let handle = |sweeper: &'static Sweeper, IgnoredAny, invocation| async move {
         sweeper.handle(&invocation).await;
+        infallible(())
     };
     serve("sweep", start, handle).await
+}
+
+/// Runs the function that compares the customers with those of the providers' lists. `connect` makes the client of a list
+/// API.
+pub async fn run_reconcile<C: ListClient + Send + 'static>(
+    listings: impl IntoIterator<Item = &'static Listing>,
+    connect: Connect<C>,
+) -> ExitCode {
+    let start = async {
+        let config = ReconcilerConfig::read(listings, variable)?;
+        let clients = Clients::of_function(&config.lambda);
+        Ok::<_, ConfigError>(Reconciler::new(config, &clients, connect, stdout()))
+    };
+    let handle = |reconciler: &'static Reconciler<C>, event: Value, invocation| async move {
+        reconciler.handle(&event, &invocation).await
+    };
+    serve("reconcile", start, handle).await
+}
+
+/// The response of a function whose invocations do not fail.
+fn infallible<A>(response: A) -> Result<A, Infallible> {
+    Ok(response)
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -102,8 +139,8 @@ fn stdout() -> LogWriter {
     Box::new(std::io::stdout())
 }
 
-/// Starts a function, then handles its events one after the other.
-async fn serve<F: Sync + 'static, E, A, R>(
+/// Starts a function, then handles its events one after the other. An error that it returns is that of the invocation.
+async fn serve<F: Sync + 'static, E, A, X, R>(
     name: &str,
     start: impl Future<Output = Result<F, impl Display>>,
     handle: impl Fn(&'static F, E, Invocation) -> R + Send + 'static,
@@ -111,7 +148,8 @@ async fn serve<F: Sync + 'static, E, A, R>(
 where
     E: DeserializeOwned + Send + 'static,
     A: Serialize + Send + 'static,
-    R: Future<Output = A> + Send + 'static,
+    X: std::error::Error + Send + Sync + 'static,
+    R: Future<Output = Result<A, X>> + Send + 'static,
 {
     let service = config::service_name(name, variable);
     telemetry::log_only_places_of_panics(service.clone());
@@ -128,7 +166,7 @@ where
         let invocation = Invocation { request_id, trace_id: xray_trace_id, received_at: Timestamp::now() };
         // Boxed, because the compiler limits the depth of types.
         let response = Box::pin(handle(function, event.payload, invocation));
-        async { Ok::<_, Error>(response.await) }
+        async { response.await.map_err(Error::from) }
     });
     let has_answered = Arc::new(AtomicBool::new(false));
     let answers = has_answered.clone();

@@ -132,7 +132,22 @@ impl Telemetry {
         self.write(Directives::default(), &SweepEntry { telemetry: self, invocation, is_cold, report, duration });
     }
 
-    fn write(&self, directives: Directives, line: &impl Entry) {
+    /// The name of the function in its lines.
+    pub(crate) fn service(&self) -> &str {
+        &self.settings.service
+    }
+
+    /// Whether a line of that level describes what happened.
+    pub(crate) fn describes(&self, level: LogLevel) -> bool {
+        level >= self.settings.level
+    }
+
+    /// Whether this is the first invocation since the function was started.
+    pub(crate) fn is_cold_start(&self) -> bool {
+        self.is_cold.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn write(&self, directives: Directives, line: &impl Entry) {
         let mut text = Vec::with_capacity(1_024);
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         let (formats, log) = &mut *output;
@@ -298,7 +313,7 @@ impl DeliveryEntry<'_> {
 }
 
 /// The fields at the beginning of the lines of every function.
-fn describe_invocation<'a>(
+pub(crate) fn describe_invocation<'a>(
     writer: &mut impl EntryWriter<'a>,
     invocation: &'a Invocation,
     level: LogLevel,

@@ -22,6 +22,7 @@ pub struct Secrets {
 }
 
 /// An entry of a configured list, as it was written.
+#[derive(Clone)]
 pub struct SecretEntry {
     /// A string, unless somebody made a mistake.
     json: Zeroizing<String>,

@@ -76,7 +76,9 @@ pub(crate) fn connect(command: &mut Command, address: SocketAddr, secret: &str) 
         ("QUARANTINE_QUEUE_URL", url.clone()),
         // The list APIs, which only `reconcile` calls.
         ("PLAIN_API_URL", url.clone()),
+        ("PLAIN_API_KEY", "key".to_owned()),
         ("FLEXPRICE_API_URL", url),
+        ("FLEXPRICE_API_KEY", "key".to_owned()),
         ("WEBHOOK_SECRETS", secret.to_owned()),
         // The signatures of the event files are old.
         ("SIGNATURE_TOLERANCE_SECONDS", "3155760000".to_owned()),

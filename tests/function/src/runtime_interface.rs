@@ -26,7 +26,8 @@ pub fn ends_quietly_only_while_waiting(binary: &str, secret: &str) {
     for steps in [&[Event, Accepted, Gone][..], &[Event, Accepted, Event, Accepted, Gone]] {
         let Output { status, stdout, stderr } = run(binary, secret, steps);
         let printed = String::from_utf8(stdout).unwrap();
-        assert!(status.success() && !printed.contains("ERROR") && stderr.is_empty(), "{status} {printed}");
+        // Only the lines about the function itself have this key. An event may fail: nothing answers here as AWS does.
+        assert!(status.success() && !printed.contains(r#""error":"#) && stderr.is_empty(), "{status} {printed}");
     }
     for steps in [
         &[Gone][..],
@@ -52,8 +53,9 @@ fn run(binary: &str, secret: &str, steps: &'static [Step]) -> Output {
             return Some(Response { status: 200, headers: "", body: "{}".to_owned() });
         }
         match steps.get(number.fetch_add(1, Ordering::Relaxed)).unwrap_or(&Gone) {
-            // Receivers refuse it, `replay` finds no message in it, and `sweep` does not read it.
-            Event => Some(next_event(r#"{"Records":[]}"#.to_owned())),
+            // Receivers refuse it, `replay` finds no message in it, `sweep` does not read it, and `reconcile` takes it for
+            // the event of a schedule.
+            Event => Some(next_event(r#"{"Records":[],"detail-type":"test"}"#.to_owned())),
             Accepted => Some(Response { status: 202, headers: "", body: String::new() }),
             CutOff => {
                 let headers = "content-length: 100\r\nconnection: close\r\n";

@@ -167,3 +167,37 @@ async fn secrets_that_cannot_be_read_are_an_outage() {
         assert!(code == 5 && errors.contains("the secret of plain cannot be read: check"), "{code} {errors}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_replaces_the_one_before() {
+    let deployed = deploy(options()).await;
+    deployed.aws.set_secret("plain", r#"["a-secret-of-the-webhook"]"#);
+    let set = ["secrets", "set-api-key", "plain", "--stack", "test"];
+    for key in ["the-first-key-of-plain", "the-second-key-of-plain"] {
+        let (code, shown, errors) = deployed.run(&set, &format!("{key}\r\n")).await;
+        assert_eq!((code, errors.as_str()), (0, ANNOUNCED));
+        assert_eq!(shown, "plain has this API key now. The next reconciliation uses it.\n");
+        assert_eq!(deployed.aws.api_key("plain"), key);
+    }
+    assert_eq!(deployed.aws.secret("plain"), r#"["a-secret-of-the-webhook"]"#, "another secret");
+    let (_, shown, _) = deployed.run(&[&set[..], &["--json"]].concat(), "the-second-key-of-plain").await;
+    assert_eq!(shown, "{\"provider\":\"plain\"}\n");
+}
+
+/// Nothing is stored, and nothing of the key is printed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_no_api_key_is_refused() {
+    let deployed = deploy(options()).await;
+    for (provider, key, code, error) in [
+        ("plain", "", 1, "no secret was entered"),
+        ("plain", "hunter2\nhunter2", 1, "expected one secret on one line"),
+        ("plain", "[\"hunter2\"]", 1, "not a list"),
+        ("plain", "hunter2 hunter2", 1, "it contains characters other than visible ASCII"),
+        ("metrifox", "hunter2", 4, "the stack test has no place for an API key of metrifox"),
+    ] {
+        let (actual, shown, errors) = deployed.run(&["secrets", "set-api-key", provider, "--stack", "test"], key).await;
+        assert_eq!((actual, shown.as_str()), (code, ""), "{key}");
+        assert!(errors.contains(error) && !errors.contains("hunter2"), "{errors}");
+    }
+    assert_eq!(deployed.aws.api_key("plain"), "[]");
+}

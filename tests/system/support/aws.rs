@@ -80,6 +80,9 @@ impl AwsStandIn {
             let secret = json!({ "SecretString": environment["WEBHOOK_SECRETS"] });
             state.secrets.insert(environment["WEBHOOK_SECRET_ARN"].clone(), secret);
         }
+        for provider in ["plain", "flexprice"] {
+            state.secrets.insert(api_key_arn(provider).to_owned(), json!({ "SecretString": "[]" }));
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let aws = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
@@ -184,6 +187,17 @@ impl AwsStandIn {
         secret["SecretString"].as_str().unwrap().to_owned()
     }
 
+    /// The text in the place for the key of a provider's API.
+    pub(crate) fn api_key(&self, provider: &str) -> String {
+        let secret = &self.state.lock().unwrap().secrets[api_key_arn(provider)];
+        secret["SecretString"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn set_api_key(&self, provider: &str, text: &str) {
+        let secret = json!({ "SecretString": text });
+        self.state.lock().unwrap().secrets.insert(api_key_arn(provider).to_owned(), secret);
+    }
+
     pub(crate) fn set_secret(&self, provider: &str, text: &str) {
         self.insert_secret(provider, json!({ "SecretString": text }));
     }
@@ -274,6 +288,14 @@ impl AwsStandIn {
         }
         let error = "<ErrorResponse><Error><Code>ValidationError</Code><Message>no</Message></Error></ErrorResponse>";
         (StatusCode::BAD_REQUEST, error.into())
+    }
+}
+
+/// The ARN of the key of a provider's API.
+fn api_key_arn(provider: &str) -> &'static str {
+    match provider {
+        "plain" => "local:PlainApiKeySecret",
+        _ => "local:FlexpriceApiKeySecret",
     }
 }
 

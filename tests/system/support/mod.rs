@@ -4,6 +4,7 @@ pub(crate) mod aws;
 pub(crate) mod cli;
 pub(crate) mod deliveries;
 pub(crate) mod http;
+pub(crate) mod list_apis;
 pub(crate) mod monitoring;
 pub(crate) mod random_deliveries;
 pub(crate) mod template;
@@ -17,8 +18,10 @@ use std::sync::{Arc, LazyLock};
 use clientele::events::{self, Case};
 use clientele::stack::{CapturedLog, LocalStack, StackOptions};
 use clientele_aws::{
-    Clients, HttpEvent, HttpResponse, Invocation, Receiver, ReceiverConfig, Replayer, SqsEvent, Sweeper, WorkerConfig,
+    Clients, Connect, HttpEvent, HttpResponse, Invocation, Receiver, ReceiverConfig, Reconciler, ReconcilerConfig,
+    Replayer, SqsEvent, Sweeper, WorkerConfig,
 };
+use clientele_flow::ListClient;
 use clientele_model::{Provider, Scheme};
 use clientele_providers::PROVIDERS;
 use jiff::Timestamp;
@@ -113,6 +116,23 @@ pub(crate) fn replayer(environments: &Environments, clients: &Clients, log: &Cap
 /// The function on a schedule.
 pub(crate) fn sweeper(environments: &Environments, clients: &Clients, log: &CapturedLog) -> Sweeper {
     Sweeper::new(worker_config(environments, "sweep"), clients, log.writer())
+}
+
+/// The function that compares the customers with the providers' lists, whose clients `connect` makes. Variables of the
+/// template are replaced by `variables`.
+pub(crate) fn reconciler<C: ListClient>(
+    environments: &Environments,
+    variables: &[(&str, &str)],
+    clients: &Clients,
+    connect: Connect<C>,
+    log: &CapturedLog,
+) -> Reconciler<C> {
+    let mut environment = environments["reconcile"].clone();
+    let keys = [("PLAIN_API_KEY", "key"), ("FLEXPRICE_API_KEY", "key"), ("RECONCILE_INTERVAL_MINUTES", "60")];
+    environment.extend(keys.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let listings = PROVIDERS.iter().map(|provider| clientele_providers::listing(provider));
+    let config = ReconcilerConfig::read(listings, |name| environment.get(name).cloned()).unwrap();
+    Reconciler::new(config, clients, connect, log.writer())
 }
 
 fn worker_config(environments: &Environments, function: &'static str) -> WorkerConfig {

@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use clientele::template::Template;
-use clientele_flow::deadlines::{FUNCTION_TIMEOUT, SWEEP_INTERVAL, VISIBILITY_TIMEOUT, replay_delay_range};
+use clientele_flow::deadlines::{
+    FUNCTION_TIMEOUT, RECONCILE_INTERVAL_MAX, RECONCILE_INTERVAL_MIN, RECONCILE_TIMEOUT, SWEEP_INTERVAL,
+    VISIBILITY_TIMEOUT, replay_delay_range,
+};
 
 use crate::support::root;
+use crate::support::template::template;
 
 #[test]
 fn the_template_has_the_deadlines_of_the_code() {
     let template = Template::read(&root("template.yaml")).unwrap();
     for function in &template.functions {
-        assert_eq!(function.timeout, FUNCTION_TIMEOUT, "{}", function.logical_id);
+        let timeout = if function.name == "reconcile" { RECONCILE_TIMEOUT } else { FUNCTION_TIMEOUT };
+        assert_eq!(function.timeout, timeout, "{}", function.logical_id);
     }
     let intervals: Vec<_> = template.functions.iter().filter_map(|function| function.every).collect();
     assert_eq!(intervals, [SWEEP_INTERVAL]);
@@ -28,4 +33,24 @@ fn the_template_has_the_deadlines_of_the_code() {
     let shortest = (1..=receives_max).map(|receives| replay_delay_range(receives).start).sum::<Duration>();
     let longest = (1..=receives_max).map(|receives| replay_delay_range(receives).end).sum::<Duration>();
     assert!(shortest > Duration::from_hours(24) && longest < seconds(&inbox.attributes["MessageRetentionPeriod"]));
+}
+
+/// Scheduled reconciliations do not overlap, and when none has run for two intervals, an alarm fires: after an hour at the
+/// earliest, because CloudWatch counts hours.
+#[test]
+fn reconciliations_have_the_intervals_of_the_code() {
+    let minutes = |duration: Duration| duration.as_secs() / 60;
+    let parameter = &template()["Parameters"]["ReconcileIntervalMinutes"];
+    assert_eq!(parameter["Default"], 0, "off");
+    let allowed: Vec<_> =
+        parameter["AllowedValues"].as_array().unwrap().iter().map(|it| it.as_u64().unwrap()).collect();
+    assert_eq!(allowed[..2], [0, minutes(RECONCILE_INTERVAL_MIN)]);
+    assert_eq!(allowed.iter().max(), Some(&minutes(RECONCILE_INTERVAL_MAX)));
+    let stopped = template()["Mappings"]["ReconcileStopped"].as_object().unwrap();
+    assert_eq!(stopped.len(), allowed.len());
+    for interval in allowed {
+        assert_eq!(stopped[&interval.to_string()]["Hours"], (2 * interval / 60).max(1), "{interval}");
+    }
+    let settle = &template()["Parameters"]["ReconcileSettleMinutes"];
+    assert_eq!(settle["MaxValue"], minutes(RECONCILE_INTERVAL_MAX));
 }

@@ -116,6 +116,7 @@ fn what_a_function_depends_on_is_in_its_version() {
             assert!(description.contains(&format!("${{{parameter}}}")), "{id}: {parameter}");
         }
         assert!(description.contains("${CustomersTable}"), "{id}");
+        // The secrets of `reconcile` are created and removed together with it.
         let secret = function["Environment"]["Variables"]["WEBHOOK_SECRET_ARN"].as_str();
         // The name of the secret in its ARN.
         let expected = secret.map(|secret| ("Secret".to_owned(), json!([6, [":", secret]])));
@@ -127,7 +128,8 @@ fn what_a_function_depends_on_is_in_its_version() {
 /// The longest value of a parameter.
 fn longest(parameter: &Value) -> usize {
     let allowed = parameter["AllowedValues"].as_array();
-    let longest_allowed = allowed.and_then(|values| values.iter().map(|value| value.as_str().unwrap().len()).max());
+    let length = |value: &Value| value.as_str().map_or_else(|| value.to_string().len(), str::len);
+    let longest_allowed = allowed.and_then(|values| values.iter().map(length).max());
     let most_digits = || parameter["MaxValue"].as_u64().map(|max| max.to_string().len());
     let max_length = || parameter["MaxLength"].as_u64().map(|max| usize::try_from(max).unwrap());
     longest_allowed.or_else(max_length).or_else(most_digits).unwrap_or("4294967295".len())
@@ -175,9 +177,11 @@ fn a_function_is_rolled_back_by_its_own_alarms() {
 #[test]
 fn the_initial_value_of_a_secret_is_never_edited() {
     let secrets = resources("AWS::SecretsManager::Secret");
-    let ids = ["FlexpriceSecret", "MetrifoxSecret", "PlainSecret", "SmarterPaySecret"];
-    assert_eq!(secrets.keys().collect::<Vec<_>>(), ids);
-    assert_eq!(secrets.len(), PROVIDERS.len());
+    let of_webhooks = ["FlexpriceSecret", "MetrifoxSecret", "PlainSecret", "SmarterPaySecret"];
+    assert_eq!(of_webhooks.len(), PROVIDERS.len());
+    let of_apis = ["FlexpriceApiKeySecret", "PlainApiKeySecret"];
+    let ids: BTreeSet<_> = of_webhooks.into_iter().chain(of_apis).collect();
+    assert_eq!(secrets.keys().map(String::as_str).collect::<BTreeSet<_>>(), ids);
     for (id, mut secret) in secrets {
         secret.as_object_mut().unwrap().remove("Description").unwrap();
         let key = json!(["HasOwnKey", "KmsKeyArn", "AWS::NoValue"]);
@@ -202,6 +206,8 @@ fn the_table_outlives_the_stack_that_used_it() {
 fn parameters_are_explained() {
     let template = template();
     assert_eq!(template["Globals"]["Function"]["Environment"]["Variables"]["WEBHOOK_SECRETS"], "");
+    let reconcile = &template["Resources"]["ReconcileFunction"]["Properties"]["Environment"]["Variables"];
+    assert_eq!([&reconcile["PLAIN_API_KEY"], &reconcile["FLEXPRICE_API_KEY"]], ["", ""]);
     let interface = &template["Metadata"]["AWS::CloudFormation::Interface"];
     let grouped: Vec<_> = interface["ParameterGroups"]
         .as_array()
@@ -255,4 +261,22 @@ fn routes_are_throttled_by_default() {
     assert_eq!(api["DefaultRouteSettings"], settings);
     let default = |name: &str| &template()["Parameters"][name]["Default"];
     assert_eq!([default("ThrottleRate"), default("ThrottleBurst")], [50, 100]);
+}
+
+/// While there are no reconciliations, nothing of them exists, and no role may do anything for them.
+#[test]
+fn without_an_interval_nothing_of_a_reconciliation_exists() {
+    let all = template()["Resources"].as_object().unwrap();
+    let is_of_reconciliation = |id: &str| ["Reconcile", "ApiKey", "LostWebhooks"].iter().any(|part| id.contains(part));
+    let conditional: Vec<_> = all.iter().filter(|(id, _)| is_of_reconciliation(id)).collect();
+    assert_eq!(conditional.len(), 9);
+    for (id, resource) in conditional {
+        assert_eq!(resource["Condition"], "Reconciles", "{id}");
+    }
+    let conditions = &yaml()["Conditions"];
+    let condition = |text: &str| serde_yaml_ng::from_str::<Yaml>(text).unwrap();
+    assert_eq!(conditions["Reconciles"], condition("!Not [!Equals [!Ref ReconcileIntervalMinutes, 0]]"));
+    let applies = "!And [!Condition Reconciles, !Equals [!Ref ReconcileDeletes, apply]]";
+    assert_eq!(conditions["AppliesDeletes"], condition(applies));
+    assert_eq!(template()["Parameters"]["ReconcileDeletes"]["Default"], "report");
 }

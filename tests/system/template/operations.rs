@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use crate::support::aws::AwsStandIn;
 use crate::support::deliveries::untranslatable;
+use crate::support::list_apis::ListApis;
 use crate::support::template::{dashboard, is_receiver, resources, template};
 use crate::support::{
-    cases, drain, handle, invocation, json_lines, metrics, replayer, root, scheme, sqs_event, stack, start_receiver,
-    sweeper,
+    cases, drain, handle, invocation, json_lines, metrics, reconciler, replayer, root, scheme, sqs_event, stack,
+    start_receiver, sweeper,
 };
 
 fn text<'a>(value: &'a Value, what: &str) -> &'a str {
@@ -87,7 +88,8 @@ fn of_providers(name: &str, receivers: &[String]) -> BTreeMap<String, Value> {
     receivers.iter().map(metric_of).collect()
 }
 
-/// The metric `Deletes` of each provider that sends deletes, and of replay for that provider.
+/// The metric `Deletes` of each provider that sends deletes, and of replay for that provider. `reconcile` has a metric of
+/// its own.
 fn deletes(receivers: &[String]) -> BTreeMap<String, Value> {
     let sends = |function: &&String| Role::of(function).calls.contains("sqs:SendMessage CleanupQueue");
     let deleting: Vec<_> = receivers.iter().filter(sends).cloned().collect();
@@ -96,7 +98,9 @@ fn deletes(receivers: &[String]) -> BTreeMap<String, Value> {
         let dimensions = [("service", "clientele-replay"), ("provider", provider.as_str())];
         (format!("replay_{provider}"), metric("AWS::StackName", "Deletes", &dimensions))
     });
-    by_replay.chain(own.clone()).collect()
+    let dimensions = [("service", "clientele-reconcile"), ("provider", "flexprice")];
+    let by_reconcile = metric("AWS::StackName", "ReconcileDeletes", &dimensions);
+    by_replay.chain(own.clone()).chain([("reconcile_flexprice".to_owned(), by_reconcile)]).collect()
 }
 
 fn alarms_of_functions() -> BTreeMap<String, Value> {
@@ -154,7 +158,7 @@ fn alarms_of_shared_resources() -> BTreeMap<String, Value> {
     let failed = sum_above(0, metric("AWS::StackName", "CleanupsFailed", &[("service", "clientele-sweep")]));
     // The next attempt often succeeds, so these wait for three periods.
     let for_a_quarter_of_an_hour = |alarm| with(alarm, json!({ "Period": 300, "EvaluationPeriods": 3 }));
-    let sweeps = metric("AWS/Lambda", "Invocations", &[("FunctionName", "SweepFunction")]);
+    let invocations = |function| metric("AWS/Lambda", "Invocations", &[("FunctionName", function)]);
     let alarms = [
         ("QuarantineAlarm", queue(0, visible, "QuarantineQueue")),
         ("CleanupDeadLetterAlarm", queue(0, visible, "CleanupDeadLetterQueue")),
@@ -162,23 +166,55 @@ fn alarms_of_shared_resources() -> BTreeMap<String, Value> {
         ("CleanupAgeAlarm", queue(3_600, age, "CleanupQueue")),
         ("ReplayFailedAlarm", for_a_quarter_of_an_hour(not_visible)),
         ("SweepFailedAlarm", for_a_quarter_of_an_hour(failed)),
-        ("SweepStoppedAlarm", nothing_for(1, sweeps)),
+        ("SweepStoppedAlarm", nothing_for(1, invocations("SweepFunction"))),
         ("ApiErrorsAlarm", sum_above(0, metric("AWS/ApiGateway", "5xx", &[("ApiId", "Api")]))),
     ];
     alarms.map(|(id, alarm)| (id.to_owned(), alarm)).into()
+}
+
+/// Each run writes the metrics of the first two, so these keep their state until the next one.
+fn alarms_of_reconciliations() -> BTreeMap<String, Value> {
+    let of_provider =
+        |name, provider| metric("AWS::StackName", name, &[("service", "clientele-reconcile"), ("provider", provider)]);
+    let until_the_next_run = |alarm| with(alarm, json!({ "TreatMissingData": "ignore" }));
+    let failed = ["plain", "flexprice"].map(|it| (it.to_owned(), of_provider("ReconcileFailed", it)));
+    let sum = json!({ "Id": "all", "Label": "Failed reconciliations", "Expression": "SUM(METRICS())" });
+    let lost = with(of_provider("Recovered", "plain"), json!({ "Statistic": "Sum", "Period": 300 }));
+    let invocations = metric("AWS/Lambda", "Invocations", &[("FunctionName", "ReconcileFunction")]);
+    let hours = json!(["ReconcileStopped", "ReconcileIntervalMinutes", "Hours"]);
+    let alarms = [
+        ("ReconcileFailedAlarm", until_the_next_run(above(0, combined(&sum, "Sum", 300, failed.into())))),
+        ("LostWebhooksAlarm", until_the_next_run(above("LostWebhooksThreshold", lost))),
+        ("ReconcileStoppedAlarm", nothing_for(hours, invocations)),
+    ];
+    alarms.map(|(id, alarm)| (id.to_owned(), alarm)).into()
+}
+
+/// What an alarm watches. A query that exists only under a condition is that query, and the condition must be that of the
+/// function whose metric it is.
+fn queries(alarm: &Value) -> Option<Vec<Value>> {
+    let unconditional = |query: &Value| {
+        let Some(parts) = query.as_array() else { return query.clone() };
+        assert!(parts[0] == "Reconciles" || parts[0] == "AppliesDeletes", "{query}");
+        assert_eq!(parts[2], "AWS::NoValue");
+        parts[1].clone()
+    };
+    Some(alarm["Metrics"].as_array()?.iter().map(unconditional).collect())
 }
 
 #[test]
 fn every_function_has_every_alarm() {
     let mut expected = alarms_of_functions();
     expected.extend(alarms_of_shared_resources());
+    expected.extend(alarms_of_reconciliations());
     let alarms = resources("AWS::CloudWatch::Alarm");
     assert_eq!(alarms.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (id, mut alarm) in alarms {
         alarm.as_object_mut().unwrap().remove("AlarmDescription").unwrap();
-        if let Some(queries) = alarm.get_mut("Metrics").and_then(Value::as_array_mut) {
+        if let Some(mut queries) = queries(&alarm) {
             // Any order of the functions, after the expression.
             queries[1..].sort_by_key(|query| query["Id"].to_string());
+            alarm["Metrics"] = queries.into();
         }
         assert_eq!(alarm, expected[&id], "{id}");
     }
@@ -194,7 +230,8 @@ fn every_alarm_is_explained() {
         let description = text(&alarm["AlarmDescription"], &id);
         let (_, link) = description.split_once("docs/operate.md#").unwrap_or_else(|| panic!("{id} names no section"));
         assert!(anchors.contains(link.trim_end_matches('.')), "{id}: docs/operate.md has no {link}");
-        assert!(alarm["Metrics"].is_null() || description.contains("which function"), "{id}");
+        let says_which = ["which function", "which provider"].iter().any(|which| description.contains(which));
+        assert!(alarm["Metrics"].is_null() || says_which, "{id}");
     }
 }
 
@@ -204,8 +241,10 @@ async fn metrics_that_are_read_are_written() {
     let written = written_metrics().await;
     let by_dashboard = metrics_of_dashboard();
     let names: BTreeSet<_> = by_dashboard.iter().map(|metric| metric.split_once(' ').unwrap().0).collect();
-    let expected = ["Age", "CleanupsFailed", "CleanupsSent", "Deletes", "Events", "SecretProblems", "Verified"];
-    assert_eq!(names, expected.into_iter().chain(["UnknownFields"]).collect());
+    let of_events = ["Age", "CleanupsFailed", "CleanupsSent", "Deletes", "Events", "SecretProblems", "Verified"];
+    let of_reconciliations = ["ReconcileChecked", "ReconcileDeletes", "ReconcileDifferent", "ReconcileFailed"];
+    let more = ["ReconcileUntranslatable", "Recovered", "UnknownFields"];
+    assert_eq!(names, of_events.into_iter().chain(of_reconciliations).chain(more).collect());
     let read: BTreeSet<_> = metrics_of_alarms().chain(by_dashboard.clone()).collect();
     let deletes = |all: &BTreeSet<String>| all.iter().filter(|name| name.starts_with("Deletes ")).cloned().collect();
     let (deletes_read, deletes_written): (Vec<_>, Vec<_>) = (deletes(&read), deletes(&written));
@@ -213,7 +252,7 @@ async fn metrics_that_are_read_are_written() {
     assert_eq!(read.difference(&written).collect::<Vec<_>>(), [] as [&String; 0]);
 }
 
-/// The metrics of all event files, during an outage as well, of a replay and of a sweep.
+/// The metrics of all event files, during an outage as well, of a replay, of a sweep and of a reconciliation.
 async fn written_metrics() -> BTreeSet<String> {
     let captured = CapturedLog::default();
     let stack = stack().await;
@@ -233,9 +272,9 @@ async fn written_metrics() -> BTreeSet<String> {
         let receiver = start_receiver(provider, &environment, &aws.clients(), &captured).await;
         handle(&receiver, &event, signed_at()).await;
     }
-    let others = [replay_lines(&stack).await, first_replay_lines().await, sweep_lines(&stack).await];
-    let others = others.into_iter().flatten();
-    let written = json_lines(&captured).into_iter().chain(others);
+    let replays = [replay_lines(&stack).await, first_replay_lines().await];
+    let others = replays.into_iter().chain([sweep_lines(&stack).await, reconcile_lines(&stack).await]);
+    let written = json_lines(&captured).into_iter().chain(others.flatten());
     written.flat_map(|line| metrics(&line)).map(|(name, _)| name).collect()
 }
 
@@ -248,11 +287,10 @@ async fn deliver_all(receivers: &BTreeMap<&'static str, Receiver>) {
 
 /// Our metrics that alarms watch, named as [`metrics`] does.
 fn metrics_of_alarms() -> impl Iterator<Item = String> {
-    let watched =
-        resources("AWS::CloudWatch::Alarm").into_values().flat_map(|alarm| match alarm["Metrics"].as_array() {
-            Some(queries) => queries.iter().map(|query| query["MetricStat"]["Metric"].clone()).collect(),
-            None => vec![alarm],
-        });
+    let watched = resources("AWS::CloudWatch::Alarm").into_values().flat_map(|alarm| match queries(&alarm) {
+        Some(queries) => queries.iter().map(|query| query["MetricStat"]["Metric"].clone()).collect(),
+        None => vec![alarm],
+    });
     watched.filter(|metric| metric["Namespace"] == "AWS::StackName").map(|metric| {
         let dimensions = metric["Dimensions"].as_array().unwrap().iter();
         let values: Vec<_> = dimensions.map(|dimension| text(&dimension["Value"], "value")).collect();
@@ -277,7 +315,13 @@ fn metrics_of_dashboard() -> BTreeSet<String> {
                     let kept = previous.len() - rest.len();
                     previous[..kept].iter().cloned().chain(rest.iter().map(|part| (*part).to_owned())).collect()
                 }
-                _ => parts.iter().map(|part| (*part).to_owned()).collect(),
+                // `.` repeats the part of the previous metric in that position.
+                _ => {
+                    let part = |(place, part): (usize, &&str)| {
+                        if *part == "." { previous[place].clone() } else { (*part).to_owned() }
+                    };
+                    parts.iter().enumerate().map(part).collect()
+                }
             };
             if parts[0] == "AWS::StackName" {
                 let values: Vec<_> = parts[2..].iter().skip(1).step_by(2).map(String::as_str).collect();
@@ -324,6 +368,16 @@ async fn first_replay_lines() -> Vec<Value> {
 async fn sweep_lines(stack: &LocalStack) -> Vec<Value> {
     let lines = CapturedLog::default();
     sweeper(&stack.environments, &stack.clients, &lines).handle(&invocation(signed_at())).await;
+    json_lines(&lines)
+}
+
+/// A reconciliation that fails writes all metrics, too.
+async fn reconcile_lines(stack: &LocalStack) -> Vec<Value> {
+    let lines = CapturedLog::default();
+    let apis = ListApis::default();
+    apis.fail("plain", 401);
+    let reconciler = reconciler(&stack.environments, &[], &stack.clients, apis.connect(), &lines);
+    reconciler.handle(&json!({}), &invocation(signed_at())).await.unwrap();
     json_lines(&lines)
 }
 
