@@ -114,7 +114,7 @@ struct Remove {
 /// Store the key of a provider's API, with which `reconcile` compares the customers
 ///
 /// The key is read from the terminal without showing it, or else from standard input. It replaces the one before. The
-/// stack must be deployed with ReconcileIntervalMinutes.
+/// stack must have scheduled reconciliations.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

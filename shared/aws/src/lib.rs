@@ -76,7 +76,7 @@ pub async fn run_receiver(provider: &'static Provider) -> ExitCode {
         Ok::<_, ConfigError>(receiver)
     };
     let handle = |receiver: &'static Receiver, event, invocation| async move {
-        infallible(receiver.handle(event, &invocation).await)
+        Ok::<_, Infallible>(receiver.handle(event, &invocation).await)
     };
     serve(provider.name, start, handle).await
 }
@@ -89,7 +89,7 @@ pub async fn run_replay(providers: &'static [&'static Provider]) -> ExitCode {
         Ok::<_, ConfigError>(Replayer::new(providers, config, &clients, stdout()))
     };
     let handle = |replayer: &'static Replayer, event, invocation| async move {
-        infallible(replayer.handle(event, &invocation).await)
+        Ok::<_, Infallible>(replayer.handle(event, &invocation).await)
     };
     serve("replay", start, handle).await
 }
@@ -104,7 +104,7 @@ pub async fn run_sweep() -> ExitCode {
     // The content of the schedule's event does not matter.
     let handle = |sweeper: &'static Sweeper, IgnoredAny, invocation| async move {
         sweeper.handle(&invocation).await;
-        infallible(())
+        Ok::<_, Infallible>(())
     };
     serve("sweep", start, handle).await
 }
@@ -124,11 +124,6 @@ pub async fn run_reconcile<C: ListClient + Send + 'static>(
         reconciler.handle(&event, &invocation).await
     };
     serve("reconcile", start, handle).await
-}
-
-/// The response of a function whose invocations do not fail.
-fn infallible<A>(response: A) -> Result<A, Infallible> {
-    Ok(response)
 }
 
 fn variable(name: &str) -> Option<String> {

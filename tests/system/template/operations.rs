@@ -309,20 +309,11 @@ fn metrics_of_dashboard() -> BTreeSet<String> {
                 continue;
             }
             let parts: Vec<_> = metric.as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            // `...` repeats the parts of the previous metric in these positions.
-            let parts: Vec<String> = match parts.split_first() {
-                Some((&"...", rest)) => {
-                    let kept = previous.len() - rest.len();
-                    previous[..kept].iter().cloned().chain(rest.iter().map(|part| (*part).to_owned())).collect()
-                }
-                // `.` repeats the part of the previous metric in that position.
-                _ => {
-                    let part = |(place, part): (usize, &&str)| {
-                        if *part == "." { previous[place].clone() } else { (*part).to_owned() }
-                    };
-                    parts.iter().enumerate().map(part).collect()
-                }
-            };
+            // `...` repeats the parts of the previous metric in these positions, and `.` the one in its position.
+            let repeated = if parts[0] == "..." { previous.len() + 1 - parts.len() } else { 0 };
+            let own = parts.iter().skip(usize::from(repeated > 0)).enumerate();
+            let own = own.map(|(place, part)| if *part == "." { previous[place].clone() } else { (*part).to_owned() });
+            let parts: Vec<String> = previous[..repeated].iter().cloned().chain(own).collect();
             if parts[0] == "AWS::StackName" {
                 let values: Vec<_> = parts[2..].iter().skip(1).step_by(2).map(String::as_str).collect();
                 shown.insert(format!("{} {}", parts[1], values.join(" ")));
