@@ -20,7 +20,7 @@ fn kept(provider: &str, body: &str) -> String {
 
 /// The body of one of Plain's deliveries about Ada.
 fn body(version: i64, event_number: u32, kind: ChangeKind) -> String {
-    let event = deliver("plain", &[change("ada", version, event_number, kind)], signed_at());
+    let event = deliver("plain", &[change("grace", version, event_number, kind)], signed_at());
     event["body"].as_str().unwrap().to_owned()
 }
 
@@ -42,7 +42,7 @@ async fn send(stack: &clientele::stack::LocalStack, message: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn quarantined_deliveries_can_be_redriven() {
     let stack = stack().await;
-    let current = deliver("plain", &[change("ada", 2_000, 2, UPDATED)], signed_at());
+    let current = deliver("plain", &[change("grace", 2_000, 2, UPDATED)], signed_at());
     handle(&stack.receivers["plain"], &current, signed_at()).await;
     let newer = send(&stack, &kept("plain", &body(3_000, 3, UPDATED))).await;
     send(&stack, &kept("plain", &body(1_000, 1, CREATED))).await;
@@ -61,7 +61,7 @@ async fn quarantined_deliveries_can_be_redriven() {
         assert_eq!((code, rows.len()), (0, 5));
         // A random hexadecimal id may contain the name.
         let output = rows.iter().filter_map(Value::as_object).flatten().filter(|(name, _)| *name != "id");
-        assert!(!output.map(|(_, value)| value.to_string()).any(|value| value.contains("ada")), "nothing personal");
+        assert!(!output.map(|(_, value)| value.to_string()).any(|value| value.contains("grace")), "nothing personal");
         let row = rows.iter().find(|row| row["id"] == newer.as_str()).unwrap();
         assert_eq!((&row["provider"], &row["events"]), (&json!("plain"), &json!(1)));
         let row = rows.iter().find(|row| row["id"] == poison.as_str()).unwrap();
@@ -69,10 +69,10 @@ async fn quarantined_deliveries_can_be_redriven() {
     }
     let (code, shown, _) = quarantine(&stack, &["show", &newer[..8], "--json"]).await;
     let shown: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!((code, &shown["message"]["body"]["payload"]["customer"]["id"]), (0, &json!("ada")));
+    assert_eq!((code, &shown["message"]["body"]["payload"]["customer"]["id"]), (0, &json!("grace")));
     assert_eq!((&shown["id"], &shown["problem"]), (&json!(newer), &Value::Null));
     let (code, shown, _) = quarantine(&stack, &["show", &newer[..8]]).await;
-    assert!(code == 0 && shown.contains(r#""fullName": "ada v3000 e3""#) && shown.contains(&newer), "{shown}");
+    assert!(code == 0 && shown.contains(r#""fullName": "grace v3000 e3""#) && shown.contains(&newer), "{shown}");
     let (code, shown, _) = quarantine(&stack, &["show", &poison, "--json"]).await;
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((code, &shown["message"]), (0, &json!("none of ours")));
@@ -80,21 +80,21 @@ async fn quarantined_deliveries_can_be_redriven() {
     let (code, _, errors) = quarantine(&stack, &["show", "zzz"]).await;
     assert!(code == 4 && errors.contains("no message zzz"), "{errors}");
 
-    let before = item(&stack, "plain#w_1#ada").await;
+    let before = item(&stack, "plain#w_1#grace").await;
     let (code, predicted, errors) = quarantine(&stack, &["redrive", "--dry-run", "--rate", "1000"]).await;
     assert_eq!(code, 3, "two cannot be settled");
     assert!(errors.contains("2 messages cannot be settled yet"), "{errors}");
-    assert!(predicted.contains("plain#w_1#ada  name, profile.display_name"), "{predicted}");
+    assert!(predicted.contains("plain#w_1#grace  name, profile.display_name"), "{predicted}");
     assert!(predicted.contains("The events would be: 1 applied, 1 duplicate, 1 quarantined, 1 stale"), "{predicted}");
     assert!(!predicted.contains("v3000"), "names of fields, no values");
-    assert_eq!(item(&stack, "plain#w_1#ada").await, before);
+    assert_eq!(item(&stack, "plain#w_1#grace").await, before);
 
     let (code, output, errors) = quarantine(&stack, &["redrive", "--rate", "1000", "--yes"]).await;
     assert_eq!(code, 3);
     assert!(errors.contains("2 messages cannot be settled yet and stay on the queue"), "{errors}");
     // The duplicate is stale if the newer event was applied before it.
     assert!(output.contains("Events: 1 applied, ") && output.contains("1 quarantined, "), "{output}");
-    assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["name"], "ada v3000 e3");
+    assert_eq!(item(&stack, "plain#w_1#grace").await.unwrap()["name"], "grace v3000 e3");
     let (_, listed, _) = quarantine(&stack, &["list", "--json"]).await;
     let mut left: Vec<_> =
         listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
@@ -151,7 +151,7 @@ async fn redrive_never_overwrites_newer_data() {
     assert!(output.contains("erased") && output.contains("Events: 1 applied"), "{output}");
     let (code, output, _) = quarantine(&stack, &["redrive", &update[..13], "--yes"]).await;
     assert!(code == 0 && output.contains("Events: 1 stale"), "{output}");
-    assert_eq!(item(&stack, "plain#w_1#ada").await.unwrap()["status"], "deleted");
+    assert_eq!(item(&stack, "plain#w_1#grace").await.unwrap()["status"], "deleted");
     assert_eq!(drain(&stack, "cleanup").await.len(), 1);
     assert_eq!(drain(&stack, "quarantine").await, [] as [Value; 0]);
     let (code, output, errors) = quarantine(&stack, &["redrive"]).await;
@@ -193,7 +193,7 @@ async fn redrive_and_delete_need_a_confirmation() {
         let (code, _, errors) = quarantine(&stack, &arguments).await;
         assert!(code == 2 && errors.contains(question) && errors.contains("confirm with --yes"), "{errors}");
     }
-    assert_eq!(item(&stack, "plain#w_1#ada").await, None);
+    assert_eq!(item(&stack, "plain#w_1#grace").await, None);
     assert_eq!(drain(&stack, "quarantine").await.len(), 1);
 }
 
@@ -229,15 +229,15 @@ async fn messages_can_be_deleted_without_settling_them() {
     for shown_before in [&first, "plain", "a partial snapshot: fullName is absent", " days ", &second] {
         assert!(shown.contains(shown_before), "{shown_before} in {shown}");
     }
-    assert!(!shown.contains("ada"), "nothing personal: {shown}");
-    assert_eq!(item(&stack, "plain#w_1#ada").await, None);
+    assert!(!shown.contains("grace"), "nothing personal: {shown}");
+    assert_eq!(item(&stack, "plain#w_1#grace").await, None);
     let (_, listed, _) = quarantine(&stack, &["list", "--json"]).await;
     let left: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(left["id"], third.as_str());
     assert_eq!(quarantine(&stack, &["redrive", "--limit", "0"]).await.0, 2);
     let (code, shown, _) = quarantine(&stack, &["redrive", "--yes", "--json"]).await;
     let result: Value = serde_json::from_str(&shown).unwrap();
-    let details = json!(["applied     plain#w_1#ada  new"]);
+    let details = json!(["applied     plain#w_1#grace  new"]);
     let expected = json!({ "id": third, "settled": true, "outcomes": { "applied": 1 }, "details": details });
     assert_eq!((code, result), (0, expected));
     assert_eq!(quarantine(&stack, &["list"]).await, (0, String::new(), "The quarantine queue is empty.\n".to_owned()));
