@@ -23,12 +23,14 @@ impl Flaw {
 const SYSTEM: &[&str] = &["--test", "system"];
 const MODEL: &[&str] = &["--package", "clientele-model"];
 const FLOW: &[&str] = &["--package", "clientele-flow"];
+const FLEXPRICE: &[&str] = &["--package", "clientele-flexprice"];
+const PLAIN: &[&str] = &["--package", "clientele-plain"];
 const CUSTOMERS: &str = "shared/aws/src/customers.rs";
 const CONDITION: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank < :rank")"#;
 const ALWAYS: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank <> :rank OR #rank = :rank")"#;
 const VERIFICATION: &str = "shared/model/src/verification.rs";
 
-pub(crate) const FLAWS: [Flaw; 15] = [
+pub(crate) const FLAWS: [Flaw; 18] = [
     Flaw {
         name: "no-idempotency",
         edits: &[(CUSTOMERS, CONDITION, ALWAYS)],
@@ -165,6 +167,29 @@ pub(crate) const FLAWS: [Flaw; 15] = [
             "SignedDuration::ZERO",
         )],
         caught_by: (FLOW, "only_verified_deletes_are_applied"),
+    },
+    Flaw {
+        name: "failed-query-deletes",
+        edits: &[(
+            "functions/plain/src/listing.rs",
+            r#"return Lookup::Unknown("the API answered with an error");"#,
+            "return Lookup::Deleted(None);",
+        )],
+        caught_by: (PLAIN, "a_graphql_error_is_not_a_verified_delete"),
+    },
+    Flaw {
+        name: "archived-records-imported",
+        edits: &[("functions/flexprice/src/listing.rs", "if is_deleted || is_archived {", "if is_deleted {")],
+        caught_by: (FLEXPRICE, "archived_records_are_deleted_customers"),
+    },
+    Flaw {
+        name: "pages-by-offset",
+        edits: &[(
+            "functions/flexprice/src/listing/walk.rs",
+            "match next.filter(|next| begins_before(next) && self.after.is_none_or(|after| after < *next)) {",
+            "match next.filter(|next| begins_before(next) && false) {",
+        )],
+        caught_by: (FLEXPRICE, "the_next_page_starts_at_a_time_instead_of_an_offset"),
     },
 ];
 
