@@ -1,7 +1,7 @@
 //! Whether a stack is healthy.
 //!
 //! Readers collect [`Facts`]: [`deployed`] from AWS, and the local stack from itself. What they mean is decided without
-//! any input: [`findings`] says what a person has to do, and [`Report`] says it in words.
+//! any input: [`findings()`] says what a person has to do, and [`Report`] says it in words.
 
 mod advice;
 pub mod deployed;
