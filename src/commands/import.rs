@@ -283,10 +283,12 @@ impl ImportWatch {
         } else if counts.total() > 0 || has_reached_the_end {
             terminal::line(as_table(counts, import.dry_run));
         }
-        let next = match (&import.from, is_saved && !has_reached_the_end) {
-            (Some(_), _) => "repeating the command changes nothing that was imported already",
-            (None, true) => "the same command continues the import",
-            (None, false) => "the same command starts again, and changes nothing that was imported already",
+        let next = if is_saved && !has_reached_the_end {
+            Some("the same command continues the import")
+        } else if counts.total() > 0 {
+            Some("the same command starts again, and changes nothing that was imported already")
+        } else {
+            None
         };
         ended.result("the import", next, counts.untranslatable + counts.unstorable)
     }

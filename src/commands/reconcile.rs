@@ -183,7 +183,7 @@ impl ReconcileWatch {
             }
             terminal::line(as_table(counts, candidates));
         }
-        let next = "the same command starts again; what was written stays written";
+        let next = (counts.compared() > 0).then_some("the same command starts again; what was written stays written");
         ended.result("the reconciliation", next, counts.untranslatable + counts.unstorable)?;
         if candidates.withheld > 0 {
             let (withheld, customers) = (candidates.withheld, candidates.customers);

@@ -43,17 +43,18 @@ impl Ended {
         object
     }
 
-    /// The result of the command. `what` is the run, as in `the import`; `next` says what the same command does next; and
-    /// `not_imported` is the number of records that could not be imported.
+    /// The result of the command. `what` is the run, as in `the import`; `next` says what the same command does next, if that
+    /// is worth saying; and `not_imported` is the number of records that could not be imported.
     ///
     /// # Errors
     /// Unless the run is complete and every record was imported.
-    pub fn result(self, what: &str, next: &str, not_imported: u64) -> Result<()> {
+    pub fn result(self, what: &str, next: Option<&str>, not_imported: u64) -> Result<()> {
+        let next = next.map(|next| format!("; {next}")).unwrap_or_default();
         match self {
-            Self::Failed(why) => bail!(ExitCode::Failed.error(format!("{why}; {next}"))),
-            Self::Stopped => bail!(ExitCode::Incomplete.error(format!("{what} was stopped; {next}"))),
+            Self::Failed(why) => bail!(ExitCode::Failed.error(format!("{why}{next}"))),
+            Self::Stopped => bail!(ExitCode::Incomplete.error(format!("{what} was stopped{next}"))),
             Self::Incomplete(why) => {
-                bail!(ExitCode::Incomplete.error(format!("{what} may be incomplete: {why}; {next}")))
+                bail!(ExitCode::Incomplete.error(format!("{what} may be incomplete: {why}{next}")))
             }
             Self::Complete if not_imported == 0 => Ok(()),
             Self::Complete => {

@@ -48,6 +48,7 @@ mod command {
     mod deployed_console;
     mod doctor;
     mod documented_commands;
+    mod edited_list_api;
     mod empty_folder;
     mod events;
     mod faults;

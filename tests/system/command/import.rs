@@ -1,16 +1,20 @@
 //! `clientele import`: the customers of a list or of a file get into the table.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clientele::events::Case;
-use clientele::stack::LocalStack;
+use clientele::stack::list_apis::ListApiOptions;
+use clientele::stack::{LocalStack, StackOptions};
 use clientele_model::Provider;
 use clientele_providers::PROVIDERS;
 use serde_json::{Value, json};
 
+use crate::command::deployed::{ANNOUNCED, Deployed, deploy};
+use crate::command::edited_list_api::EditedListApi;
 use crate::support::cli::{clientele, run, run_with_input};
-use crate::support::{all_items, case, stack};
+use crate::support::{all_items, case, options, stack};
 
 /// Exit code, standard output, standard error of `import` with a local stack.
 async fn import(stack: &LocalStack, arguments: &[&str], input: &str) -> (i32, String, String) {
@@ -123,4 +127,201 @@ fn wrong_command_lines() {
         let (code, _, errors) = run(&[&["import"], arguments].concat());
         assert!(code == 2 && errors.contains(expected), "{arguments:?}: {code} {errors}");
     }
+}
+
+/// A deployed stack whose stand-ins do not fail, with few records on a page.
+async fn deployed() -> Deployed {
+    let list_apis = ListApiOptions { customers: 40, page_max: 10, ..ListApiOptions::calm() };
+    deploy(StackOptions { list_apis, ..options() }).await
+}
+
+/// Exit code, standard output, standard error of `import` with a deployed stack and Flexprice's key in the environment.
+async fn import_flexprice(deployed: &Deployed, url: &str, state: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let common = ["import", "flexprice", "--stack", "test", "--api-url", url];
+    let mut command = clientele(&[&common, arguments].concat());
+    command.env("FLEXPRICE_API_KEY", KEY).env("CLIENTELE_STATE_DIR", state);
+    deployed.run_with(command, "").await
+}
+
+const KEY: &str = "flexprice-local-api-key";
+
+/// The key comes from the environment or standard input, and appears in no output. A wrong one is an error in one line, and
+/// nothing is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_stack_needs_a_key() {
+    let deployed = deployed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("http://{}/list-apis/flexprice", deployed.stack.admin);
+    let run = async |arguments: &[&str], key: Option<&str>, input: &str| {
+        let common = ["import", "flexprice", "--stack", "test", "--api-url", &url];
+        let mut command = clientele(&[&common, arguments].concat());
+        command.env("CLIENTELE_STATE_DIR", folder.path());
+        if let Some(key) = key {
+            command.env("FLEXPRICE_API_KEY", key);
+        }
+        deployed.run_with(command, input).await
+    };
+    let permission = "it needs the role all_reader";
+    let (code, shown, errors) = run(&[], None, "").await;
+    assert_eq!((code, shown.as_str()), (2, ""));
+    assert!(errors.contains("set FLEXPRICE_API_KEY, or pass the key on standard input with --key-stdin"), "{errors}");
+    let (code, shown, errors) = run(&[], Some("a-wrong-key"), "").await;
+    assert_eq!((code, shown.as_str()), (1, ""));
+    let refused = format!("{url} does not accept the API key from FLEXPRICE_API_KEY: {permission}");
+    assert_eq!(errors, format!("{ANNOUNCED}error: {refused}\n"));
+    let (code, _, errors) = run(&["--key-stdin"], Some(KEY), "a-wrong-key\n").await;
+    assert!(code == 1 && errors.contains(&format!("the API key from standard input: {permission}")), "{errors}");
+    let (code, _, errors) = run(&["--key-stdin"], None, "two\nlines\n").await;
+    assert!(code == 2 && errors.contains("cannot be used: it contains characters other than visible"), "{errors}");
+    assert_eq!(all_items(&deployed.stack).await, [] as [Value; 0], "nothing was written");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let (code, shown, errors) = run(&["--key-stdin", "--dry-run"], None, &format!("{KEY}\r\n")).await;
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED), "{errors}");
+    assert!(shown.contains("would be written") && !shown.contains(KEY), "{shown}");
+    let (code, shown, errors) = run(&["--json"], Some(KEY), "").await;
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED), "{errors}");
+    assert!(!shown.contains(KEY) && !shown.contains('@'), "no key and no e-mail address: {shown}");
+    assert!(!all_items(&deployed.stack).await.is_empty());
+}
+
+/// With the local stack, its own list API and key are used, whatever the environment and the command line say.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_the_environment_are_not_used_locally() {
+    let options = StackOptions { list_apis: ListApiOptions::calm(), ..options() };
+    let stack = LocalStack::start(options).await.unwrap();
+    let admin = format!("http://{}", stack.admin);
+    let mut command = clientele(&["import", "plain", "--dry-run", "--local", &admin]);
+    command.env("PLAIN_API_KEY", "a-real-key");
+    let (code, shown, errors) = tokio::task::spawn_blocking(move || run_with_input(&mut command, "")).await.unwrap();
+    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+    for arguments in [&["plain", "--api-url", "https://core-api.uk.plain.com"][..], &["plain", "--key-stdin"]] {
+        let (code, _, errors) = import(&stack, arguments, "a-real-key").await;
+        assert!(code == 2 && errors.contains("--api-url and --key-stdin are for deployed stacks"), "{errors}");
+    }
+}
+
+/// An answer that is not as documented stops the import, which names the field. The same command continues after the last
+/// page that was applied, and removes the saved progress at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unexpected_answer_keeps_the_position() {
+    let deployed = deployed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let api = EditedListApi::start(&deployed.stack, "flexprice", |number, answer| {
+        if number == 3 {
+            answer.as_object_mut().unwrap().remove("items").unwrap();
+        }
+    });
+    let api = api.await;
+    let (code, shown, errors) = import_flexprice(&deployed, &api.url, &state, &[]).await;
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("the answer of the API differs from its documentation: items is missing"), "{errors}");
+    assert!(errors.ends_with("; the same command continues the import\n"), "{errors}");
+    assert!(shown.contains("written"), "what was written before is counted: {shown}");
+    let saved: Vec<_> = fs::read_dir(&state).unwrap().map(|file| file.unwrap().path()).collect();
+    let text = fs::read_to_string(&saved[0]).unwrap();
+    assert!(saved.len() == 1 && !text.contains('@') && !text.contains(KEY), "{text}");
+    let position = serde_json::from_str::<Value>(&text).unwrap()["progress"]["position"].as_str().unwrap().to_owned();
+    assert_eq!(api.take_requests().len(), 3);
+
+    api.stop_editing();
+    let since = import_flexprice(&deployed, &api.url, &state, &["--since", "2026-01-01"]).await;
+    assert!(since.0 == 2 && since.2.contains("an import with neither --since nor --account was interrupted"));
+    let (code, _, errors) = import_flexprice(&deployed, &api.url, &state, &[]).await;
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains(&format!("Continuing the interrupted import at {position}.\n")), "{errors}");
+    let first = &api.take_requests()[0];
+    assert!(first.contains(r#""operator":"after""#), "it starts in the middle: {first}");
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "a completed import is not continued");
+    let (code, shown, errors) = import_flexprice(&deployed, &api.url, &state, &["--json"]).await;
+    let object: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, errors.as_str(), &object["counts"]["written"]), (0, ANNOUNCED, &json!(0)));
+}
+
+/// `--restart` begins anew, although an earlier import could be continued.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_import_can_be_restarted() {
+    let deployed = deployed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let api = EditedListApi::start(&deployed.stack, "flexprice", |number, answer| {
+        if number == 3 {
+            answer["items"] = json!("none");
+        }
+    });
+    let api = api.await;
+    assert_eq!(import_flexprice(&deployed, &api.url, folder.path(), &[]).await.0, 1);
+    api.stop_editing();
+    api.take_requests();
+    let (code, _, errors) = import_flexprice(&deployed, &api.url, folder.path(), &["--restart"]).await;
+    assert_eq!((code, errors.as_str()), (0, ANNOUNCED));
+    assert!(!api.take_requests()[0].contains("after"), "it starts at the beginning");
+}
+
+/// A list that returns fewer records than it says is incomplete.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_ends_early_is_incomplete() {
+    let deployed = deployed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let api = EditedListApi::start(&deployed.stack, "flexprice", |_, answer| {
+        answer["pagination"]["total"] = json!(1_000);
+    });
+    let api = api.await;
+    let (code, shown, errors) = import_flexprice(&deployed, &api.url, folder.path(), &["--json"]).await;
+    let object: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &object["end"]), (3, &json!("incomplete")), "{errors}");
+    assert!(errors.contains("error: the import may be incomplete: "), "{errors}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the next import starts again");
+}
+
+/// Ctrl-C completes the current pages, and the output says how to go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_can_be_continued() {
+    let deployed = deployed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_owned();
+    let api = EditedListApi::start(&deployed.stack, "flexprice", |_, _| {}).await;
+    let interrupt = async {
+        while fs::read_dir(&state).unwrap().next().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        interrupt_imports_of(&state);
+    };
+    let slow = ["--rate", "2"];
+    let ((code, shown, errors), ()) = tokio::join!(import_flexprice(&deployed, &api.url, &state, &slow), interrupt);
+    assert_eq!(code, 3, "{errors}{shown}");
+    assert!(errors.contains("Ctrl-C again ends the command at once.\n"), "{errors}");
+    assert!(errors.ends_with("error: the import was stopped; the same command continues the import\n"), "{errors}");
+    let before = all_items(&deployed.stack).await.len();
+    let (code, _, errors) = import_flexprice(&deployed, &api.url, &state, &[]).await;
+    assert!(code == 0 && errors.contains("Continuing the interrupted import at "), "{errors}");
+    assert!(before > 0 && all_items(&deployed.stack).await.len() > before);
+}
+
+/// Sends SIGINT to the command that has this folder in its environment.
+fn interrupt_imports_of(state: &Path) {
+    let wanted = format!("CLIENTELE_STATE_DIR={}", state.display());
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
+            let id = process.file_name().into_string().unwrap();
+            assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        }
+    }
+}
+
+/// An account that the table does not know, while it knows another one, needs a confirmation.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_account_is_confirmed() {
+    let options = StackOptions { list_apis: ListApiOptions::calm(), ..options() };
+    let stack = LocalStack::start(options).await.unwrap();
+    let run = async |arguments: &[&str]| import(&stack, &[&["metrifox"], arguments].concat(), "").await;
+    assert_eq!(run(&["--account", "t_1"]).await.0, 0, "the first account needs none");
+    assert_eq!(run(&["--account", "t_1"]).await.0, 0);
+    let (code, _, errors) = run(&["--account", "t_2"]).await;
+    assert_eq!(code, 2);
+    let question = "has customers of metrifox in the account t_1, but none in t_2. Is t_2 the right account?";
+    assert!(errors.contains(question) && errors.contains("confirm with --yes"), "{errors}");
+    assert!(all_items(&stack).await.iter().all(|item| item["account"] == "t_1"));
+    assert_eq!(run(&["--account", "t_2", "--yes"]).await.0, 0);
 }
