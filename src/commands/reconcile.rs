@@ -201,10 +201,10 @@ fn as_table(counts: &ReconcileCounts, candidates: &CandidateCounts) -> TextTable
         ("same", counts.same),
         ("behind: a webhook was lost", counts.behind),
         ("different, but not newer: never repaired", counts.different),
-        ("erased here", counts.erased_here),
-        ("only at the provider", counts.only_there),
-        ("  of these, repaired: now written", counts.recovered),
-        ("only here", candidates.only_here),
+        ("erased here: the customer stays deleted", counts.erased_here),
+        ("only there: the table has no item", counts.only_there),
+        ("  of those behind or only there, now written", counts.recovered),
+        ("only here: the list did not return the customer", candidates.only_here),
     ];
     let if_any = [
         ("  of these, the provider has after all", candidates.exists),
@@ -214,7 +214,7 @@ fn as_table(counts: &ReconcileCounts, candidates: &CandidateCounts) -> TextTable
         ("  of these, changed meanwhile", candidates.changed),
         ("  of the deleted, now deleted here", candidates.erased),
         ("  of the deleted, not deleted here: too many", candidates.withheld),
-        ("listed as deleted by the provider", counts.deleted_there),
+        ("deleted there: never imported", counts.deleted_there),
         ("not imported: not understood", counts.untranslatable),
         ("not imported: the table cannot hold it", counts.unstorable),
         ("not compared: the table could not be used", counts.failed),

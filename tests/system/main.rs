@@ -59,6 +59,7 @@ mod command {
     mod local_options;
     mod quarantine;
     mod queues;
+    mod reconcile;
     mod secrets;
     mod smoke;
     mod story;
