@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use clientele::embedded;
-use clientele_providers::PROVIDERS;
 use rstest::rstest;
 
 use crate::support::cli::{ANY_PORTS, clientele, run_with_input};
@@ -33,10 +32,11 @@ fn every_command_works_in_an_empty_folder(#[case] arguments: &[&str]) {
 fn what_is_embedded_is_what_is_checked_in() {
     assert_eq!(embedded::TEMPLATE, std::fs::read_to_string(root("template.yaml")).unwrap());
     let mut files = BTreeMap::new();
-    for folder in PROVIDERS.iter().map(|provider| provider.name).chain(["replay", "sweep"]) {
-        for entry in std::fs::read_dir(root("events").join(folder)).unwrap() {
+    for folder in std::fs::read_dir(root("events")).unwrap().map(|entry| entry.unwrap().path()).filter(|it| it.is_dir())
+    {
+        for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap());
+            let name = path.strip_prefix(root("events")).unwrap().to_str().unwrap().to_owned();
             files.insert(name, std::fs::read_to_string(path).unwrap());
         }
     }

@@ -141,13 +141,13 @@ impl AwsStandIn {
         self.state.lock().unwrap().hanging = operations.to_vec();
     }
 
-    /// From now on the stack has this parameter, which it did not have.
+    /// From now on this parameter of the stack has that value.
     pub(crate) fn set_parameter(&self, name: &str, value: &str) {
         let mut description = self.stack_description.lock().unwrap();
-        let member = format!(
-            "<Parameters><member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
-        );
-        *description = description.replacen("<Parameters>", &member, 1);
+        let start = format!("<ParameterKey>{name}</ParameterKey><ParameterValue>");
+        let (before, rest) = description.split_once(&start).unwrap();
+        let (_, after) = rest.split_once("</ParameterValue>").unwrap();
+        *description = format!("{before}{start}{value}</ParameterValue>{after}");
     }
 
     /// From now on these operations are not allowed.
