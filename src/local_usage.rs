@@ -11,10 +11,11 @@ const USUAL_ADMIN: &str = "127.0.0.1:9010";
 const COLUMNS_MAX: usize = 100;
 
 /// The commands to try, with what each shows.
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 6] = [
     ("events send flexprice/customer-created", "a new customer of Flexprice"),
     ("customers list --external-id crm-1815", "one person, one item per service"),
-    ("cleanup list", "what asks your systems to erase"),
+    ("import plain", "some 300 customers, read from a list API"),
+    ("reconcile flexprice --dry-run", "finds a lost update and a lost delete"),
     ("faults set dynamodb --mode error --for 30s", "then send: parked, and replayed"),
     ("--help", "everything else"),
 ];

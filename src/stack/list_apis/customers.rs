@@ -73,10 +73,10 @@ pub(super) struct Customers {
     keeps_deleted: bool,
     /// The last change of each customer.
     last_changes: Vec<SampleEvent>,
-    /// What the API returns besides customers.
-    others: Vec<Value>,
-    /// The customers as the API lists them, and the others.
+    /// The customers as the API lists them, and what else it returns.
     records: Vec<Value>,
+    /// The ids of the listed customers, in the same order.
+    listed: Vec<String>,
     /// The changes before the stack was started that webhooks reported, oldest first.
     reported: Vec<SampleEvent>,
     /// The person that becomes a customer next.
@@ -121,8 +121,8 @@ impl Customers {
             stand_in,
             keeps_deleted,
             last_changes: vec![],
-            others,
-            records: vec![],
+            records: others,
+            listed: vec![],
             reported: vec![],
             next_person: first_person + number,
             events: 0,
@@ -139,9 +139,10 @@ impl Customers {
                 events.push(customers.event(first_person + index, change, created_at + LATER));
             }
             customers.reported.extend(events.iter().take(past.reported).cloned());
-            customers.last_changes.extend(events.pop());
+            for event in events {
+                customers.apply(event);
+            }
         }
-        customers.list();
         customers
     }
 
@@ -159,12 +160,24 @@ impl Customers {
 
     /// Lets something happen to a customer, perhaps to a new one.
     pub(super) fn apply(&mut self, change: SampleEvent) {
-        let is_same = |last: &&mut SampleEvent| last.customer_id == change.customer_id;
-        match self.last_changes.iter_mut().find(is_same) {
+        let place = self.listed.iter().position(|id| *id == change.customer_id);
+        let is_listed = self.keeps_deleted || change.change != ChangeKind::Deletion;
+        match (place, is_listed) {
+            (Some(place), true) => self.records[place] = (self.stand_in.record)(&change),
+            (Some(place), false) => {
+                self.records.remove(place);
+                self.listed.remove(place);
+            }
+            (None, true) => {
+                self.records.insert(self.listed.len(), (self.stand_in.record)(&change));
+                self.listed.push(change.customer_id.clone());
+            }
+            (None, false) => {}
+        }
+        match self.last_changes.iter_mut().find(|last| last.customer_id == change.customer_id) {
             Some(last) => *last = change,
             None => self.last_changes.push(change),
         }
-        self.list();
     }
 
     /// Changes a customer, deletes one or creates one, in turn, and returns what it did. A walk by time has read the
@@ -204,13 +217,6 @@ impl Customers {
         }
         self.events += 1;
         SampleEvent { customer_id: id, name, change, changed_at, number: self.events - 1 }
-    }
-
-    /// Writes the records anew. Except in tests it happens only a few times.
-    fn list(&mut self) {
-        let is_listed = |last: &&SampleEvent| self.keeps_deleted || last.change != ChangeKind::Deletion;
-        let customers = self.last_changes.iter().filter(is_listed).map(self.stand_in.record);
-        self.records = customers.chain(self.others.iter().cloned()).collect();
     }
 }
 

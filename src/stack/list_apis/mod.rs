@@ -139,6 +139,12 @@ impl ListApis {
         self.stand_in(provider).map_or(vec![], |stand_in| stand_in.customers.last_changes().to_vec())
     }
 
+    /// How many requests to the list of a provider had its key.
+    #[must_use]
+    pub fn requests(&self, provider: &str) -> u64 {
+        self.stand_in(provider).map_or(0, |stand_in| stand_in.requests)
+    }
+
     /// Lets this happen to a customer of a provider. No webhook reports it.
     pub fn change(&self, provider: &str, change: SampleEvent) {
         if let Some(mut stand_in) = self.stand_in(provider) {

@@ -313,3 +313,15 @@ async fn the_benchmark_measures_each_provider() {
     assert!(report.contains("plain") && !report.contains("flexprice"), "{report}");
     assert!(options(&["--customers", "0"]).is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_benchmark_of_imports_measures_both() {
+    use crate::command::import_benchmark::{Options, run};
+    let options = |arguments: &[&str]| Options::try_parse_from([&["import"], arguments].concat());
+    let report = run(&options(&["--customers", "1500", "--rounds", "1"]).unwrap()).await.unwrap();
+    assert!(
+        report.contains("Median of the ratios: ") && report.contains("1500 customers, 32 writes at a time"),
+        "{report}"
+    );
+    assert!(options(&["--rounds", "0"]).is_err());
+}

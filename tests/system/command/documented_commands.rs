@@ -193,7 +193,9 @@ for name in NAMES; do [ "$1" = "$name" ] && subcommand=1; done
 if [ -n "$subcommand" ]; then
     case " $* " in *" --stack "*) echo "mark the fence: sh aws" >&2; exit 99;; esac
     case " $* " in *" --local "* | *" --help "*) exec "$clientele" "$@";; esac
-    for name in LOCAL; do [ "$1 $2" = "${name/+/ }" ] && exec "$clientele" "$@" --local http://127.0.0.1:PORT; done
+    for name in LOCAL; do
+        case "$1 $2 " in "${name/+/ } "*) exec "$clientele" "$@" --local http://127.0.0.1:PORT;; esac
+    done
     exec "$clientele" "$@"
 fi
 # The local stack: on free ports, and only until it serves.
@@ -212,13 +214,16 @@ wait $stack
     write("clientele", &script.replace("NAMES", &names).replace("LOCAL", &with_local));
 }
 
-/// The names of all subcommands, and of those that take `--local`, as `noun+verb`.
+/// The names of all subcommands, and of those that take `--local`, as `noun+verb` if they have two words.
 fn subcommands_with_local() -> (String, String) {
     let command = Cli::command();
     let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
-    let verbs =
-        command.get_subcommands().flat_map(|noun| noun.get_subcommands().map(move |verb| (noun.get_name(), verb)));
+    let verbs = command.get_subcommands().flat_map(|noun| {
+        let name = noun.get_name();
+        let verbs = noun.get_subcommands().map(move |verb| (format!("{name}+{}", verb.get_name()), verb));
+        verbs.chain([(name.to_owned(), noun)])
+    });
     let local = verbs.filter(|(_, verb)| verb.get_arguments().any(|argument| argument.get_long() == Some("local")));
-    let local: BTreeSet<_> = local.map(|(noun, verb)| format!("{noun}+{}", verb.get_name())).collect();
+    let local: BTreeSet<_> = local.map(|(name, _)| name).collect();
     (names.join(" "), local.into_iter().collect::<Vec<_>>().join(" "))
 }
