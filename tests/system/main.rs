@@ -28,6 +28,7 @@ mod contract {
 /// The table and the queues: what they must offer, and what happens when they fail, crash or are under load.
 mod storage {
     mod crash_recovery;
+    mod imports;
     mod load;
     mod outages;
     mod storage_contract;
@@ -54,6 +55,8 @@ mod command {
     mod faults;
     mod hosts;
     mod import;
+    #[path = "../../../benches/import/main.rs"]
+    mod import_benchmark;
     mod list_apis;
     mod live_deliveries;
     mod local_options;

@@ -7,6 +7,7 @@ use clientele::events::signed_at;
 use clientele_aws::HttpEvent;
 use clientele_model::{CustomerEvent, Delivery, SampleEvent, Secrets, Translated, verify};
 use clientele_providers::{find, local_secret, names};
+use jiff::Timestamp;
 use proptest::strategy::{Strategy, ValueTree};
 
 use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
@@ -36,15 +37,23 @@ pub(crate) fn random_deliveries(number: u32) -> Vec<RandomDelivery> {
 
 /// The event with the greatest rank of each customer, found without a table.
 pub(crate) fn customer_events(deliveries: &[RandomDelivery]) -> BTreeMap<String, Box<CustomerEvent>> {
+    customer_events_at(deliveries, signed_at())
+}
+
+/// The same of deliveries that were made by that time.
+pub(crate) fn customer_events_at(
+    deliveries: &[RandomDelivery],
+    now: Timestamp,
+) -> BTreeMap<String, Box<CustomerEvent>> {
     let mut last = BTreeMap::<String, Box<CustomerEvent>>::new();
     for (provider, change) in deliveries {
-        let event = deliver(provider, change, signed_at());
+        let event = deliver(provider, change, now);
         let request = serde_json::from_value::<HttpEvent>(event).unwrap().into();
         let delivery = Delivery::accept(request, usize::MAX).unwrap();
         let provider = find(provider).unwrap();
         let scheme = (provider.scheme)(None).unwrap();
         let secrets = Secrets::parse(&local_secret(provider), &scheme).unwrap();
-        let verified = verify(delivery, &scheme, &secrets, signed_at(), Duration::ZERO).unwrap();
+        let verified = verify(delivery, &scheme, &secrets, now, Duration::ZERO).unwrap();
         for translation in (provider.translate)(&verified) {
             let Ok(Translated::Event(event)) = translation else { panic!("an event") };
             let key = event.key().to_string();
