@@ -40,17 +40,33 @@ fn links_resolve() {
     assert_eq!(broken, [] as [&str; 0]);
 }
 
-/// What the template and the code say about a page leads to a heading of that page, too.
+/// What the template, the advice of the doctor and other texts of the command say about a page leads to a heading, too.
 #[test]
-fn anchors_in_the_template_resolve() {
-    let template = std::fs::read_to_string(root("template.yaml")).unwrap();
-    let mentions = template.split_whitespace().filter(|word| word.starts_with("docs/"));
-    let mentions: BTreeSet<_> = mentions.filter_map(|word| word.trim_end_matches(['.', '"']).split_once('#')).collect();
-    assert!(mentions.len() > 10);
-    for (page, anchor) in mentions {
-        let text = std::fs::read_to_string(root(page)).unwrap();
-        assert!(anchors(&text).contains(anchor), "template.yaml: {page}#{anchor}");
+fn anchors_in_template_and_code_resolve() {
+    let mut sources = vec![("template.yaml".to_owned(), std::fs::read_to_string(root("template.yaml")).unwrap())];
+    let mut folders = vec![root("src")];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                None => folders.push(path),
+                Some("rs") => sources.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap())),
+                Some(_) => {}
+            }
+        }
     }
+    let mut number = 0;
+    for (source, text) in &sources {
+        // `docs/page.md#anchor`, wherever it stands in a text.
+        for mention in text.split("docs/").skip(1) {
+            let is_part = |char: char| char.is_ascii_alphanumeric() || "-_.#/".contains(char);
+            let end = mention.find(|char| !is_part(char)).unwrap_or(mention.len());
+            let Some((page, anchor)) = mention[..end].trim_end_matches('.').split_once('#') else { continue };
+            let page = std::fs::read_to_string(root("docs").join(page)).unwrap();
+            assert!(anchors(&page).contains(anchor), "{source}: docs/{}", &mention[..end]);
+            number += 1;
+        }
+    }
+    assert!(number > 30, "{number}");
 }
 
 /// A page that is longer than this is not read before the first try.
