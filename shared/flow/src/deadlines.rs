@@ -83,6 +83,16 @@ pub const RECONCILE_END_WITHIN: Duration = Duration::from_mins(14);
 /// Time to fetch an API key from Secrets Manager, with all attempts.
 pub const API_KEY_WITHIN: Duration = Duration::from_secs(5);
 
+/// `Timeout` of the function `changes`. A batch of it may need a call per event, if one of them is refused.
+pub const CHANGES_TIMEOUT: Duration = Duration::from_mins(1);
+/// The function `changes` starts no further call after this time. What is not on the bus by then is reported as failed.
+pub const CHANGES_STOP_WITHIN: Duration = Duration::from_secs(45);
+/// Time for one attempt of a call to EventBridge.
+pub const EVENTBRIDGE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a change is tried before it is given up, and only its position is kept (`MaximumRecordAgeInSeconds`). The stream
+/// keeps it for 24 hours, so an operator has half a day left.
+pub const CHANGE_AGE_MAX: Duration = Duration::from_hours(12);
+
 /// Time for the SDK to open a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time for one attempt of a call to DynamoDB. The deadlines above limit all attempts together.
@@ -102,7 +112,7 @@ pub const SECRETS_REFRESH_TIMEOUT: Duration = Duration::from_millis(600);
 /// attempts. A function starts without what has not succeeded by then.
 pub const START_WITHIN: Duration = Duration::from_secs(1);
 
-/// `Timeout` of every function but `reconcile`.
+/// `Timeout` of every function but `reconcile` and `changes`.
 pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// `VisibilityTimeout` of every queue.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -242,6 +252,15 @@ const _: () = {
     assert!(fit([RECONCILE_STOP_WITHIN], RECONCILE_END_WITHIN));
     assert!(fit([RECONCILE_END_WITHIN], RECONCILE_TIMEOUT));
     assert!(fit([RECONCILE_END_WITHIN], RECONCILE_INTERVAL_MIN), "scheduled reconciliations do not overlap");
+};
+
+// The change feed.
+const _: () = {
+    assert!(
+        fit([CHANGES_STOP_WITHIN, attempts(ATTEMPTS_MAX, EVENTBRIDGE_ATTEMPT_TIMEOUT)], CHANGES_TIMEOUT),
+        "the last call has all its attempts"
+    );
+    assert!(fit([CHANGE_AGE_MAX], Duration::from_hours(24)), "the time that the stream keeps a change");
 };
 
 #[cfg(test)]

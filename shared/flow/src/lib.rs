@@ -9,6 +9,8 @@
 //! - [`Flow::reconcile`] and [`Flow::reconcile_window`] compare a list with the table first, and write only what the table
 //!   lacks.
 //!
+//! [`ChangeFeed::publish`] reads what these writes have changed, and announces it to other systems.
+//!
 //! To settle an event is to write its item, or to find that the table has that event or a greater one already.
 //!
 //! This crate depends neither on AWS nor on HTTP: [`Table`], [`Queues`] and [`ListClient`] are traits. The functions
@@ -17,6 +19,7 @@
 
 mod apply;
 mod candidates;
+mod change_feed;
 pub mod deadlines;
 mod delivery;
 mod import;
@@ -34,6 +37,7 @@ mod sweep;
 mod window;
 
 pub use candidates::{Candidate, CandidateCounts};
+pub use change_feed::{ChangeFeed, FeedRecord, FeedReport};
 pub use deadlines::Deadlines;
 pub use delivery::SettledEvent;
 pub use import::{CONCURRENCY_DEFAULT, ImportCounts, ImportObserver, ImportOptions, ImportReport};
@@ -41,8 +45,8 @@ pub use list_observer::ListObserver;
 pub use list_requests::ListRunError;
 pub use list_run::{CLOSING_WALKS_MAX, Progress, RunEnd};
 pub use ports::{
-    ApiUnreachable, CurrentItem, CustomerReader, ListClient, LiveItem, LiveItemPage, PendingCleanup,
-    PendingCleanupPage, PutResult, Queue, QueueError, Queues, Table, TableError,
+    ApiUnreachable, BusError, CurrentItem, CustomerReader, EventBus, EventResult, ListClient, LiveItem, LiveItemPage,
+    PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, RefusedChanges, Table, TableError,
 };
 pub use reconcile::{Deletes, ReconcileCounts, ReconcileObserver, ReconcileOptions, ReconcileReport};
 pub use sweep::{SweepLimits, SweepReport};

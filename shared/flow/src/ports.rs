@@ -1,6 +1,6 @@
-//! What the flow needs from outside: a table with conditional writes, queues, and a provider's list API.
+//! What the flow needs from outside: a table with conditional writes, queues, a provider's list API, and a bus for events.
 
-use clientele_model::{ApiAnswer, ApiRequest, Item};
+use clientele_model::{ApiAnswer, ApiRequest, ChangeEvent, Item, RefusedChange};
 
 /// The table of customers.
 pub trait Table: Sync {
@@ -176,4 +176,45 @@ pub struct QueueError {
     pub queue: Queue,
     /// Why.
     pub why: String,
+}
+
+/// The bus that other systems learn of changes from.
+pub trait EventBus: Sync {
+    /// Puts events on the bus with one call, with one result per event in the same order. The caller keeps within the limits
+    /// of a call.
+    ///
+    /// # Errors
+    /// When the call as a whole failed. It may have put some of the events on the bus.
+    fn put(&self, events: &[ChangeEvent]) -> impl Future<Output = Result<Vec<EventResult>, BusError>> + Send;
+}
+
+/// What became of one event of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventResult {
+    /// It is on the bus.
+    Accepted,
+    /// The bus will never take it. With the reason, which contains nothing of the event.
+    Refused(String),
+    /// The bus may take it later. With the reason.
+    Failed(String),
+}
+
+/// Why a call to the bus failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    /// Trying again later may help: unreachable, throttled, timed out, access denied, no such bus.
+    #[error("the event bus cannot be used: {0}")]
+    Unavailable(String),
+    /// The content of an event makes the bus refuse the whole call.
+    #[error("the event bus refuses the events: {0}")]
+    Refused(String),
+}
+
+/// Where changes are named that the bus does not take.
+pub trait RefusedChanges: Sync {
+    /// Keeps a message for an operator.
+    ///
+    /// # Errors
+    /// When it is not known that the message was kept. It may have been. With the reason.
+    fn keep(&self, message: &RefusedChange) -> impl Future<Output = Result<(), String>> + Send;
 }

@@ -85,7 +85,7 @@ pub fn remove_path(value: &mut Value, path: &str) {
 }
 
 /// Every field of the item by its path.
-fn fields_of(item: Value) -> Map<String, Value> {
+pub(crate) fn fields_of(item: Value) -> Map<String, Value> {
     let Value::Object(attributes) = item else { return Map::new() };
     let mut fields = Map::new();
     for (name, value) in attributes {
@@ -100,7 +100,7 @@ fn fields_of(item: Value) -> Map<String, Value> {
 }
 
 /// Whether the values are equal. Numbers are compared by value, because the table does not keep how they were written.
-fn are_same(a: Option<&Value>, b: Option<&Value>) -> bool {
+pub(crate) fn are_same(a: Option<&Value>, b: Option<&Value>) -> bool {
     match (a, b) {
         (Some(Value::Number(a)), Some(Value::Number(b))) => is_same_number(a, b),
         (Some(Value::Array(a)), Some(Value::Array(b))) => {

@@ -224,6 +224,15 @@ impl CustomerItem {
 }
 
 impl Item {
+    /// The customer's key as text.
+    #[must_use]
+    pub fn pk(&self) -> &str {
+        match self {
+            Self::Customer(item) => &item.pk,
+            Self::Tombstone(item) => &item.pk,
+        }
+    }
+
     /// The place of the item's last event in the order.
     #[must_use]
     pub fn rank(&self) -> &str {

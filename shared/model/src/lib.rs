@@ -14,9 +14,11 @@
 #[macro_use]
 mod redacted_debug;
 
+mod change_event;
 mod cleanup;
 mod comparison;
 mod customer;
+mod customer_change;
 mod decimal;
 mod delivery;
 mod email_key;
@@ -50,9 +52,14 @@ mod unknown_fields;
 mod untranslatable;
 mod verification;
 
+pub use change_event::{
+    ChangeData, ChangeEvent, ChangedStatus, DATA_SCHEMA, FeedContent, FeedSettings, ItemWrite, OmissionReason,
+    REQUEST_BYTES_MAX, RefusedChange,
+};
 pub use cleanup::{CleanupMessage, CleanupType, Deletion, Identifiers};
 pub use comparison::{Comparison, differing_fields, remove_path};
 pub use customer::{Customer, CustomerStatus};
+pub use customer_change::{ChangeType, CustomerChange};
 pub use delivery::{BODY_BYTES_MAX, Delivery, EVENTS_MAX, Proof, Request, Verified};
 pub use email_key::email_key;
 pub use event::{Change, ChangeKind, CustomerEvent, EventFacts, Translated, Translation};

@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::change_event::{ChangeData, RefusedChange};
 use crate::cleanup::CleanupMessage;
 use crate::item::{CustomerItem, Tombstone};
 use crate::kept::KeptDelivery;
 
-/// The schemas by name: a customer's item, the cleanup message, and the message of a parked or quarantined delivery.
+/// The schemas by name: a customer's item, the cleanup message, the message of a parked or quarantined delivery,
+/// the data of a change event, and the message about a change that is not on the bus.
 #[must_use]
-pub fn all() -> [(&'static str, Value); 3] {
+pub fn all() -> [(&'static str, Value); 5] {
     let mut item = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Item",
@@ -21,5 +23,7 @@ pub fn all() -> [(&'static str, Value); 3] {
         ("customer-item", item),
         ("cleanup-message", schemars::schema_for!(CleanupMessage).into()),
         ("kept-message", schemars::schema_for!(KeptDelivery).into()),
+        ("change-data", schemars::schema_for!(ChangeData).into()),
+        ("refused-change", schemars::schema_for!(RefusedChange).into()),
     ]
 }
