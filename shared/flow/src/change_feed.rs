@@ -2,14 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use clientele_model::{ChangeEvent, FeedSettings, ItemWrite, REQUEST_BYTES_MAX, RefusedChange};
+use clientele_model::{ChangeEvent, FeedSettings, ItemWrite, RefusedChange};
 use tokio::time::Instant;
 
+use crate::call_size::CallSize;
 use crate::ports::{BusError, EventBus, EventResult, RefusedChanges};
-
-/// The most events of one call to the bus
-/// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
-const EVENTS_MAX: usize = 10;
 
 /// Announces changes on a bus, and names on a queue what the bus does not take.
 #[derive(Clone, Debug)]
@@ -61,7 +58,7 @@ impl<B: EventBus, R: RefusedChanges> ChangeFeed<B, R> {
     pub async fn publish(&self, records: Vec<FeedRecord>, stop_by: Instant) -> FeedReport {
         let mut report = FeedReport::default();
         let mut call = vec![];
-        let mut bytes = 0;
+        let mut size = CallSize::default();
         for FeedRecord { sequence_number, write } in records {
             let event = match write.map(|write| ChangeEvent::of_write(&write, &self.settings)) {
                 Ok(Some(event)) => event,
@@ -76,17 +73,18 @@ impl<B: EventBus, R: RefusedChanges> ChangeFeed<B, R> {
                     {
                         return report;
                     }
-                    bytes = 0;
+                    size = CallSize::default();
                     continue;
                 }
             };
-            if call.len() == EVENTS_MAX || bytes + event.bytes() > REQUEST_BYTES_MAX {
+            size = if let Some(larger) = size.with(&event) {
+                larger
+            } else {
                 if self.put(std::mem::take(&mut call), stop_by, &mut report).await.is_break() {
                     return report;
                 }
-                bytes = 0;
-            }
-            bytes += event.bytes();
+                CallSize::of(&event)
+            };
             call.push(PendingEvent { sequence_number, event });
         }
         // Whether it fails is in the report.

@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use crate::Flow;
 use crate::list_observer::{ListObserver, Reported};
-use crate::list_requests::{Clock, ListRunError, Requests};
+use crate::list_requests::{ListRunError, Requests};
 use crate::list_run::{ListRun, Progress, RunEnd};
 use crate::list_walk::{RecordHandler, WalkEvent, handle_pages};
+use crate::pacing::Clock;
 use crate::ports::{ListClient, Queues, Table};
 
 /// How many records are written at a time, unless the operator says otherwise.

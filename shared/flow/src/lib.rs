@@ -18,6 +18,7 @@
 //! hang and crash wherever possible.
 
 mod apply;
+mod call_size;
 mod candidates;
 mod change_feed;
 pub mod deadlines;
@@ -29,6 +30,7 @@ mod list_run;
 mod list_walk;
 #[cfg(feature = "memory")]
 pub mod memory;
+mod pacing;
 mod ports;
 mod reconcile;
 mod record_comparison;

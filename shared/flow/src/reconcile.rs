@@ -12,9 +12,10 @@ use crate::Flow;
 use crate::candidates::{Candidate, CandidateCounts, deletes_max};
 use crate::import::CONCURRENCY_DEFAULT;
 use crate::list_observer::{ListObserver, Reported, hash};
-use crate::list_requests::{CallFailure, Clock, ListRunError, Requests};
+use crate::list_requests::{CallFailure, ListRunError, Requests};
 use crate::list_run::{ListRun, Progress, RunEnd};
 use crate::list_walk::WalkEvent;
+use crate::pacing::Clock;
 use crate::ports::{CustomerReader, ListClient, Queues, Table};
 use crate::record_comparison::{Compared, ComparingHandler};
 

@@ -3,8 +3,8 @@
 use clientele_model::{Comparison, CustomerEvent, CustomerKey, EpochMicros, Id, Item, Listed, Outcome, Untranslatable};
 
 use crate::Flow;
-use crate::list_requests::Clock;
 use crate::list_walk::RecordHandler;
+use crate::pacing::Clock;
 use crate::ports::{CustomerReader, Queues, Table};
 
 /// The result of one record.

@@ -6,7 +6,8 @@ use tokio::time::{Instant, timeout};
 use crate::Flow;
 use crate::apply::EventResult;
 use crate::deadlines::{Deadlines, RECORD_ATTEMPTS_MAX, RECORD_READ_WITHIN};
-use crate::list_requests::{Clock, ListRunError, pause_before_write};
+use crate::list_requests::ListRunError;
+use crate::pacing::{Clock, pause_before_write};
 use crate::ports::{CurrentItem, CustomerReader, LiveItemPage, Queues, Table, TableError};
 
 /// A customer whom the provider has verifiably deleted.

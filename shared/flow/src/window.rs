@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use crate::Flow;
 use crate::candidates::is_settled;
-use crate::list_requests::{Clock, ListRunError, Requests};
+use crate::list_requests::{ListRunError, Requests};
 use crate::list_run::{ListRun, Progress, RunEnd};
 use crate::list_walk::{RecordHandler, WalkEnd, WalkEvent, walk};
+use crate::pacing::Clock;
 use crate::ports::{CustomerReader, ListClient, Queues, Table};
 use crate::reconcile::{Deletes, ReconcileCounts, ReconcileObserver, ReconcileTally, locked};
 use crate::record_comparison::ComparingHandler;
