@@ -44,10 +44,7 @@ impl Clients {
     /// Clients of a function on Lambda.
     #[must_use]
     pub fn of_function(environment: &LambdaEnvironment) -> Self {
-        let LambdaEnvironment { region, credentials, endpoints, ca_bundle } = environment;
-        let roots = TrustStore::empty().with_pem_certificate(ca_bundle.as_deref().unwrap_or(AMAZON_ROOTS));
-        let config = config(Region::new(region.clone()), credentials.clone(), https(roots));
-        Self::new(&config, CallTimeouts::Function, endpoints)
+        Self::new(&config_of_function(environment), CallTimeouts::Function, &environment.endpoints)
     }
 
     /// Clients of a local stack with its table and queues at these URLs. Environment variables do not affect them.
@@ -59,45 +56,27 @@ impl Clients {
     /// As [`Clients::local`], with a given HTTP client.
     #[must_use]
     pub fn local_with_http(http: SharedHttpClient, dynamodb_url: &str, sqs_url: &str, timeouts: CallTimeouts) -> Self {
-        let credentials = Credentials::new("local", "local", None, None, "local");
         let [dynamodb, sqs] = [dynamodb_url, sqs_url].map(|url| Some(url.to_owned()));
-        let endpoints = Endpoints { dynamodb, sqs, secrets_manager: None };
-        Self::new(&config(Region::from_static("us-east-1"), credentials, http), timeouts, &endpoints)
+        let endpoints = Endpoints { dynamodb, sqs, ..Endpoints::default() };
+        Self::new(&local_config(http), timeouts, &endpoints)
     }
 
     /// Clients with a given configuration of the SDK.
     #[must_use]
     pub fn new(config: &SdkConfig, timeouts: CallTimeouts, endpoints: &Endpoints) -> Self {
-        let factor = match timeouts {
-            CallTimeouts::Function => 1,
-            CallTimeouts::Operator => deadlines::OPERATOR_FACTOR,
-        };
-        let with_timeout = |attempt: Duration| {
-            // The flow limits the time of all attempts together, and secrets.rs that of its own calls.
-            let timeouts = TimeoutConfig::builder()
-                .connect_timeout(deadlines::CONNECT_TIMEOUT * factor)
-                .operation_attempt_timeout(attempt * factor);
-            let retries = RetryConfig::standard()
-                .with_max_attempts(deadlines::ATTEMPTS_MAX)
-                .with_initial_backoff(deadlines::FIRST_BACKOFF);
-            config.to_builder().timeout_config(timeouts.build()).retry_config(retries).build()
-        };
+        let with_timeout = |attempt| with_timeout(config, timeouts, attempt);
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&with_timeout(deadlines::DYNAMODB_ATTEMPT_TIMEOUT));
-        let mut sqs = aws_sdk_sqs::config::Builder::from(&with_timeout(deadlines::SQS_ATTEMPT_TIMEOUT));
         let mut secrets_manager =
             aws_sdk_secretsmanager::config::Builder::from(&with_timeout(deadlines::SECRETS_REFRESH_TIMEOUT));
         if let Some(url) = &endpoints.dynamodb {
             dynamodb = dynamodb.endpoint_url(url);
-        }
-        if let Some(url) = &endpoints.sqs {
-            sqs = sqs.endpoint_url(url);
         }
         if let Some(url) = &endpoints.secrets_manager {
             secrets_manager = secrets_manager.endpoint_url(url);
         }
         Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
-            sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
+            sqs: sqs_client(config, timeouts, endpoints),
             secrets_manager: aws_sdk_secretsmanager::Client::from_conf(secrets_manager.build()),
         }
     }
@@ -121,6 +100,44 @@ fn https(roots: TrustStore) -> SharedHttpClient {
     let tls = TlsContext::builder().with_trust_store(roots).build().expect("a valid trust store");
     let ring = Provider::Rustls(CryptoMode::Ring);
     aws_smithy_http_client::Builder::new().tls_provider(ring).tls_context(tls).build_https()
+}
+
+/// The SDK's configuration on Lambda.
+pub(crate) fn config_of_function(environment: &LambdaEnvironment) -> SdkConfig {
+    let LambdaEnvironment { region, credentials, ca_bundle, .. } = environment;
+    let roots = TrustStore::empty().with_pem_certificate(ca_bundle.as_deref().unwrap_or(AMAZON_ROOTS));
+    config(Region::new(region.clone()), credentials.clone(), https(roots))
+}
+
+/// The SDK's configuration for a local stack.
+pub(crate) fn local_config(http: SharedHttpClient) -> SdkConfig {
+    let credentials = Credentials::new("local", "local", None, None, "local");
+    config(Region::from_static("us-east-1"), credentials, http)
+}
+
+/// The configuration for a service whose calls may take this time per attempt. Callers limit the time of all attempts
+/// together.
+pub(crate) fn with_timeout(config: &SdkConfig, timeouts: CallTimeouts, attempt: Duration) -> SdkConfig {
+    let factor = match timeouts {
+        CallTimeouts::Function => 1,
+        CallTimeouts::Operator => deadlines::OPERATOR_FACTOR,
+    };
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(deadlines::CONNECT_TIMEOUT * factor)
+        .operation_attempt_timeout(attempt * factor);
+    let retries = RetryConfig::standard()
+        .with_max_attempts(deadlines::ATTEMPTS_MAX)
+        .with_initial_backoff(deadlines::FIRST_BACKOFF);
+    config.to_builder().timeout_config(timeouts.build()).retry_config(retries).build()
+}
+
+pub(crate) fn sqs_client(config: &SdkConfig, timeouts: CallTimeouts, endpoints: &Endpoints) -> aws_sdk_sqs::Client {
+    let config = with_timeout(config, timeouts, deadlines::SQS_ATTEMPT_TIMEOUT);
+    let mut sqs = aws_sdk_sqs::config::Builder::from(&config);
+    if let Some(url) = &endpoints.sqs {
+        sqs = sqs.endpoint_url(url);
+    }
+    aws_sdk_sqs::Client::from_conf(sqs.build())
 }
 
 fn config(region: Region, credentials: Credentials, http: SharedHttpClient) -> SdkConfig {

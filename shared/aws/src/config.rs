@@ -103,6 +103,8 @@ pub struct LambdaEnvironment {
 pub struct Endpoints {
     /// `AWS_ENDPOINT_URL_DYNAMODB`
     pub dynamodb: Option<String>,
+    /// `AWS_ENDPOINT_URL_EVENTBRIDGE`
+    pub eventbridge: Option<String>,
     /// `AWS_ENDPOINT_URL_SQS`
     pub sqs: Option<String>,
     /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`
@@ -171,6 +173,7 @@ impl LambdaEnvironment {
         let endpoint = |name| environment.optional(name).or_else(|| all.clone());
         let endpoints = Endpoints {
             dynamodb: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+            eventbridge: endpoint("AWS_ENDPOINT_URL_EVENTBRIDGE"),
             sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
             secrets_manager: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
         };

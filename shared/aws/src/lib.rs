@@ -7,11 +7,16 @@
 
 mod api_keys;
 mod attributes;
+mod change_clients;
+mod change_publisher;
+mod changes_config;
+mod changes_line;
 mod clients;
 mod config;
 mod customers;
 mod directives;
 mod environment;
+mod event_bridge;
 mod gateway;
 mod invocation;
 mod queues;
@@ -20,18 +25,25 @@ mod reconcile_event;
 mod reconcile_line;
 mod reconciler;
 mod reconciler_config;
+mod refused_changes;
 mod replayer;
 mod sdk_error;
 mod secrets;
+mod stream_attributes;
+mod stream_event;
 mod sweeper;
 mod telemetry;
 
 pub use api_keys::ApiKeySource;
 pub use attributes::{from_attributes, to_attributes};
+pub use change_clients::ChangeClients;
+pub use change_publisher::ChangePublisher;
+pub use changes_config::ChangesConfig;
 pub use clients::{CallTimeouts, Clients, https_with_system_roots};
 pub use config::{DomainNames, Endpoints, LambdaEnvironment, ReceiverConfig, Resources, SecretSource, WorkerConfig};
 pub use customers::Customers;
 pub use environment::ConfigError;
+pub use event_bridge::EventBridgeBus;
 pub use gateway::{HttpEvent, HttpResponse};
 pub use invocation::Invocation;
 pub use queues::SqsQueues;
@@ -39,11 +51,13 @@ pub use receiver::Receiver;
 pub use reconcile_event::ReconcileEventError;
 pub use reconciler::{Comparisons, Connect, ProviderReconciliation, Reconciler};
 pub use reconciler_config::{ListSource, ReconcilerConfig};
+pub use refused_changes::SqsRefusedChanges;
 pub use replayer::{
     BatchItemFailure, Replayer, SqsBatchResponse, SqsEvent, SqsMessage, SqsSystemAttributes, UnreadableMessage,
     read_kept_message,
 };
 pub use sdk_error::describe as describe_sdk_error;
+pub use stream_event::{StreamBatchResponse, StreamEvent, StreamRecord};
 pub use sweeper::Sweeper;
 pub use telemetry::{CUSTOMER_HASH_DIGITS, LogLevel, LogWriter, TelemetrySettings, customer_hash};
 
@@ -124,6 +138,19 @@ pub async fn run_reconcile<C: ListClient + Send + 'static>(
         reconciler.handle(&event, &invocation).await
     };
     serve("reconcile", start, handle).await
+}
+
+/// Runs the function that announces changes of customers on the event bus.
+pub async fn run_changes() -> ExitCode {
+    let start = async {
+        let config = ChangesConfig::read(variable)?;
+        let clients = ChangeClients::of_function(&config.lambda);
+        Ok::<_, ConfigError>(ChangePublisher::new(config, &clients, stdout()))
+    };
+    let handle = |publisher: &'static ChangePublisher, event, invocation| async move {
+        Ok::<_, Infallible>(publisher.handle(event, &invocation).await)
+    };
+    serve("changes", start, handle).await
 }
 
 fn variable(name: &str) -> Option<String> {

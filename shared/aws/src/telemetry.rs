@@ -360,7 +360,7 @@ impl Entry for SweepEntry<'_> {
     }
 }
 
-fn count(number: usize) -> impl MetricValue {
+pub(crate) fn count(number: usize) -> impl MetricValue {
     u64::try_from(number).unwrap_or(u64::MAX).with_unit::<Count>()
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::customer::CustomerStatus;
 use crate::customer_change::{ChangeType, CustomerChange};
 use crate::item::{CustomerItem, DeletedStatus, Item, LastEvent};
+use crate::json::sqs_message;
 use crate::schema_version::SCHEMA_VERSION;
 use crate::time::Time;
 
@@ -278,5 +279,11 @@ impl RefusedChange {
     #[must_use]
     pub fn new(id: String, pk: String, rank: Option<String>, reason: &str) -> Self {
         Self { schema: SCHEMA_VERSION, id, pk, rank, reason: reason.to_owned() }
+    }
+
+    /// The message as SQS accepts it.
+    #[must_use]
+    pub fn message(&self) -> String {
+        sqs_message(self)
     }
 }

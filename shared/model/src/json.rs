@@ -109,7 +109,8 @@ fn string_len(text: &str) -> usize {
 
 /// The text at a path of field names. Other values are only skipped, so they may contain what [`parse`] cannot read:
 /// deep nesting, or bytes that are not UTF-8.
-pub(crate) fn text_at(json: &[u8], path: &[&str]) -> Option<String> {
+#[must_use]
+pub fn text_at(json: &[u8], path: &[&str]) -> Option<String> {
     fn text_in(json: &str, path: &[&str]) -> Option<String> {
         let Some((first, rest)) = path.split_first() else { return serde_json::from_str(json).ok() };
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;

@@ -68,7 +68,7 @@ pub use event_time::EventTime;
 pub use extra::ExtraFields;
 pub use fields::Fields;
 pub use item::{CustomerItem, DeletedStatus, Item, ItemError, LastEvent, SORT_KEY, Tombstone};
-pub use json::{parse as parse_json, remove_one_dollar, with_one_more_dollar};
+pub use json::{parse as parse_json, remove_one_dollar, text_at as json_text_at, with_one_more_dollar};
 pub use kept::{BodyEncoding, Fingerprint, KeptDelivery, KeptDeliveryError, KeptPart, MESSAGE_BYTES_MAX};
 pub use key::{CustomerKey, Id};
 pub use listing::{

@@ -148,7 +148,7 @@ fn variables_that_lambda_and_sam_set() {
     variables.extend([("AWS_ENDPOINT_URL", "http://all"), ("AWS_SESSION_TOKEN", "token")]);
     let LambdaEnvironment { credentials, endpoints, .. } = read(&variables).unwrap().lambda;
     let all = Some("http://all".to_owned());
-    assert_eq!(endpoints, Endpoints { dynamodb: all.clone(), sqs, secrets_manager: all });
+    assert_eq!(endpoints, Endpoints { dynamodb: all.clone(), eventbridge: all.clone(), sqs, secrets_manager: all });
     assert_eq!(credentials.session_token(), Some("token"));
 }
 
