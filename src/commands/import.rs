@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clientele_flow::{ImportCounts, ImportObserver, ImportOptions, ImportReport, ListObserver, ListRunError, Progress};
+use clientele_flow::{
+    ImportCounts, ImportObserver, ImportOptions, ImportReport, ListObserver, ListRunError, Progress, RunEnd,
+};
 use clientele_model::{CustomerKey, Id, ListApi, Listed, Listing, Provider, RecordContext, Untranslatable};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -162,11 +164,20 @@ async fn from_api(import: &Import, listing: &Listing) -> Result<()> {
     if let Some(position) = resume.as_ref().and_then(|progress| progress.position) {
         terminal::note(format!("Continuing the interrupted import at {position}."));
     }
-    let mut watch = ImportWatch::new(import, saved, resume.is_some());
+    let is_resumed = resume.is_some();
+    let mut watch = ImportWatch::new(import, saved, is_resumed);
     let flow = target.clients.flow(target.resources.clone());
     let stop = stop_flag();
     let report = flow.import(listing, &access.client, import.options(resume), &mut watch, &stop).await;
-    let ended = Ended::of(&report.end, |error| access.explain(error));
+    let ended = Ended::of(&report.end, |error| match error {
+        ListRunError::OtherAccount { .. } if is_resumed => {
+            format!(
+                "{}, which the interrupted import has read: use its API key, or start a new import with --restart",
+                access.explain(error)
+            )
+        }
+        error => access.explain(error),
+    });
     watch.finish(import, &report, ended)
 }
 
@@ -283,7 +294,10 @@ impl ImportWatch {
         } else if counts.total() > 0 || has_reached_the_end {
             terminal::line(as_table(counts, import.dry_run));
         }
-        let next = if is_saved && !has_reached_the_end {
+        let is_other_account = matches!(report.end, RunEnd::Failed(ListRunError::OtherAccount { .. }));
+        let next = if is_other_account {
+            None
+        } else if is_saved && !has_reached_the_end {
             Some("the same command continues the import")
         } else if counts.total() > 0 {
             Some("the same command starts again, and changes nothing that was imported already")

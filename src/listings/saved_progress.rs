@@ -1,5 +1,5 @@
-//! How far an interrupted import has come, in a file between two runs. It contains times and page numbers, nothing
-//! personal.
+//! How far an interrupted import has come, in a file between two runs. It contains times, page numbers
+//! and the account, nothing of a customer.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::exit_code::ExitCode;
 
 /// The format of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What an import works on. Only the same import can be continued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,7 +186,15 @@ mod tests {
 
     fn progress(position: Position) -> Progress {
         let started_at = "2026-03-01T10:00:00Z".parse().unwrap();
-        Progress { walk: 0, since: None, position: Some(position), started_at, has_changes: false, incomplete: None }
+        Progress {
+            walk: 0,
+            since: None,
+            position: Some(position),
+            started_at,
+            has_changes: false,
+            incomplete: None,
+            account: None,
+        }
     }
 
     #[test]
@@ -238,7 +246,7 @@ mod tests {
 
     #[rstest]
     #[case::damaged("{")]
-    #[case::of_a_later_version(r#"{"format":2}"#)]
+    #[case::of_a_later_version(r#"{"format":3}"#)]
     fn what_cannot_be_read_is_named(#[case] content: &str) {
         let folder = tempfile::tempdir().unwrap();
         let file = SavedProgress::new(folder.path(), identity(), scope(None, None));

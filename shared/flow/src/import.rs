@@ -139,14 +139,15 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         stop: &AtomicBool,
     ) -> ImportReport {
         let clock = Clock::starting_at(options.now);
-        let run = Mutex::new(Watched::new(observer, options.is_dry_run));
+        let progress = options.resume.unwrap_or_else(|| Progress::of_first_walk(options.since, options.now));
+        let run = Mutex::new(Watched::new(observer, options.is_dry_run, progress.account.clone()));
         let waiting = |why: &str, delay| locked(&run).observer.waiting(why, delay);
         let requests = Requests::new(client, clock, options.requests_per_second, stop, &waiting);
-        let handler = ImportHandler { flow: self, clock, is_dry_run: options.is_dry_run };
+        let handler =
+            ImportHandler { flow: self, clock, account: options.account.as_ref(), is_dry_run: options.is_dry_run };
         let end = match ListRun::new(listing, options.account.as_ref(), options.concurrency) {
             Err(error) => RunEnd::Failed(error),
             Ok(list_run) => {
-                let progress = options.resume.unwrap_or_else(|| Progress::of_first_walk(options.since, options.now));
                 let on_event = |event, progress: &mut Progress| locked(&run).add(event, progress);
                 list_run.walks(&requests, &handler, progress, on_event).await
             }
@@ -163,13 +164,14 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         stop: &AtomicBool,
     ) -> ImportReport {
         let clock = Clock::starting_at(options.now);
-        let mut run = Watched::new(observer, options.is_dry_run);
+        let mut run = Watched::new(observer, options.is_dry_run, options.account.clone());
         let records = iter(records.take_while(|_| !stop.load(Ordering::Relaxed)));
         let pages = records.chunks(RECORDS_OF_A_PAGE).map(|listed| {
             let page = Page { listed, account: None, total: None, position: None };
             (page, options.now)
         });
-        let handler = ImportHandler { flow: self, clock, is_dry_run: options.is_dry_run };
+        let handler =
+            ImportHandler { flow: self, clock, account: options.account.as_ref(), is_dry_run: options.is_dry_run };
         let mut progress = Progress::of_first_walk(None, options.now);
         let result =
             handle_pages(pages, &handler, options.concurrency, &mut |event| run.add(event, &mut progress)).await;
@@ -199,6 +201,7 @@ pub(crate) enum RecordOutcome {
 struct ImportHandler<'a, T, Q> {
     flow: &'a Flow<T, Q>,
     clock: Clock,
+    account: Option<&'a Id>,
     is_dry_run: bool,
 }
 
@@ -207,6 +210,10 @@ impl<T: Table, Q: Queues> RecordHandler for ImportHandler<'_, T, Q> {
 
     async fn handle(&self, listed: Listed) -> RecordOutcome {
         match listed {
+            Listed::Customer(event) if self.is_of_another_account(&event) => RecordOutcome::Untranslatable {
+                customer_id: Id::new(event.key().customer_id().to_owned()).ok(),
+                reason: Untranslatable::OtherAccount,
+            },
             Listed::Customer(event) if self.is_dry_run => self.compare(&event).await,
             Listed::Customer(event) => self.write(&event).await,
             Listed::Deleted { .. } => RecordOutcome::DeletedThere,
@@ -217,6 +224,10 @@ impl<T: Table, Q: Queues> RecordHandler for ImportHandler<'_, T, Q> {
 }
 
 impl<T: Table, Q: Queues> ImportHandler<'_, T, Q> {
+    fn is_of_another_account(&self, event: &CustomerEvent) -> bool {
+        self.account.is_some_and(|account| account.as_str() != event.key().account())
+    }
+
     async fn write(&self, event: &CustomerEvent) -> RecordOutcome {
         let result = self.flow.write_record(event, &self.clock).await;
         match result.outcome {
@@ -260,9 +271,9 @@ struct Watched<'a, O> {
 }
 
 impl<'a, O: ImportObserver> Watched<'a, O> {
-    fn new(observer: &'a mut O, is_dry_run: bool) -> Self {
+    fn new(observer: &'a mut O, is_dry_run: bool, account: Option<Id>) -> Self {
         let (counts, reported) = (ImportCounts::default(), Reported::default());
-        Self { observer, counts, account: None, progress: None, reported, is_dry_run }
+        Self { observer, counts, account, progress: None, reported, is_dry_run }
     }
 
     fn report(self, end: RunEnd) -> ImportReport {

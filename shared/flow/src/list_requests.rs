@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clientele_model::{ApiAnswer, ApiRequest, ListingError};
+use clientele_model::{ApiAnswer, ApiRequest, Id, ListingError};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -22,9 +22,14 @@ pub enum ListRunError {
     /// An answer that cannot be used, in the last attempt.
     #[error(transparent)]
     Answer(#[from] ListingError),
-    /// The answers belong to another account than the one that the operator named.
-    #[error("the API key belongs to another account than the given one")]
-    OtherAccount,
+    /// The answers belong to another account than the one that the operator named, or that the run has read before.
+    #[error("the API key belongs to the account {}, not to {}", actual.as_str(), expected.as_str())]
+    OtherAccount {
+        /// The account of the answers.
+        actual: Id,
+        /// The account that the run is about.
+        expected: Id,
+    },
     /// The answers do not contain the account, and the operator named none.
     #[error("the API does not say to which account its customers belong: name the account")]
     AccountUnknown,

@@ -13,7 +13,7 @@ pub const CLOSING_WALKS_MAX: u32 = 5;
 /// A closing walk starts this long before the walk before it began. A provider's replicas may lag, and its clocks differ.
 const CLOSING_OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 
-/// How far a run has come. It is saved between runs, and contains nothing personal.
+/// How far a run has come. It is saved between runs, and contains no customer's data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Which walk: 0 is the first one, the others are closing walks.
@@ -29,6 +29,8 @@ pub struct Progress {
     pub has_changes: bool,
     /// Why an earlier walk may have missed records.
     pub incomplete: Option<String>,
+    /// The account of the pages that were read, as far as they say so. Pages of another account do not continue them.
+    pub account: Option<Id>,
 }
 
 /// A position as text, and as `null` if there is none.
@@ -64,7 +66,7 @@ pub enum RunEnd {
 impl Progress {
     /// The beginning of the first walk.
     pub(crate) fn of_first_walk(since: Option<Timestamp>, started_at: Timestamp) -> Self {
-        Self { walk: 0, since, position: None, started_at, has_changes: false, incomplete: None }
+        Self { walk: 0, since, position: None, started_at, has_changes: false, incomplete: None, account: None }
     }
 
     /// The walk that closes this one, which has ended, unless none is needed or there were too many.
@@ -75,7 +77,8 @@ impl Progress {
         }
         let since = self.started_at.saturating_sub(CLOSING_OVERLAP).unwrap_or(self.started_at);
         let next = Self::of_first_walk(Some(since), self.started_at);
-        Some(Self { walk: self.walk + 1, incomplete: self.incomplete.clone(), ..next })
+        let (incomplete, account) = (self.incomplete.clone(), self.account.clone());
+        Some(Self { walk: self.walk + 1, incomplete, account, ..next })
     }
 
     /// The end of the run after the last walk.
@@ -133,15 +136,19 @@ impl<'a> ListRun<'a> {
                 scope: WalkScope::Customers,
                 now: requests.clock.now(),
             };
+            let account = self.account.or(progress.account.as_ref()).cloned();
             let note = |event| {
                 match &event {
                     WalkEvent::Read(date) if !is_begun => (is_begun, progress.started_at) = (true, *date),
-                    WalkEvent::PageDone(page) => progress.position = page.position.or(progress.position),
+                    WalkEvent::PageDone(page) => {
+                        progress.position = page.position.or(progress.position);
+                        progress.account = progress.account.take().or_else(|| page.account.clone());
+                    }
                     WalkEvent::Read(_) | WalkEvent::Record(_) => {}
                 }
                 on_event(event, &mut progress)
             };
-            match walk((self.api.walk)(start), self.account, requests, handler, self.concurrency, note).await {
+            match walk((self.api.walk)(start), account, requests, handler, self.concurrency, note).await {
                 WalkEnd::Finished(Ok(())) => {}
                 WalkEnd::Finished(Err(why)) => drop(progress.incomplete.get_or_insert_with(|| why.to_owned())),
                 WalkEnd::Stopped => return RunEnd::Stopped,

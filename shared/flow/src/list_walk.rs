@@ -68,10 +68,10 @@ struct OpenPage {
     info: PageInfo,
 }
 
-/// Walks through a list. If the operator named an account, the answers must not belong to another one.
+/// Walks through a list. All answers must belong to the same account: the given one, if there is one.
 pub(crate) async fn walk<C: ListClient, H: RecordHandler>(
     walk: Box<dyn Walk>,
-    account: Option<&Id>,
+    account: Option<Id>,
     requests: &Requests<'_, C>,
     handler: &H,
     concurrency: usize,
@@ -103,7 +103,7 @@ type ReadPage = (Page, Timestamp);
 
 async fn read_pages<C: ListClient>(
     mut walk: Box<dyn Walk>,
-    account: Option<&Id>,
+    mut account: Option<Id>,
     requests: &Requests<'_, C>,
     pages: mpsc::Sender<ReadPage>,
 ) -> WalkEnd {
@@ -112,9 +112,12 @@ async fn read_pages<C: ListClient>(
             Ok(page) => page,
             Err(failure) => return failure.into(),
         };
-        if account.zip(page.0.account.as_ref()).is_some_and(|(expected, actual)| expected != actual) {
-            return WalkEnd::Failed(ListRunError::OtherAccount);
-        }
+        account = match (account, &page.0.account) {
+            (Some(expected), Some(actual)) if expected != *actual => {
+                return WalkEnd::Failed(ListRunError::OtherAccount { actual: actual.clone(), expected });
+            }
+            (account, actual) => account.or_else(|| actual.clone()),
+        };
         if pages.send(page).await.is_err() {
             return WalkEnd::Stopped;
         }

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::table_limits::fits_key;
 use crate::untranslatable::Untranslatable;
 
 /// A provider's id of an account or a customer: text that is not blank. Two ids are the same if all their bytes are.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Id(String);
 
 /// A customer in one account of one provider. Displayed as the item's `pk`.
@@ -33,6 +36,14 @@ impl Id {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Id {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(text).map_err(|_| "an id must not be blank")
     }
 }
 

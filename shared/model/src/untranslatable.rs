@@ -22,6 +22,9 @@ pub enum Untranslatable {
     /// A time that orders events is before the year 2000.
     #[error("{0} is before the year 2000")]
     Before2000(&'static str),
+    /// The customer belongs to another account than the one that the operator named.
+    #[error("the customer belongs to another account than the given one")]
+    OtherAccount,
     /// An event about customers, of a type that is not known.
     #[error("an event about customers, of an unknown type")]
     UnknownType,

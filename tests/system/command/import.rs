@@ -258,6 +258,34 @@ async fn an_interrupted_import_can_be_restarted() {
     assert!(!api.take_requests()[0].contains("after"), "it starts at the beginning");
 }
 
+/// The key of another account does not continue an import: what the first account has on the rest of the list would be
+/// missing, and so would what the other one has at its beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_another_account_does_not_continue_an_import() {
+    let deployed = deployed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let api = EditedListApi::start(&deployed.stack, "flexprice", |number, answer| {
+        if number == 3 {
+            answer["items"] = json!("none");
+        }
+        for item in answer["items"].as_array_mut().into_iter().flatten().filter(|_| number > 3) {
+            item["environment_id"] = json!("env_other");
+        }
+    });
+    let api = api.await;
+    assert_eq!(import_flexprice(&deployed, &api.url, folder.path(), &[]).await.0, 1);
+    let before = all_items(&deployed.stack).await;
+    let account = before[0]["account"].as_str().unwrap();
+    let (code, shown, errors) = import_flexprice(&deployed, &api.url, folder.path(), &[]).await;
+    let expected = format!(
+        "the API key belongs to the account env_other, not to {account}, which the interrupted import has read: use its \
+         API key, or start a new import with --restart\n"
+    );
+    assert!(code == 1 && errors.ends_with(&expected), "{errors}{shown}");
+    assert_eq!(all_items(&deployed.stack).await, before);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the right key can still continue");
+}
+
 /// A list that returns fewer records than it says is incomplete.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_ends_early_is_incomplete() {

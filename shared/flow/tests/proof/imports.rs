@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::simulation::faulty_storage::{Fault, FaultyStorage, Operation};
 use crate::simulation::history::History;
-use crate::simulation::list::{LISTING, List, ListFault, ListStandIn, id, key, listing};
+use crate::simulation::list::{LISTING, List, ListFault, ListStandIn, id, key, listing, observation};
 use crate::simulation::provider::{ARRIVED_AT, EventSpec, Kind};
 use crate::simulation::{Simulation, flow, simulate};
 
@@ -178,6 +178,25 @@ fn records_of_a_file_are_imported() {
     });
 }
 
+/// A file may have records of several accounts, of which the operator named one.
+#[test]
+fn records_of_another_account_are_not_imported() {
+    after(&[], async |simulation| {
+        let records = || [Listed::Customer(Box::new(observation(&observed("ada", 1))))].into_iter();
+        let stop = AtomicBool::new(false);
+        for (account, written, told) in
+            [(None, 1, vec![]), (Some(id("w_1")), 0, vec![]), (Some(id("w_2")), 0, vec![Some(id("ada"))])]
+        {
+            let mut observer = Told::default();
+            let options = ImportOptions { account, ..options() };
+            let report = flow(&simulation.reliable()).import_records(records(), options, &mut observer, &stop).await;
+            assert_eq!((report.end, report.counts.written), (RunEnd::Complete, written));
+            let expected: Vec<_> = told.into_iter().map(|id| (id, Untranslatable::OtherAccount)).collect();
+            assert_eq!(observer.untranslatable, expected);
+        }
+    });
+}
+
 /// Seven records on four pages, and one page of the closing walk, which lists nothing.
 fn seven_records() -> List {
     List::of(&["a", "b", "c", "d", "e", "f", "g"].map(|name| observed(name, 1)))
@@ -301,7 +320,7 @@ fn a_run_continues_where_it_was_interrupted() {
         let (report, _) = import(&simulation.reliable(), &list, options()).await;
         let progress = report.progress.unwrap();
         let saved = serde_json::to_string(&progress).unwrap();
-        let expected = r#"{"walk":0,"since":null,"position":"page 2","started_at":"2026-11-20T12:00:00Z","has_changes":true,"incomplete":null}"#;
+        let expected = r#"{"walk":0,"since":null,"position":"page 2","started_at":"2026-11-20T12:00:00Z","has_changes":true,"incomplete":null,"account":"w_1"}"#;
         assert_eq!(saved, expected);
         let resume: Progress = serde_json::from_str(&saved).unwrap();
         assert_eq!(resume, progress);
@@ -476,6 +495,7 @@ fn an_interrupted_closing_walk_still_needs_another_one() {
             started_at: ARRIVED_AT,
             has_changes: true,
             incomplete: None,
+            account: None,
         };
         let list = ListStandIn::new(List::of(&[]));
         let resume = ImportOptions { resume: Some(progress), ..options() };
@@ -518,9 +538,33 @@ fn an_account_may_be_required_and_must_be_the_right_one() {
         let list = ListStandIn::new(seven_records());
         let other = ImportOptions { account: Some(id("w_2")), ..options() };
         let (report, _) = import(&simulation.reliable(), &list, other).await;
-        assert_eq!(report.end, RunEnd::Failed(ListRunError::OtherAccount));
+        let other_account = |actual, expected| {
+            RunEnd::Failed(ListRunError::OtherAccount { actual: id(actual), expected: id(expected) })
+        };
+        assert_eq!(report.end, other_account("w_1", "w_2"));
         assert!(simulation.storage.items().is_empty());
 
+        // Nor may the pages of one run belong to several accounts.
+        let changing = ListStandIn::with(seven_records(), |call, list| {
+            list.account = Some(if call < 2 { "w_1" } else { "w_2" });
+            None
+        });
+        let (report, _) = import(&simulation.reliable(), &changing, options()).await;
+        assert_eq!((report.end, report.counts.written), (other_account("w_2", "w_1"), 4));
+        let progress = report.progress.unwrap();
+        assert_eq!(progress.account, Some(id("w_1")));
+
+        // A run that another API key continues would skip customers of its account.
+        let resume = ImportOptions { resume: Some(progress), ..options() };
+        let others = ListStandIn::new(List { account: Some("w_2"), ..seven_records() });
+        let (report, told) = import(&simulation.reliable(), &others, resume.clone()).await;
+        assert_eq!((report.end, report.counts), (other_account("w_2", "w_1"), ImportCounts::default()));
+        assert!(told.pages.is_empty());
+        let (report, _) = import(&simulation.reliable(), &list, resume).await;
+        assert_eq!((report.end, report.counts.written), (RunEnd::Complete, 3));
+    });
+    after(&[], async |simulation| {
+        let list = ListStandIn::new(seven_records());
         let by_operator = listing(api(AccountSource::Operator, false));
         let flow = flow(&simulation.reliable());
         let stop = AtomicBool::new(false);
