@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use clientele_model::{EpochMicros, Item, Listed, Listing, Rank, Time, WalkScope, WalkStart};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Flow;
 use crate::candidates::is_settled;
@@ -38,6 +38,8 @@ pub struct WindowOptions {
     /// What happens to customers whom the provider has verifiably deleted, if its API lists them.
     pub deletes: Deletes,
     /// No request is sent and no page begun after this time.
+    pub stop_at: Instant,
+    /// What is unfinished at this time is cancelled. What was done before is reported.
     pub end_by: Instant,
 }
 
@@ -78,21 +80,34 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
         let tally = Mutex::new(ReconcileTally::new(observer, false, None));
         let waiting = |why: &str, delay| locked(&tally).observer.waiting(why, delay);
         let stop = AtomicBool::new(false);
-        let requests = Requests::new(client, clock, None, &stop, &waiting).ending_by(options.end_by);
+        let requests = Requests::new(client, clock, None, &stop, &waiting).ending_by(options.stop_at);
         let mut deletes = LostDeletes::default();
-        let end = match ListRun::new(listing, None, CONCURRENCY) {
-            Err(error) => RunEnd::Failed(error),
-            Ok(run) => match self.compare_window(listing, &run, &requests, options, &tally).await {
-                RunEnd::Failed(error) => RunEnd::Failed(error),
-                end if !run.api.can_list_deleted => end,
-                end => match self.find_lost_deletes(&run, &requests, options, &mut deletes).await {
-                    RunEnd::Complete => end,
-                    end_of_deletes => end_of_deletes,
-                },
-            },
-        };
+        let run = self.walk_through_window(listing, &requests, options, &tally, &mut deletes);
+        let end = timeout_at(options.end_by, run).await.unwrap_or(RunEnd::Stopped);
         let report = tally.into_inner().unwrap_or_else(PoisonError::into_inner).report(end);
         WindowReport { end: report.end, counts: report.counts, deletes }
+    }
+
+    async fn walk_through_window<C: ListClient, O: ReconcileObserver>(
+        &self,
+        listing: &Listing,
+        requests: &Requests<'_, C>,
+        options: &WindowOptions,
+        tally: &Mutex<ReconcileTally<'_, O>>,
+        deletes: &mut LostDeletes,
+    ) -> RunEnd {
+        let run = match ListRun::new(listing, None, CONCURRENCY) {
+            Err(error) => return RunEnd::Failed(error),
+            Ok(run) => run,
+        };
+        match self.compare_window(listing, &run, requests, options, tally).await {
+            RunEnd::Failed(error) => RunEnd::Failed(error),
+            end if !run.api.can_list_deleted => end,
+            end => match self.find_lost_deletes(&run, requests, options, deletes).await {
+                RunEnd::Complete => end,
+                end_of_deletes => end_of_deletes,
+            },
+        }
     }
 
     async fn compare_window<C: ListClient, O: ReconcileObserver>(

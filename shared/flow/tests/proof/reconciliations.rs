@@ -397,7 +397,8 @@ fn window() -> WindowOptions {
         since: ARRIVED_AT - SignedDuration::from_secs(DAY),
         until: ARRIVED_AT - SignedDuration::from_hours(1),
         deletes: Deletes::Apply,
-        end_by: Instant::now() + Duration::from_mins(1),
+        stop_at: Instant::now() + Duration::from_mins(1),
+        end_by: Instant::now() + Duration::from_mins(2),
     }
 }
 
@@ -483,12 +484,38 @@ fn a_window_finds_lost_deletes() {
 fn a_window_ends_in_time() {
     after(&[], async |simulation| {
         let list = ListStandIn::with(List::of(&[updated("a", 1)]), |_, _| Some(ListFault::Unreachable));
-        let options = WindowOptions { end_by: Instant::now() + Duration::from_secs(5), ..window() };
+        let options = WindowOptions { stop_at: Instant::now() + Duration::from_secs(5), ..window() };
         let started = Instant::now();
         let report = reconcile_window(&simulation.reliable(), &list, &options).await;
         assert_eq!(report.end, RunEnd::Stopped);
         assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
     });
+}
+
+/// A write that hangs is cancelled, but what was written and deleted before it is reported.
+#[test]
+fn a_window_that_is_cut_off_reports_what_it_has_done() {
+    for (writes, recovered, erased) in [(1, 1, 0), (3, 2, 1)] {
+        after(&[updated("gone", 1), updated("gone_too", 1)], async |simulation| {
+            let mut list = List::of(&[updated("a", 1), updated("b", 2)]);
+            list.archive("gone", 1_000);
+            list.archive("gone_too", 2_000);
+            let mut calls = 0;
+            let storage = FaultyStorage::new(&simulation.storage, move |_, operation| {
+                calls += u32::from(operation == Operation::Put);
+                (operation == Operation::Put && calls > writes).then_some(Fault::HangsBefore)
+            });
+            let list = ListStandIn::new(List { page_size: 1, ..list });
+            let options = WindowOptions { end_by: Instant::now() + Duration::from_secs(20), ..window() };
+            let started = Instant::now();
+            let report = reconcile_window(&storage, &list, &options).await;
+            assert_eq!(
+                (report.end, report.counts.recovered, report.deletes.erased),
+                (RunEnd::Stopped, recovered, erased)
+            );
+            assert_eq!(started.elapsed().as_secs(), 20);
+        });
+    }
 }
 
 #[test]
