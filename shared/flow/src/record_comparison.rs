@@ -59,11 +59,10 @@ impl<T: Table + CustomerReader, Q: Queues> ComparingHandler<'_, T, Q> {
         let result = self.flow.write_record(event, &self.clock).await;
         let reason = result.reason.unwrap_or_default();
         match result.outcome {
-            Outcome::Applied => Compared::Customer { key, version, comparison, is_written: true },
+            // It was not in the table a moment ago, so it is a duplicate of an attempt of our own that seemed to fail.
+            Outcome::Applied | Outcome::Duplicate => Compared::Customer { key, version, comparison, is_written: true },
             // An event came in between, so nothing was missing.
-            Outcome::Duplicate | Outcome::Stale => {
-                Compared::Customer { key, version, comparison: Comparison::Same, is_written: false }
-            }
+            Outcome::Stale => Compared::Customer { key, version, comparison: Comparison::Same, is_written: false },
             Outcome::Quarantined => Compared::Unstorable { key, why: reason },
             _ => Compared::Failed(reason),
         }

@@ -1,6 +1,6 @@
 //! The reads and writes of a run through a list. They are tried again for longer than those of a delivery.
 
-use clientele_model::{CustomerEvent, CustomerKey, Deletion, Item, Outcome, Rank, Time};
+use clientele_model::{CustomerEvent, CustomerItem, CustomerKey, Deletion, Item, Outcome, Rank, Time};
 use tokio::time::{Instant, timeout};
 
 use crate::Flow;
@@ -23,10 +23,15 @@ pub(crate) struct VerifiedDelete {
 impl<T: Table, Q: Queues> Flow<T, Q> {
     /// Writes a record by the same write as an event. It is never kept on a queue, because it can be read again: if the
     /// table cannot be used after several attempts, the outcome remains `Parked`, and the run has to stop.
+    ///
+    /// An attempt that failed may have written the record. The next one finds it in the table, so it counts as written.
     pub(crate) async fn write_record(&self, event: &CustomerEvent, clock: &Clock) -> EventResult {
         let mut attempt = 1;
         loop {
-            let result = self.apply(event, clock.now(), Deadlines::of_record(Instant::now())).await;
+            let mut result = self.apply(event, clock.now(), Deadlines::of_record(Instant::now())).await;
+            if result.outcome == Outcome::Duplicate && attempt > 1 {
+                result.outcome = Outcome::Applied;
+            }
             if result.outcome != Outcome::Parked || attempt == RECORD_ATTEMPTS_MAX {
                 return result;
             }
@@ -56,23 +61,36 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
     }
 
     /// Replaces the customer by a tombstone and sends the cleanup message, as a delete of the provider does. Returns
-    /// whether it did: not if the item is no longer the one that the provider was asked about.
+    /// whether it did: not if the item is no longer the one that the provider was asked about. Each attempt reads the
+    /// item again, because a newer event may have arrived since the one before.
     pub(crate) async fn erase(&self, delete: &VerifiedDelete, clock: &Clock) -> Result<bool, ListRunError> {
-        let VerifiedDelete { key, rank, deleted_at } = delete;
-        let item = match self.read_item(&key.to_string(), clock).await? {
-            Some(Item::Customer(item)) if item.rank == *rank => item,
-            _ => return Ok(false),
-        };
-        let Ok(rank) = rank.parse::<Rank>() else { return Ok(false) };
-        let deleted_at = deleted_at.unwrap_or_else(|| Time::in_milliseconds(clock.now()));
-        let deletion = Deletion::of_item(&item, deleted_at);
-        let event = CustomerEvent::observed_deletion(key.clone(), rank.version, deletion);
-        let result = self.write_record(&event, clock).await;
-        match result.outcome {
-            Outcome::Applied => Ok(true),
-            Outcome::Duplicate | Outcome::Stale => Ok(false),
-            _ => Err(ListRunError::Table(result.reason.unwrap_or_default())),
+        let mut attempt = 1;
+        loop {
+            let item = match self.read_item(&delete.key.to_string(), clock).await? {
+                Some(Item::Customer(item)) if item.rank == delete.rank => item,
+                // An attempt that failed may have written the tombstone. Then its message is left to the sweep.
+                Some(Item::Tombstone(_)) => return Ok(attempt > 1),
+                Some(Item::Customer(_)) | None => return Ok(false),
+            };
+            let Some(event) = delete.event(&item, clock) else { return Ok(false) };
+            let result = self.apply(&event, clock.now(), Deadlines::of_record(Instant::now())).await;
+            match result.outcome {
+                Outcome::Applied | Outcome::Duplicate => return Ok(true),
+                Outcome::Stale => return Ok(false),
+                Outcome::Parked if attempt < RECORD_ATTEMPTS_MAX => pause_before_write(clock, attempt).await,
+                _ => return Err(ListRunError::Table(result.reason.unwrap_or_default())),
+            }
+            attempt += 1;
         }
+    }
+}
+
+impl VerifiedDelete {
+    /// The delete of the customer with this item. `None` if the item's rank cannot be read.
+    fn event(&self, item: &CustomerItem, clock: &Clock) -> Option<CustomerEvent> {
+        let version = self.rank.parse::<Rank>().ok()?.version;
+        let deleted_at = self.deleted_at.unwrap_or_else(|| Time::in_milliseconds(clock.now()));
+        Some(CustomerEvent::observed_deletion(self.key.clone(), version, Deletion::of_item(item, deleted_at)))
     }
 }
 

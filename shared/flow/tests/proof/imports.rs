@@ -428,6 +428,20 @@ fn an_unavailable_table_ends_the_run() {
     }
 }
 
+/// A write whose answer is lost is tried again, and finds its own record.
+#[test]
+fn a_write_whose_answer_is_lost_counts_as_written() {
+    for fault in [Fault::FailsAfter, Fault::HangsAfter] {
+        after(&[], async |simulation| {
+            let list = ListStandIn::new(List::of(&[observed("a", 1), observed("b", 1)]));
+            let storage = FaultyStorage::new(&simulation.storage, move |call, _| (call == 0).then_some(fault));
+            let (report, _) = import(&storage, &list, options()).await;
+            let counts = ImportCounts { written: 2, ..ImportCounts::default() };
+            assert_eq!((report.end, report.counts), (RunEnd::Complete, counts));
+        });
+    }
+}
+
 /// In a dry run, too, an unavailable table ends the run.
 #[test]
 fn a_dry_run_needs_the_table() {

@@ -324,6 +324,71 @@ fn an_item_that_changes_meanwhile_is_not_deleted() {
     }
 }
 
+/// A write or a delete whose answer is lost is tried again, by the SDK or here, and finds its own item.
+#[test]
+fn a_write_whose_answer_is_lost_counts_as_recovered() {
+    for fault in [Fault::FailsAfter, Fault::HangsAfter] {
+        after(&[updated("gone", 1)], async |simulation| {
+            let mut list = List::of(&[updated("new", 1)]);
+            list.delete("gone");
+            let mut puts = 0;
+            // The first attempt of each write.
+            let storage = FaultyStorage::new(&simulation.storage, move |_, operation| {
+                puts += u32::from(operation == Operation::Put);
+                (operation == Operation::Put && puts % 2 == 1).then_some(fault)
+            });
+            let (report, told) = reconcile(&storage, &ListStandIn::new(list), deleting()).await;
+            assert_eq!((report.end, report.counts.recovered, report.candidates.erased), (RunEnd::Complete, 1, 1));
+            assert_eq!(told, ["gone: Deleted", "new: OnlyThere, written"]);
+            assert_eq!(deleted_here(simulation), ["gone"]);
+        });
+    }
+}
+
+/// The SDK repeats a write without a word, so that its second attempt finds the item of the first one. Two runs at once
+/// find the same.
+#[test]
+fn an_item_that_was_just_written_counts_as_recovered() {
+    after(&[updated("gone", 1)], async |simulation| {
+        let mut list = List::of(&[updated("new", 1)]);
+        list.delete("gone");
+        let list = ListStandIn::new(list);
+        let slow = simulation.faulty(Fault::Delayed(Duration::from_secs(10)), |operation| operation == Operation::Put);
+        let runs = tokio::join!(reconcile(&slow, &list, deleting()), reconcile(&slow, &list, deleting()));
+        for (report, told) in [runs.0, runs.1] {
+            assert_eq!((report.end, report.counts.recovered, report.candidates.erased), (RunEnd::Complete, 1, 1));
+            assert_eq!(told, ["gone: Deleted", "new: OnlyThere, written"]);
+        }
+        assert_eq!(deleted_here(simulation), ["gone"]);
+    });
+}
+
+/// A newer event may arrive while a delete is tried again.
+#[test]
+fn an_item_that_changes_between_two_attempts_is_not_deleted() {
+    for fault in [Fault::FailsBefore, Fault::HangsBefore] {
+        let history = History::of_singles(&[updated("a", 1), updated("a", 2)]);
+        simulate(&history, async |simulation| {
+            simulation.deliver(&simulation.atomic(), 0).await;
+            let mut list = List::of(&[]);
+            list.delete("a");
+            let mut puts = 0;
+            let failing = FaultyStorage::new(&simulation.storage, move |_, operation| {
+                puts += u32::from(operation == Operation::Put);
+                (operation == Operation::Put && puts == 1).then_some(fault)
+            });
+            let deliver = async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                assert_eq!(simulation.deliver(&simulation.atomic(), 1).await, [Outcome::Applied]);
+            };
+            let list = ListStandIn::new(list);
+            let ((report, _), ()) = tokio::join!(reconcile(&failing, &list, deleting()), deliver);
+            assert_eq!((report.end, report.candidates.erased), (RunEnd::Complete, 0), "{fault:?}");
+            assert!(deleted_here(simulation).is_empty());
+        });
+    }
+}
+
 /// More than one in twenty customers is probably a mistake, such as a wrong host.
 #[test]
 fn many_deletes_need_a_limit_by_the_operator() {
