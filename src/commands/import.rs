@@ -22,7 +22,7 @@ use crate::listings::account::confirm_account;
 use crate::listings::api::{self, ListApiAccess, ListApiArgs, list_api};
 use crate::listings::interruption::stop_flag;
 use crate::listings::not_imported::{NotImported, note_waiting};
-use crate::listings::outcome::Ended;
+use crate::listings::outcome::{Ended, left_out};
 use crate::listings::record_file::{RecordFile, RecordFileError};
 use crate::listings::saved_progress::{ImportIdentity, ImportScope, SavedProgress, state_folder};
 use crate::target::{OpenTarget, Target};
@@ -47,13 +47,16 @@ Examples:
   clientele import smarterpay --stack clientele --from customers.jsonl
 
 With --json, the result is an object with `provider`, `end` (`complete`, `incomplete`, `stopped` or `failed`), `problem` \
-(a text or null), `is_dry_run`, `account` (as far as it is known, or null), `counts` and `not_imported`. `counts` has the \
+(a text or null), `is_dry_run`, `account` (as far as it is known, or null), `counts`, `had_omissions` and `not_imported`. \
+`counts` has the \
 numbers of records that were `written`, `unchanged` (the table had the same version), `older` (the table has a newer \
 state), `erased_here` (deleted here), `deleted_there` (deleted at the provider), `ignored` (not about a customer), \
-`untranslatable`, `unstorable` and `failed`. `not_imported` lists the first thousand records that could not be imported, \
+`untranslatable`, `unstorable` and `failed`. `had_omissions` says whether an interrupted import that was continued had \
+records that could not be imported; they are not counted again. `not_imported` lists the first thousand records that could not be imported, \
 each with `customer_id` (or null) and `reason`.
 
-The exit code is 3 if the import is incomplete or was interrupted, or if a record could not be imported.")]
+The exit code is 3 if the import is incomplete or was interrupted, or if a record could not be imported, and 1 if the \
+import failed or the file has no customers.")]
 pub struct Import {
     #[arg(value_parser = clientele_providers::parse, help = api::provider_help())]
     provider: &'static Provider,
@@ -194,7 +197,12 @@ async fn from_file(import: &Import, listing: &Listing, file: PathBuf) -> Result<
     let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
     let ended = match error {
         Some(error) => Ended::Failed(format!("{name}: {error}")),
-        None => Ended::of(&report.end, ListRunError::to_string),
+        None => match Ended::of(&report.end, ListRunError::to_string) {
+            Ended::Complete if report.counts.total() == report.counts.ignored => {
+                Ended::Failed(format!("{name} has no customers of {}", import.provider.name))
+            }
+            ended => ended,
+        },
     };
     watch.finish(import, &report, ended)
 }
@@ -277,11 +285,15 @@ impl ImportWatch {
     fn finish(self, import: &Import, report: &ImportReport, ended: Ended) -> Result<()> {
         let Self { progress, not_imported, saved, is_saved, .. } = self;
         drop(progress);
-        let has_reached_the_end = matches!(ended, Ended::Complete | Ended::Incomplete(_));
+        let ImportReport { counts, account, had_omissions, .. } = report;
+        let earlier =
+            "the interrupted import had records that could not be imported: a new one with --restart lists them";
+        let left = [left_out(counts.untranslatable + counts.unstorable), had_omissions.then(|| earlier.to_owned())];
+        let ended = ended.except(left.into_iter().flatten());
+        let has_reached_the_end = ended.has_reached_the_end();
         if let Some(saved) = saved.filter(|_| has_reached_the_end) {
             saved.remove()?;
         }
-        let ImportReport { counts, account, .. } = report;
         if import.json {
             let account = account.as_ref().or(import.account.as_ref()).map(Id::as_str);
             terminal::json(&ended.add_to(json!({
@@ -289,6 +301,7 @@ impl ImportWatch {
                 "is_dry_run": import.dry_run,
                 "account": account,
                 "counts": counts,
+                "had_omissions": had_omissions,
                 "not_imported": not_imported.as_json(),
             })));
         } else if counts.total() > 0 || has_reached_the_end {
@@ -299,12 +312,12 @@ impl ImportWatch {
             None
         } else if is_saved && !has_reached_the_end {
             Some("the same command continues the import")
-        } else if counts.total() > 0 {
+        } else if counts.total() > counts.ignored {
             Some("the same command starts again, and changes nothing that was imported already")
         } else {
             None
         };
-        ended.result("the import", next, counts.untranslatable + counts.unstorable)
+        ended.result("the import", next)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::listings::api::{self, ListApiAccess, ListApiArgs, list_api};
 use crate::listings::findings::Findings;
 use crate::listings::interruption::stop_flag;
 use crate::listings::not_imported::{NotImported, note_waiting};
-use crate::listings::outcome::Ended;
+use crate::listings::outcome::{Ended, left_out};
 use crate::target::Target;
 use crate::terminal;
 use crate::text_table::TextTable;
@@ -43,7 +43,7 @@ not newer than the table), `erased_here`, `only_there`, `recovered` (of those be
 `deleted_there`, `untranslatable`, `unstorable` and `failed`. `candidates` has the numbers of `customers` of the account in \
 the table and of those `only_here`; of these, the provider has some after all (`exists`), has `deleted` some or \
 `deleted_recently`, proves nothing about others (`unknown`), and some have `changed` meanwhile; `erased` were deleted here, \
-and `withheld` were not because they are too many. `findings` lists the first thousand customers that are not the same: \
+and `withheld` were not because they are too many. `findings` lists, of each kind, the first thousand customers that are not the same: \
 `pk`, `kind` (as in `counts`, or `only_here`), the names of differing `fields`, `is_written`, and for those only here `detail`. `not_imported` lists \
 records that could not be imported, each with `customer_id` (or null) and `reason`.
 
@@ -55,9 +55,9 @@ pub struct Reconcile {
     /// What happens to customers whom the provider has verifiably deleted
     #[arg(long, value_enum, default_value = "report", value_name = "WHAT")]
     deletes: DeletesArg,
-    /// Delete at most this many customers, and nobody if there are more. Without it the limit is 5 % of the account's
-    /// customers
-    #[arg(long, value_name = "NUMBER")]
+    /// With `--deletes apply`, delete at most this many customers, and nobody if there are more. Without it the limit is 5 %
+    /// of the account's customers
+    #[arg(long, value_name = "NUMBER", value_parser = deletes_max)]
     max_deletes: Option<u64>,
     /// The account of the customers, where records do not contain it (Metrifox); otherwise they must belong to this one
     #[arg(long, value_name = "ID", value_parser = api::account)]
@@ -77,7 +77,11 @@ pub struct Reconcile {
     target: Target,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+fn deletes_max(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a number of customers".to_owned())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum DeletesArg {
     /// They are shown
     Report,
@@ -106,6 +110,9 @@ impl Reconcile {
 /// # Errors
 /// When the stack or the list API cannot be read, or something is left.
 pub async fn reconcile(reconcile: Reconcile) -> Result<()> {
+    if reconcile.max_deletes.is_some() && reconcile.deletes == DeletesArg::Report {
+        bail!(ExitCode::Usage.error("--max-deletes limits the deletes of --deletes apply, which is not given"));
+    }
     let provider = reconcile.provider;
     let listing = clientele_providers::listing(provider);
     let api = list_api(listing, reconcile.account.as_ref())?;
@@ -166,6 +173,8 @@ impl ReconcileWatch {
         let Self { progress, not_imported, findings } = self;
         drop(progress);
         let ReconcileReport { counts, candidates, account, .. } = report;
+        let left = [left_out(counts.untranslatable + counts.unstorable), withheld(candidates, reconcile.dry_run)];
+        let ended = ended.except(left.into_iter().flatten());
         if reconcile.json {
             let account = account.as_ref().or(reconcile.account.as_ref()).map(Id::as_str);
             terminal::json(&ended.add_to(json!({
@@ -177,23 +186,27 @@ impl ReconcileWatch {
                 "findings": findings.as_json(),
                 "not_imported": not_imported.as_json(),
             })));
-        } else if counts.compared() > 0 || ended == Ended::Complete {
+        } else if counts.compared() > 0 || ended.has_reached_the_end() {
             if let Some(table) = findings.as_table() {
                 terminal::line(table);
             }
             terminal::line(as_table(counts, candidates));
         }
         let next = (counts.compared() > 0).then_some("the same command starts again; what was written stays written");
-        ended.result("the reconciliation", next, counts.untranslatable + counts.unstorable)?;
-        if candidates.withheld > 0 {
-            let (withheld, customers) = (candidates.withheld, candidates.customers);
-            bail!(ExitCode::Incomplete.error(format!(
-                "nobody was deleted: {withheld} of {customers} customers are more than the limit; if that is right, add \
-                 --max-deletes {withheld}"
-            )));
-        }
-        Ok(())
+        ended.result("the reconciliation", next)
     }
+}
+
+/// Says that there were too many deletes.
+fn withheld(candidates: &CandidateCounts, is_dry_run: bool) -> Option<String> {
+    let CandidateCounts { withheld, customers, .. } = candidates;
+    let nobody = if is_dry_run { "nobody would be deleted" } else { "nobody was deleted" };
+    (*withheld > 0).then(|| {
+        format!(
+            "{nobody}: {withheld} of {customers} customers are more than the limit; if that is right, add --max-deletes \
+             {withheld}"
+        )
+    })
 }
 
 fn as_table(counts: &ReconcileCounts, candidates: &CandidateCounts) -> TextTable {

@@ -11,6 +11,8 @@ use crate::exit_code::ExitCode;
 pub enum Ended {
     /// Every record was handled.
     Complete,
+    /// Every record was handled, but something is left to do. The text says what.
+    CompleteExcept(String),
     /// The end of the list was reached, but something may be missing. The text says why.
     Incomplete(String),
     /// Ctrl-C.
@@ -30,11 +32,28 @@ impl Ended {
         }
     }
 
+    /// The same end, if it is complete and something is left to do.
+    #[must_use]
+    pub fn except(self, left: impl IntoIterator<Item = String>) -> Self {
+        let left: Vec<_> = left.into_iter().collect();
+        if self == Self::Complete && !left.is_empty() { Self::CompleteExcept(left.join("; ")) } else { self }
+    }
+
+    /// Whether the end of the list was reached.
+    #[must_use]
+    pub fn has_reached_the_end(&self) -> bool {
+        match self {
+            Self::Complete | Self::CompleteExcept(_) | Self::Incomplete(_) => true,
+            Self::Stopped | Self::Failed(_) => false,
+        }
+    }
+
     /// The fields `end` and `problem` of the JSON object that describes the run.
     #[must_use]
     pub fn add_to(&self, mut object: Value) -> Value {
         let (end, problem) = match self {
             Self::Complete => ("complete", None),
+            Self::CompleteExcept(left) => ("complete", Some(left)),
             Self::Incomplete(why) => ("incomplete", Some(why)),
             Self::Stopped => ("stopped", None),
             Self::Failed(why) => ("failed", Some(why)),
@@ -43,12 +62,12 @@ impl Ended {
         object
     }
 
-    /// The result of the command. `what` is the run, as in `the import`; `next` says what the same command does next, if that
-    /// is worth saying; and `not_imported` is the number of records that could not be imported.
+    /// The result of the command. `what` is the run, as in `the import`, and `next` says what the same command does next, if
+    /// that is worth saying.
     ///
     /// # Errors
-    /// Unless the run is complete and every record was imported.
-    pub fn result(self, what: &str, next: Option<&str>, not_imported: u64) -> Result<()> {
+    /// Unless the run is complete and nothing is left to do.
+    pub fn result(self, what: &str, next: Option<&str>) -> Result<()> {
         let next = next.map(|next| format!("; {next}")).unwrap_or_default();
         match self {
             Self::Failed(why) => bail!(ExitCode::Failed.error(format!("{why}{next}"))),
@@ -56,11 +75,19 @@ impl Ended {
             Self::Incomplete(why) => {
                 bail!(ExitCode::Incomplete.error(format!("{what} may be incomplete: {why}{next}")))
             }
-            Self::Complete if not_imported == 0 => Ok(()),
-            Self::Complete => {
-                let records = if not_imported == 1 { "1 record".to_owned() } else { format!("{not_imported} records") };
-                bail!(ExitCode::Incomplete.error(format!("{records} could not be imported; all others were handled")))
-            }
+            Self::CompleteExcept(left) => bail!(ExitCode::Incomplete.error(left)),
+            Self::Complete => Ok(()),
         }
     }
+}
+
+/// What is left of a run, if that many records could not be imported.
+#[must_use]
+pub fn left_out(number: u64) -> Option<String> {
+    let records = match number {
+        0 => return None,
+        1 => "1 record".to_owned(),
+        number => format!("{number} records"),
+    };
+    Some(format!("{records} could not be imported; all others were handled"))
 }

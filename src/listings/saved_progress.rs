@@ -194,6 +194,7 @@ mod tests {
             has_changes: false,
             incomplete: None,
             account: None,
+            has_omissions: false,
         }
     }
 

@@ -111,6 +111,9 @@ pub struct ImportReport {
     pub progress: Option<Progress>,
     /// The account of the customers, as far as the answers say so.
     pub account: Option<Id>,
+    /// Whether the interrupted run that this one continued had records that were not understood or cannot be stored. They
+    /// are not in the counts.
+    pub had_omissions: bool,
 }
 
 /// Watches an import.
@@ -139,7 +142,10 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         stop: &AtomicBool,
     ) -> ImportReport {
         let clock = Clock::starting_at(options.now);
-        let progress = options.resume.unwrap_or_else(|| Progress::of_first_walk(options.since, options.now));
+        let mut progress = options.resume.unwrap_or_else(|| Progress::of_first_walk(options.since, options.now));
+        // The interrupted run may have written changes on the pages that this one does not read again.
+        progress.has_changes |= progress.walk > 0;
+        let had_omissions = progress.has_omissions;
         let run = Mutex::new(Watched::new(observer, options.is_dry_run, progress.account.clone()));
         let waiting = |why: &str, delay| locked(&run).observer.waiting(why, delay);
         let requests = Requests::new(client, clock, options.requests_per_second, stop, &waiting);
@@ -152,7 +158,8 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
                 list_run.walks(&requests, &handler, progress, on_event).await
             }
         };
-        run.into_inner().unwrap_or_else(PoisonError::into_inner).report(end)
+        let run = run.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ImportReport { had_omissions, ..run.report(end) }
     }
 
     /// Imports records that come from somewhere else, such as a file. They cannot be resumed, but repeated.
@@ -279,7 +286,7 @@ impl<'a, O: ImportObserver> Watched<'a, O> {
     fn report(self, end: RunEnd) -> ImportReport {
         let Self { counts, account, progress, .. } = self;
         let progress = progress.filter(|_| matches!(end, RunEnd::Stopped | RunEnd::Failed(_)));
-        ImportReport { end, counts, progress, account }
+        ImportReport { end, counts, progress, account, had_omissions: false }
     }
 
     fn add(&mut self, event: WalkEvent<RecordOutcome>, progress: &mut Progress) -> Result<(), ListRunError> {
@@ -312,12 +319,14 @@ impl<'a, O: ImportObserver> Watched<'a, O> {
             RecordOutcome::DeletedThere => counts.deleted_there += once,
             RecordOutcome::Ignored => counts.ignored += once,
             RecordOutcome::Untranslatable { customer_id, reason } => {
+                progress.has_omissions = true;
                 if self.reported.add(&(&customer_id, reason.to_string()), is_first_walk) {
                     counts.untranslatable += 1;
                     self.observer.untranslatable(customer_id.as_ref(), &reason);
                 }
             }
             RecordOutcome::Unstorable { key, why } => {
+                progress.has_omissions = true;
                 if self.reported.add(&key, is_first_walk) {
                     counts.unstorable += 1;
                     self.observer.unstorable(&key, &why);

@@ -25,12 +25,16 @@ pub struct Progress {
     pub position: Option<Position>,
     /// The provider's clock when this walk began.
     pub started_at: Timestamp,
-    /// Whether this walk has found a change, so that another one must follow.
+    /// Whether this walk has found a change, so that another one must follow. It is not saved: of a closing walk that is
+    /// continued it is not known.
+    #[serde(skip)]
     pub has_changes: bool,
     /// Why an earlier walk may have missed records.
     pub incomplete: Option<String>,
     /// The account of the pages that were read, as far as they say so. Pages of another account do not continue them.
     pub account: Option<Id>,
+    /// Whether a record was not understood, or cannot be stored.
+    pub has_omissions: bool,
 }
 
 /// A position as text, and as `null` if there is none.
@@ -66,7 +70,16 @@ pub enum RunEnd {
 impl Progress {
     /// The beginning of the first walk.
     pub(crate) fn of_first_walk(since: Option<Timestamp>, started_at: Timestamp) -> Self {
-        Self { walk: 0, since, position: None, started_at, has_changes: false, incomplete: None, account: None }
+        Self {
+            walk: 0,
+            since,
+            position: None,
+            started_at,
+            has_changes: false,
+            incomplete: None,
+            account: None,
+            has_omissions: false,
+        }
     }
 
     /// The walk that closes this one, which has ended, unless none is needed or there were too many.
@@ -76,9 +89,7 @@ impl Progress {
             return None;
         }
         let since = self.started_at.saturating_sub(CLOSING_OVERLAP).unwrap_or(self.started_at);
-        let next = Self::of_first_walk(Some(since), self.started_at);
-        let (incomplete, account) = (self.incomplete.clone(), self.account.clone());
-        Some(Self { walk: self.walk + 1, incomplete, account, ..next })
+        Some(Self { walk: self.walk + 1, since: Some(since), position: None, has_changes: false, ..self.clone() })
     }
 
     /// The end of the run after the last walk.

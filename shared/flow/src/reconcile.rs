@@ -207,11 +207,16 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
             let api = run.api;
             let verified =
                 self.look_up_candidates(listing.provider, api, requests, missing, began_at, on_result).await?;
-            if options.deletes == Deletes::Report || options.is_dry_run {
+            if options.deletes == Deletes::Report {
                 return Ok(());
             }
-            if verified.len() as u64 > deletes_max(customers, options.deletes_max) {
+            // Without a dry run, these would be in the table by now.
+            let not_written = if options.is_dry_run { locked(tally).counts.only_there } else { 0 };
+            if verified.len() as u64 > deletes_max(customers + not_written, options.deletes_max) {
                 locked(tally).candidates.withheld = verified.len() as u64;
+                return Ok(());
+            }
+            if options.is_dry_run {
                 return Ok(());
             }
             let on_erased = || locked(tally).candidates.erased += 1;

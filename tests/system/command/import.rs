@@ -111,6 +111,18 @@ async fn a_damaged_file_is_an_error() {
     assert!(code == 2 && errors.contains("nothing.jsonl cannot be read"), "{errors}");
 }
 
+/// A file of another provider, or of events only, imports nobody. That is not what anybody wants.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_customers_is_an_error() {
+    let stack = stack().await;
+    let ignored = case("plain/unrelated-thread").event["body"].as_str().unwrap();
+    for (input, ignored) in [("", 0), ("[]", 0), (ignored, 1)] {
+        let (code, object, errors) = import_json(&stack, &["plain", "--from", "-"], input).await;
+        assert_eq!((code, &object["end"], &object["counts"]["ignored"]), (1, &json!("failed"), &json!(ignored)));
+        assert_eq!(errors, "error: standard input has no customers of plain\n");
+    }
+}
+
 /// What the command line says wrong is said before anything is asked.
 #[test]
 fn wrong_command_lines() {
@@ -237,6 +249,32 @@ async fn an_unexpected_answer_keeps_the_position() {
     let (code, shown, errors) = import_flexprice(&deployed, &api.url, &state, &["--json"]).await;
     let object: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((code, errors.as_str(), &object["counts"]["written"]), (0, ANNOUNCED, &json!(0)));
+}
+
+/// What the interrupted run could not import is still missing when the rest is imported.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_continued_import_remembers_what_was_not_imported() {
+    let deployed = deployed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let api = EditedListApi::start(&deployed.stack, "flexprice", |number, answer| match number {
+        1 => drop(answer["items"][0].as_object_mut().unwrap().remove("name").unwrap()),
+        3 => answer["items"] = json!("none"),
+        _ => {}
+    });
+    let api = api.await;
+    let (code, _, errors) = import_flexprice(&deployed, &api.url, folder.path(), &[]).await;
+    assert!(code == 1 && errors.contains("Not imported: customer "), "{errors}");
+    let (code, shown, errors) = import_flexprice(&deployed, &api.url, folder.path(), &["--json"]).await;
+    let left = "the interrupted import had records that could not be imported: a new one with --restart lists them";
+    assert!(code == 3 && errors.ends_with(&format!("error: {left}\n")), "{errors}{shown}");
+    let object: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&object["end"], &object["problem"], &object["had_omissions"]),
+        (&json!("complete"), &json!(left), &json!(true))
+    );
+    let (code, shown, _) = import_flexprice(&deployed, &api.url, folder.path(), &["--json"]).await;
+    let object: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &object["had_omissions"]), (0, &json!(false)));
 }
 
 /// `--restart` begins anew, although an earlier import could be continued.

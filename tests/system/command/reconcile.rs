@@ -103,9 +103,16 @@ async fn after_an_import_only_lost_deletes_are_left() {
 async fn too_many_deletes_need_a_limit() {
     let stack = stack().await;
     let limited = ["flexprice", "--deletes", "apply", "--max-deletes", "0"];
-    let (code, object, errors) = reconcile(&stack, &limited).await;
-    assert_eq!((code, &object["candidates"]["withheld"], &object["candidates"]["erased"]), (3, &json!(1), &json!(0)));
-    assert!(errors.contains("nobody was deleted: 1 of ") && errors.ends_with("add --max-deletes 1\n"), "{errors}");
+    for (dry_run, text) in [(&["--dry-run"][..], "nobody would be deleted: 1 of "), (&[], "nobody was deleted: 1 of ")]
+    {
+        let (code, object, errors) = reconcile(&stack, &[&limited, dry_run].concat()).await;
+        assert_eq!(
+            (code, &object["candidates"]["withheld"], &object["candidates"]["erased"]),
+            (3, &json!(1), &json!(0))
+        );
+        assert!(errors.contains(text) && errors.ends_with("add --max-deletes 1\n"), "{errors}");
+        assert_eq!(errors, format!("error: {}\n", object["problem"].as_str().unwrap()));
+    }
     let (code, object, _) = reconcile(&stack, &["flexprice", "--deletes", "apply", "--max-deletes", "1"]).await;
     assert_eq!((code, &object["candidates"]["erased"]), (0, &json!(1)));
 }
@@ -139,6 +146,8 @@ fn wrong_command_lines() {
         (&["smarterpay"][..], "`clientele import smarterpay --from FILE` imports its customers from a file"),
         (&["metrifox"], "name it with --account"),
         (&["plain", "--deletes", "all"], "invalid value 'all'"),
+        (&["plain", "--max-deletes", "7"], "--max-deletes limits the deletes of --deletes apply, which is not given"),
+        (&["plain", "--deletes", "apply", "--max-deletes", "many"], "expected a number of customers"),
     ] {
         let (code, _, errors) = run(&[&["reconcile"], arguments].concat());
         assert!(code == 2 && errors.contains(expected), "{arguments:?}: {code} {errors}");

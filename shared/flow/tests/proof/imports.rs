@@ -320,10 +320,10 @@ fn a_run_continues_where_it_was_interrupted() {
         let (report, _) = import(&simulation.reliable(), &list, options()).await;
         let progress = report.progress.unwrap();
         let saved = serde_json::to_string(&progress).unwrap();
-        let expected = r#"{"walk":0,"since":null,"position":"page 2","started_at":"2026-11-20T12:00:00Z","has_changes":true,"incomplete":null,"account":"w_1"}"#;
+        let expected = r#"{"walk":0,"since":null,"position":"page 2","started_at":"2026-11-20T12:00:00Z","incomplete":null,"account":"w_1","has_omissions":false}"#;
         assert_eq!(saved, expected);
         let resume: Progress = serde_json::from_str(&saved).unwrap();
-        assert_eq!(resume, progress);
+        assert_eq!(resume, Progress { has_changes: false, ..progress });
         list.change(|list| list.date = ARRIVED_AT + SignedDuration::from_hours(5));
         let (report, _) =
             import(&simulation.reliable(), &list, ImportOptions { resume: Some(resume), ..options() }).await;
@@ -334,6 +334,29 @@ fn a_run_continues_where_it_was_interrupted() {
         let pages = [(2, Value::Null), (2, Value::Null), (3, Value::Null), (0, since)];
         assert_eq!(pages_of(&list)[2..], pages.map(|(page, since)| (json!(page), since)));
     });
+}
+
+/// Records that could not be imported before the interruption are still missing after it.
+#[test]
+fn a_run_that_is_continued_remembers_what_it_could_not_import() {
+    let oversized = EventSpec::new("big", "big", 1, Kind::Oversized).record();
+    for bad in [Some(json!({ "customer": "x" })), Some(oversized), None] {
+        after(&[], async |simulation| {
+            let mut list = seven_records();
+            list.records.splice(..0, bad.clone());
+            let list = ListStandIn::with(list, |call, _| (call == 2).then_some(ListFault::Status(401, None)));
+            let (report, _) = import(&simulation.reliable(), &list, options()).await;
+            let (omitted, progress) = (bad.is_some(), report.progress.unwrap());
+            assert_eq!((progress.has_omissions, report.had_omissions), (omitted, false));
+            for _ in 0..2 {
+                let resume = ImportOptions { resume: Some(progress.clone()), ..options() };
+                let (report, told) = import(&simulation.reliable(), &list, resume).await;
+                assert_eq!((report.end, report.had_omissions), (RunEnd::Complete, omitted));
+                let (.., last) = told.pages.last().unwrap();
+                assert_eq!((last.walk, last.has_omissions), (1, omitted));
+            }
+        });
+    }
 }
 
 #[test]
@@ -498,7 +521,7 @@ fn endless_changes_leave_the_run_incomplete() {
     });
 }
 
-/// A run that continues in a closing walk knows that this walk had found a change.
+/// A closing walk that was interrupted may have found a change.
 #[test]
 fn an_interrupted_closing_walk_still_needs_another_one() {
     after(&[], async |simulation| {
@@ -507,9 +530,10 @@ fn an_interrupted_closing_walk_still_needs_another_one() {
             since: Some(ARRIVED_AT),
             position: Some(Position::Page(1)),
             started_at: ARRIVED_AT,
-            has_changes: true,
+            has_changes: false,
             incomplete: None,
             account: None,
+            has_omissions: false,
         };
         let list = ListStandIn::new(List::of(&[]));
         let resume = ImportOptions { resume: Some(progress), ..options() };

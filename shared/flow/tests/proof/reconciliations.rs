@@ -408,11 +408,36 @@ fn many_deletes_need_a_limit_by_the_operator() {
                 list.delete(&format!("c{number:02}"));
             }
             let options = ReconcileOptions { deletes_max, ..deleting() };
-            let (report, _) = reconcile(&simulation.reliable(), &ListStandIn::new(list), options).await;
+            let list = ListStandIn::new(list);
+            let dry_run = ReconcileOptions { is_dry_run: true, ..options.clone() };
+            let (report, _) = reconcile(&simulation.reliable(), &list, dry_run).await;
+            assert_eq!((report.candidates.erased, report.candidates.withheld), (0, withheld), "a dry run says it, too");
+            assert!(deleted_here(simulation).is_empty());
+            let (report, _) = reconcile(&simulation.reliable(), &list, options).await;
             let CandidateCounts { customers: all, deleted, .. } = report.candidates;
             assert_eq!((report.end, all, deleted), (RunEnd::Complete, customers, deletes));
             assert_eq!((report.candidates.erased, report.candidates.withheld), (erased, withheld), "{deletes_max:?}");
             assert_eq!(deleted_here(simulation).len() as u64, erased);
+        });
+    }
+}
+
+/// A dry run has the limit of the run that it predicts, which writes the customers who are only there before it deletes.
+#[test]
+fn a_dry_run_has_the_same_limit_of_deletes() {
+    for (only_there, withheld) in [(18, 1), (19, 0)] {
+        let gone = updated("gone", 1);
+        after(std::slice::from_ref(&gone), async |simulation| {
+            let mut records: Vec<_> = (0..only_there).map(|number| updated(&format!("c{number}"), 1)).collect();
+            records.push(gone.clone());
+            let mut list = List::of(&records);
+            list.delete("gone");
+            let list = ListStandIn::new(list);
+            for is_dry_run in [true, false] {
+                let options = ReconcileOptions { is_dry_run, deletes_max: None, ..deleting() };
+                let (report, _) = reconcile(&simulation.reliable(), &list, options).await;
+                assert_eq!((report.end, report.candidates.withheld), (RunEnd::Complete, withheld), "{is_dry_run}");
+            }
         });
     }
 }
