@@ -352,8 +352,8 @@ fn a_run_that_is_continued_remembers_what_it_could_not_import() {
                 let resume = ImportOptions { resume: Some(progress.clone()), ..options() };
                 let (report, told) = import(&simulation.reliable(), &list, resume).await;
                 assert_eq!((report.end, report.had_omissions), (RunEnd::Complete, omitted));
-                let (.., last) = told.pages.last().unwrap();
-                assert_eq!((last.walk, last.has_omissions), (1, omitted));
+                let (.., at_the_end) = told.pages.last().unwrap();
+                assert_eq!((at_the_end.walk, at_the_end.has_omissions), (1, omitted));
             }
         });
     }
