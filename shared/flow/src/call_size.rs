@@ -26,3 +26,18 @@ impl CallSize {
         (larger.events <= EVENTS_MAX && larger.bytes <= REQUEST_BYTES_MAX).then_some(larger)
     }
 }
+
+/// The events of each call, in their order.
+pub(crate) fn calls(events: &[ChangeEvent]) -> Vec<&[ChangeEvent]> {
+    let (mut calls, mut start, mut size) = (vec![], 0, CallSize::default());
+    for (place, event) in events.iter().enumerate() {
+        size = size.with(event).unwrap_or_else(|| {
+            calls.push(&events[start..place]);
+            start = place;
+            CallSize::of(event)
+        });
+    }
+    calls.push(&events[start..]);
+    calls.retain(|call| !call.is_empty());
+    calls
+}

@@ -51,8 +51,8 @@ pub const RECORD_SEND_WITHIN: Duration = Duration::from_secs(90);
 pub const RECORD_ATTEMPTS_MAX: u32 = 3;
 /// Attempts of a request to a list API.
 pub const LIST_ATTEMPTS_MAX: u32 = 6;
-/// The longest pause before the second attempt of a request to a list API or of the write of a record. It doubles with
-/// each further one.
+/// The longest pause before the second attempt of a request to a list API, of the write of a record, or of a call to the
+/// event bus for an operator. It doubles with each further one.
 pub const LIST_FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest pause before an attempt of a request to a list API, also if the API asks for a longer one.
 pub const LIST_BACKOFF_MAX: Duration = Duration::from_mins(1);
@@ -87,6 +87,9 @@ pub const API_KEY_WITHIN: Duration = Duration::from_secs(5);
 pub const CHANGES_TIMEOUT: Duration = Duration::from_mins(1);
 /// The function `changes` starts no further call after this time. What is not on the bus by then is reported as failed.
 pub const CHANGES_STOP_WITHIN: Duration = Duration::from_secs(45);
+/// Attempts of an operator's call to the event bus before the run stops, counted from the last one in which the bus accepted
+/// an event.
+pub const RESEND_ATTEMPTS_MAX: u32 = 6;
 /// Time for one attempt of a call to EventBridge.
 pub const EVENTBRIDGE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a change is tried before it is given up, and only its position is kept (`MaximumRecordAgeInSeconds`). The stream

@@ -9,7 +9,8 @@
 //! - [`Flow::reconcile`] and [`Flow::reconcile_window`] compare a list with the table first, and write only what the table
 //!   lacks.
 //!
-//! [`ChangeFeed::publish`] reads what these writes have changed, and announces it to other systems.
+//! [`ChangeFeed::publish`] reads what these writes have changed, and announces it to other systems. [`resend()`] sends them
+//! the current state of all customers.
 //!
 //! To settle an event is to write its item, or to find that the table has that event or a greater one already.
 //!
@@ -23,6 +24,7 @@ mod candidates;
 mod change_feed;
 pub mod deadlines;
 mod delivery;
+mod event_sender;
 mod import;
 mod list_observer;
 mod list_requests;
@@ -35,6 +37,7 @@ mod ports;
 mod reconcile;
 mod record_comparison;
 mod record_write;
+mod resend;
 mod sweep;
 mod window;
 
@@ -42,15 +45,18 @@ pub use candidates::{Candidate, CandidateCounts};
 pub use change_feed::{ChangeFeed, FeedRecord, FeedReport};
 pub use deadlines::Deadlines;
 pub use delivery::SettledEvent;
+pub use event_sender::{EventSender, SendError, SendReport, SendResult};
 pub use import::{CONCURRENCY_DEFAULT, ImportCounts, ImportObserver, ImportOptions, ImportReport};
 pub use list_observer::ListObserver;
 pub use list_requests::ListRunError;
 pub use list_run::{CLOSING_WALKS_MAX, Progress, RunEnd};
 pub use ports::{
-    ApiUnreachable, BusError, CurrentItem, CustomerReader, EventBus, EventResult, ListClient, LiveItem, LiveItemPage,
-    PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, RefusedChanges, Table, TableError,
+    ApiUnreachable, BusError, CurrentItem, CustomerReader, CustomerScan, EventBus, EventResult, ItemPage, ListClient,
+    LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, RefusedChanges,
+    Table, TableError, UnreadableItem,
 };
 pub use reconcile::{Deletes, ReconcileCounts, ReconcileObserver, ReconcileOptions, ReconcileReport};
+pub use resend::{ResendCounts, ResendObserver, ResendOptions, ResendReport, resend};
 pub use sweep::{SweepLimits, SweepReport};
 pub use window::{LostDeletes, WindowOptions, WindowReport};
 

@@ -8,8 +8,8 @@ use clientele_model::Item;
 use serde_json::{Map, Value};
 
 use crate::ports::{
-    CurrentItem, CustomerReader, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue,
-    QueueError, Queues, Table, TableError,
+    CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage,
+    PutResult, Queue, QueueError, Queues, Table, TableError, UnreadableItem,
 };
 
 /// How many items are on a page.
@@ -136,6 +136,19 @@ impl CustomerReader for InMemoryStorage {
         let items: Vec<_> = live.take(PAGE).collect();
         let next = items.last().filter(|_| items.len() == PAGE).map(|item| item.pk.clone());
         Ok(LiveItemPage { items, next })
+    }
+}
+
+impl CustomerScan for InMemoryStorage {
+    async fn items_after(&self, pk: Option<String>) -> Result<ItemPage, TableError> {
+        let contents = self.contents();
+        let later = contents.items.iter().filter(|(key, _)| pk.as_ref().is_none_or(|pk| *key > pk)).take(PAGE);
+        let read = |(pk, item): (&String, &Map<String, Value>)| {
+            Item::try_from(item.clone()).map_err(|error| UnreadableItem { pk: pk.clone(), why: error.to_string() })
+        };
+        let next = later.clone().last().map(|(pk, _)| pk.clone());
+        let items: Vec<_> = later.map(read).collect();
+        Ok(ItemPage { next: next.filter(|_| items.len() == PAGE), items })
     }
 }
 

@@ -75,6 +75,34 @@ pub struct LiveItem {
     pub rank: String,
 }
 
+/// All customers in the table, for those who send them again.
+pub trait CustomerScan: Sync {
+    /// A page of all items, deleted customers included, starting after an earlier page. Strongly consistent: an item is at
+    /// least as new as when the page was asked for.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    fn items_after(&self, pk: Option<String>) -> impl Future<Output = Result<ItemPage, TableError>> + Send;
+}
+
+/// A page of items.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemPage {
+    /// The items, as far as this version can read them.
+    pub items: Vec<Result<Item, UnreadableItem>>,
+    /// The next page starts after this `pk`; absent on the last page.
+    pub next: Option<String>,
+}
+
+/// An item that this version cannot read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableItem {
+    /// Its key.
+    pub pk: String,
+    /// Why.
+    pub why: String,
+}
+
 /// A provider's list API.
 pub trait ListClient: Sync {
     /// Sends a request once, with the API key, and returns the answer, whatever its status is.

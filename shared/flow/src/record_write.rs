@@ -41,13 +41,13 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
     }
 
     pub(crate) async fn read_current_item(&self, pk: &str, clock: &Clock) -> Result<Option<CurrentItem>, ListRunError> {
-        read(clock, || self.table.current_item(pk)).await
+        read_table(clock, || self.table.current_item(pk)).await
     }
 }
 
 impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
     pub(crate) async fn read_item(&self, pk: &str, clock: &Clock) -> Result<Option<Item>, ListRunError> {
-        read(clock, || self.table.item(pk)).await
+        read_table(clock, || self.table.item(pk)).await
     }
 
     pub(crate) async fn read_live_items(
@@ -57,7 +57,7 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
         after: Option<&String>,
         clock: &Clock,
     ) -> Result<LiveItemPage, ListRunError> {
-        read(clock, || self.table.live_items(provider, account, after.cloned())).await
+        read_table(clock, || self.table.live_items(provider, account, after.cloned())).await
     }
 
     /// Replaces the customer by a tombstone and sends the cleanup message, as a delete of the provider does. Returns
@@ -95,7 +95,7 @@ impl VerifiedDelete {
 }
 
 /// Reads from the table, several times if necessary.
-async fn read<R, F: Future<Output = Result<R, TableError>>>(
+pub(crate) async fn read_table<R, F: Future<Output = Result<R, TableError>>>(
     clock: &Clock,
     read: impl Fn() -> F,
 ) -> Result<R, ListRunError> {

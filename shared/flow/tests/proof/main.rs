@@ -12,6 +12,7 @@ mod interleavings;
 mod kept_events;
 mod random_schedules;
 mod reconciliations;
+mod resends;
 mod sequences;
 mod simulation;
 mod sweeps;
