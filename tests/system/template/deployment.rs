@@ -164,6 +164,11 @@ fn a_function_is_rolled_back_by_its_own_alarms() {
         let alarms: Vec<_> = kinds.iter().map(|kind| id.replace("Function", kind) + "Alarm").collect();
         let expected = json!(["RollsBackOnAlarms", alarms, ["AWS::NoValue"]]);
         assert_eq!(function["DeploymentPreference"]["Alarms"], expected, "{id}");
+        // A deployment group without its function would name an alarm that does not exist, and CloudFormation would reject
+        // the whole stack.
+        let is_conditional = !template()["Resources"][&id]["Condition"].is_null();
+        let passes_condition = function["DeploymentPreference"]["PassthroughCondition"] == true;
+        assert_eq!(passes_condition, is_conditional, "{id}");
     }
     let condition: Yaml = serde_yaml_ng::from_str("!Equals [!Ref RollBackOnAlarms, 'true']").unwrap();
     assert_eq!(yaml()["Conditions"]["RollsBackOnAlarms"], condition);
