@@ -333,6 +333,16 @@ impl Template {
                 let holds = self.text(left, resolve)? == self.text(right, resolve)?;
                 self.text(if holds { yes } else { no }, resolve)
             }
+            Value::Tagged(tagged) if tagged.tag == "Sub" => {
+                let mut pieces = tagged.value.as_str()?.split("${");
+                let mut text = pieces.next()?.to_owned();
+                for piece in pieces {
+                    let (name, after) = piece.split_once('}')?;
+                    text += &resolve(name).or_else(|| self.parameters.get(name).cloned())?;
+                    text += after;
+                }
+                Some(text)
+            }
             other => scalar(other),
         }
     }

@@ -359,7 +359,7 @@ impl LocalStack {
             _ if logical_id == "AWS::StackName" => Some(STACK_NAME.to_owned()),
             (Some(table), _) => Some(table.name.clone()),
             (_, Some(queue)) => self.queue_urls.get(&queue.name).cloned(),
-            _ => logical_id.ends_with("Secret").then(|| format!("local:{logical_id}")),
+            _ => ["Secret", "Bus"].iter().any(|kind| logical_id.ends_with(kind)).then(|| format!("local:{logical_id}")),
         }
     }
 

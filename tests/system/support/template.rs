@@ -37,7 +37,7 @@ pub(crate) fn is_receiver(function: &Value) -> bool {
     function["Events"].as_object().unwrap().values().any(|event| event["Type"] == "HttpApi")
 }
 
-/// The body of the dashboard. References are replaced by their names, and conditional alarms are left out.
+/// The body of the dashboard. References are replaced by their names, and what exists under a condition only is left out.
 pub(crate) fn dashboard() -> Value {
     let (_, dashboard) = resources("AWS::CloudWatch::Dashboard").pop_first().unwrap();
     let [body, optional] = &dashboard["DashboardBody"].as_array().unwrap()[..] else { panic!("a text and a map") };

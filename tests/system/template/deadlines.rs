@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clientele::template::Template;
 use clientele_flow::deadlines::{
-    FUNCTION_TIMEOUT, RECONCILE_INTERVAL_MAX, RECONCILE_INTERVAL_MIN, RECONCILE_TIMEOUT, SWEEP_INTERVAL,
+    CHANGES_TIMEOUT, FUNCTION_TIMEOUT, RECONCILE_INTERVAL_MAX, RECONCILE_INTERVAL_MIN, RECONCILE_TIMEOUT, SWEEP_INTERVAL,
     VISIBILITY_TIMEOUT, replay_delay_range,
 };
 
@@ -15,7 +15,11 @@ use crate::support::template::template;
 fn the_template_has_the_deadlines_of_the_code() {
     let template = Template::read(&root("template.yaml")).unwrap();
     for function in &template.functions {
-        let timeout = if function.name == "reconcile" { RECONCILE_TIMEOUT } else { FUNCTION_TIMEOUT };
+        let timeout = match function.name.as_str() {
+            "reconcile" => RECONCILE_TIMEOUT,
+            "changes" => CHANGES_TIMEOUT,
+            _ => FUNCTION_TIMEOUT,
+        };
         assert_eq!(function.timeout, timeout, "{}", function.logical_id);
     }
     let intervals: Vec<_> = template.functions.iter().filter_map(|function| function.every).collect();

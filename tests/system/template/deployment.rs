@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clientele_flow::deadlines::CHANGE_AGE_MAX;
 use clientele_function::role::yaml;
 use clientele_providers::PROVIDERS;
 use rstest::rstest;
@@ -19,7 +20,11 @@ const GENERATED_SUFFIX: &str = "-ABCDEFGHIJKLM";
 const SECRET_SUFFIX: &str = "-ABCDEFGHIJKL-AbCdEf";
 
 /// The characters that AWS allows in the names that are derived from the stack's name, by property.
-const NAME_CHARS_MAX: [(&str, usize); 7] = [
+const NAME_CHARS_MAX: [(&str, usize); 9] = [
+    // <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html>
+    ("Name", 256),
+    // <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsRequestEntry.html>
+    ("CHANGE_SOURCE", 256),
     // <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
     ("QueueName", 80),
     // <https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html>
@@ -249,6 +254,79 @@ fn parameters_that_need_others(#[case] rule: &str, #[case] condition: &str, #[ca
     let assertions = rule["Assertions"].as_sequence().unwrap().iter().map(|assertion| assertion["Assert"].clone());
     let is_set = |name| serde_yaml_ng::from_str::<Yaml>(&format!("!Not [!Equals [!Ref {name}, '']]")).unwrap();
     assert_eq!(assertions.collect::<Vec<_>>(), needed.iter().map(is_set).collect::<Vec<_>>());
+}
+
+/// Without both images, `changes` could not tell what has changed.
+#[test]
+fn a_change_feed_needs_both_images() {
+    let rule: Yaml = serde_yaml_ng::from_str(
+        "
+        RuleCondition: !Not [!Equals [!Ref ChangeFeed, 'off']]
+        Assertions:
+          - Assert: !Equals [!Ref TableStream, NEW_AND_OLD_IMAGES]
+            AssertDescription: ChangeFeed=keys and ChangeFeed=full require TableStream=NEW_AND_OLD_IMAGES.",
+    )
+    .unwrap();
+    assert_eq!(yaml()["Rules"]["ChangeFeedNeedsBothImages"], rule);
+    let parameters = &template()["Parameters"];
+    assert_eq!(parameters["ChangeFeed"]["AllowedValues"], json!(["off", "keys", "full"]));
+    assert_eq!(parameters["ChangeFeed"]["Default"], "keys");
+    assert_eq!(parameters["TableStream"]["Default"], "NEW_AND_OLD_IMAGES");
+    let text = std::fs::read_to_string(root("template.yaml")).unwrap();
+    let words = |line: &str| line.split([' ', ',', '[', ']']).any(|word| word == "off");
+    let unquoted: Vec<_> = text.lines().filter(|line| line.contains("ChangeFeed") && words(line)).collect();
+    assert_eq!(unquoted, [] as [&str; 0], "YAML 1.1, which SAM reads, takes `off` for false");
+}
+
+/// With `ChangeFeed=off`, nothing of the feed exists, and no role may do anything for it.
+#[test]
+fn without_a_change_feed_nothing_of_it_exists() {
+    let all = template()["Resources"].as_object().unwrap();
+    let mut conditional: Vec<_> = all.iter().filter(|(id, _)| id.contains("Change")).collect();
+    conditional.retain(|(id, resource)| {
+        assert_eq!(resource["Condition"], "FeedsChanges", "{id}");
+        !resource["Type"].as_str().unwrap().ends_with("Alarm")
+    });
+    let ids: Vec<_> = conditional.into_iter().map(|(id, _)| id.as_str()).collect();
+    let expected = ["ChangeQueuesPolicy", "ChangesBus", "ChangesFunction", "ChangesLogGroup", "ChangesRole"];
+    assert_eq!(ids, [&expected[..], &["DiscardedChangesQueue", "RefusedChangesQueue"]].concat());
+    let with_condition = all.values().filter(|resource| resource["Condition"] == "FeedsChanges").count();
+    assert_eq!(with_condition, ids.len() + 5, "and five alarms");
+    let outputs = ["ChangesBusName", "ChangesBusArn", "RefusedChangesQueueUrl", "DiscardedChangesQueueUrl"];
+    for output in outputs {
+        assert_eq!(template()["Outputs"][output]["Condition"], "FeedsChanges", "{output}");
+    }
+    assert!(template()["Outputs"]["ChangeFeed"]["Condition"].is_null());
+    let condition = |text: &str| serde_yaml_ng::from_str::<Yaml>(text).unwrap();
+    let conditions = &yaml()["Conditions"];
+    assert_eq!(conditions["FeedsChanges"], condition("!Not [!Equals [!Ref ChangeFeed, 'off']]"));
+    let with_own_key = condition("!And [!Condition HasOwnKey, !Equals [!Ref ChangeFeed, full]]");
+    assert_eq!(conditions["EncryptsBusWithOwnKey"], with_own_key);
+}
+
+/// Lambda reads the stream from its oldest change, and never drops one without keeping its position.
+#[test]
+fn changes_are_read_from_the_stream() {
+    let function = &resources("AWS::Serverless::Function")["ChangesFunction"];
+    let stream = json!({ "Changes": { "Type": "DynamoDB", "Properties": {
+        "Stream": "CustomersTable.StreamArn",
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": 100,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "BisectBatchOnFunctionError": true,
+        "MaximumRecordAgeInSeconds": CHANGE_AGE_MAX.as_secs(),
+        "DestinationConfig": { "OnFailure": { "Destination": "DiscardedChangesQueue.Arn" } },
+        "Enabled": ["IsStopped", false, true],
+    } } });
+    assert_eq!(function["Events"], stream);
+    assert_eq!(function["ReservedConcurrentExecutions"], "AWS::NoValue");
+    let bus = json!({
+        "Name": "${AWS::StackName}-changes",
+        "Description": "Changes of customers",
+        "KmsKeyIdentifier": ["EncryptsBusWithOwnKey", "KmsKeyArn", "AWS::NoValue"],
+        "DeadLetterConfig": ["EncryptsBusWithOwnKey", { "Arn": "DiscardedChangesQueue.Arn" }, "AWS::NoValue"],
+    });
+    assert_eq!(resources("AWS::Events::EventBus"), BTreeMap::from([("ChangesBus".to_owned(), bus)]));
 }
 
 #[test]

@@ -16,14 +16,16 @@ const FAILURE: bool = true;
 
 pub(super) fn drawing() -> Drawing {
     let mut drawing = Drawing::new(
-        1090,
+        1200,
         714,
-        "How a delivery becomes the state of a customer: the functions, the table and the queues of template.yaml",
+        "How a delivery becomes the state of a customer, and how other systems learn of it: the functions, the table, the \
+         queues and the event bus of template.yaml",
     );
     deliveries(&mut drawing);
     deletes(&mut drawing);
     kept_deliveries(&mut drawing);
     lost_deliveries(&mut drawing);
+    changes(&mut drawing);
     legend(&mut drawing);
     drawing
 }
@@ -64,13 +66,14 @@ fn deliveries(drawing: &mut Drawing) {
     );
     drawing.text_box(
         Kind::Plain,
-        [882, 148, 184, 264],
+        [992, 148, 184, 264],
         [25, 17],
         &[(Title, "Your systems"), (Text, "erase their copies of"), (Text, "deleted customers")],
     );
-    drawing.text(Text, Anchor::Start, (894, 338), "read current customers,");
-    drawing.text(Text, Anchor::Start, (894, 356), "by key, external id");
-    drawing.text(Text, Anchor::Start, (894, 374), "or e-mail address");
+    drawing.text(Text, Anchor::Start, (1004, 302), "read current customers,");
+    drawing.text(Text, Anchor::Start, (1004, 320), "by key, external id");
+    drawing.text(Text, Anchor::Start, (1004, 338), "or e-mail address");
+    drawing.text(Text, Anchor::Start, (1004, 390), "react to changes");
 
     drawing.arrow(false, &[(92, 208), (92, 272)]);
     drawing.text(Text, Anchor::Start, (100, 244), "webhooks");
@@ -81,8 +84,8 @@ fn deliveries(drawing: &mut Drawing) {
     drawing.arrow(false, &[(442, 342), (560, 342)]);
     drawing.text(Text, Anchor::Middle, (500, 317), "one conditional");
     drawing.text(Text, Anchor::Middle, (500, 334), "write");
-    drawing.arrow(false, &[(766, 342), (882, 342)]);
-    drawing.text(Text, Anchor::Middle, (822, 334), "read");
+    drawing.arrow(false, &[(766, 342), (992, 342)]);
+    drawing.text(Text, Anchor::Middle, (879, 334), "read");
 }
 
 /// The cleanup message of a deleted customer.
@@ -92,7 +95,7 @@ fn deletes(drawing: &mut Drawing) {
     drawing.text_box(Kind::Queue, [560, 24, 206, 60], [25, 17], &[(Title, "Cleanup"), (Code, "CleanupQueue")]);
     drawing.text_box(
         Kind::Queue,
-        [882, 24, 184, 60],
+        [992, 24, 184, 60],
         [25, 17],
         &[(Title, "Cleanup dead letter"), (Code, "CleanupDeadLetterQueue")],
     );
@@ -100,12 +103,12 @@ fn deletes(drawing: &mut Drawing) {
 
     drawing.arrow(false, &[(407, 272), (407, 54), (560, 54)]);
     drawing.text(Text, Anchor::Middle, (484, 46), "deletes");
-    drawing.arrow(false, &[(738, 84), (738, 178), (882, 178)]);
-    drawing.text(Text, Anchor::Middle, (812, 170), "receive");
-    drawing.arrow(FAILURE, &[(766, 44), (882, 44)]);
-    drawing.text(Text, Anchor::Middle, (823, 36), &receives);
-    drawing.arrow(FAILURE, &[(882, 66), (766, 66)]);
-    drawing.text(Text, Anchor::Middle, (824, 81), "redrive");
+    drawing.arrow(false, &[(738, 84), (738, 178), (992, 178)]);
+    drawing.text(Text, Anchor::Middle, (867, 170), "receive");
+    drawing.arrow(FAILURE, &[(766, 44), (992, 44)]);
+    drawing.text(Text, Anchor::Middle, (879, 36), &receives);
+    drawing.arrow(FAILURE, &[(992, 66), (766, 66)]);
+    drawing.text(Text, Anchor::Middle, (879, 81), "redrive");
     drawing.arrow(FAILURE, &[(635, 272), (635, 208)]);
     drawing.text(Text, Anchor::Start, (643, 244), &interval);
     drawing.arrow(FAILURE, &[(635, 148), (635, 84)]);
@@ -145,12 +148,40 @@ fn kept_deliveries(drawing: &mut Drawing) {
 fn lost_deliveries(drawing: &mut Drawing) {
     drawing.text_box(
         Kind::Compute,
-        [882, 436, 184, 60],
+        [800, 204, 170, 60],
         [25, 17],
         &[(Title, "Reconcile"), (Code, "ReconcileFunction")],
     );
-    drawing.arrow(FAILURE, &[(882, 466), (752, 466), (752, 412)]);
-    drawing.text(Text, Anchor::Middle, (820, 458), "lost webhooks");
+    drawing.arrow(FAILURE, &[(885, 264), (885, 300), (766, 300)]);
+    drawing.text(Text, Anchor::Middle, (824, 292), "lost webhooks");
+}
+
+/// The change feed, from the table to the systems that react.
+fn changes(drawing: &mut Drawing) {
+    drawing.text_box(Kind::Compute, [800, 476, 170, 60], [25, 17], &[(Title, "Changes"), (Code, "ChangesFunction")]);
+    drawing.text_box(Kind::Service, [1040, 476, 136, 60], [25, 17], &[(Title, "EventBridge"), (Code, "ChangesBus")]);
+    drawing.text_box(
+        Kind::Queue,
+        [830, 600, 210, 77],
+        [25, 17],
+        &[(Title, "Unannounced changes"), (Code, "RefusedChangesQueue"), (Code, "DiscardedChangesQueue")],
+    );
+    let hours = resources("AWS::Serverless::Function")["ChangesFunction"]["Events"]["Changes"]["Properties"]
+        ["MaximumRecordAgeInSeconds"]
+        .as_u64()
+        .unwrap()
+        / 3_600;
+
+    drawing.arrow(false, &[(766, 384), (885, 384), (885, 476)]);
+    drawing.text(Text, Anchor::Middle, (824, 376), "stream");
+    drawing.arrow(false, &[(970, 506), (1040, 506)]);
+    drawing.text(Text, Anchor::Middle, (1004, 498), "events");
+    drawing.arrow(false, &[(1108, 476), (1108, 412)]);
+    drawing.text(Text, Anchor::Start, (1116, 448), "rules");
+    drawing.arrow(FAILURE, &[(885, 536), (885, 600)]);
+    drawing.text(Text, Anchor::Start, (893, 572), &format!("refused, or failed for {hours} hours"));
+    drawing.arrow(FAILURE, &[(830, 645), (766, 645)]);
+    drawing.text(Text, Anchor::Middle, (797, 637), "alarm");
 }
 
 fn legend(drawing: &mut Drawing) {
@@ -162,14 +193,14 @@ fn legend(drawing: &mut Drawing) {
         (Kind::Plain, "outside the stack"),
     ];
     for (row, (kind, meaning)) in (0..).zip(kinds) {
-        let y = 516 + row * 25;
-        drawing.area(kind, [882, y, 24, 14]);
-        drawing.text(Text, Anchor::Start, (918, y + 11), meaning);
+        let y = 530 + row * 25;
+        drawing.area(kind, [24, y, 24, 14]);
+        drawing.text(Text, Anchor::Start, (60, y + 11), meaning);
     }
     for (row, (is_dashed, meaning)) in (5..).zip([(false, "normally"), (FAILURE, "after a failure")]) {
-        let y = 516 + row * 25;
-        drawing.samples.push((is_dashed, [(882, y + 7), (906, y + 7)]));
-        drawing.text(Text, Anchor::Start, (918, y + 11), meaning);
+        let y = 530 + row * 25;
+        drawing.samples.push((is_dashed, [(24, y + 7), (48, y + 7)]));
+        drawing.text(Text, Anchor::Start, (60, y + 11), meaning);
     }
 }
 
@@ -199,7 +230,8 @@ fn schedule(function: &str) -> String {
 #[test]
 fn the_picture_has_every_resource_of_the_flow() {
     let kinds = ["AWS::Serverless::HttpApi", "AWS::Serverless::Function", "AWS::DynamoDB::Table", "AWS::SQS::Queue"];
-    let in_template: BTreeSet<_> = kinds.into_iter().flat_map(|kind| resources(kind).into_keys()).collect();
+    let kinds = kinds.into_iter().chain(["AWS::Events::EventBus"]);
+    let in_template: BTreeSet<_> = kinds.flat_map(|kind| resources(kind).into_keys()).collect();
     let texts = drawing().texts.into_iter();
     let drawn: Vec<_> = texts.filter(|text| text.font == Code).map(|text| text.content).collect();
     assert_eq!(drawn.len(), in_template.len(), "each once: {drawn:?}");
@@ -222,6 +254,10 @@ fn arrows_are_what_roles_allow() {
         ("ReplayFunction", "sqs:ReceiveMessage InboxQueue"),
         ("ReplayFunction", "dynamodb:PutItem CustomersTable"),
         ("ReconcileFunction", "dynamodb:PutItem CustomersTable"),
+        ("ChangesFunction", "dynamodb:GetRecords CustomersTable.StreamArn"),
+        ("ChangesFunction", "events:PutEvents ChangesBus"),
+        ("ChangesFunction", "sqs:SendMessage RefusedChangesQueue"),
+        ("ChangesFunction", "sqs:SendMessage DiscardedChangesQueue"),
     ] {
         assert!(Role::of(function).calls.contains(call), "{function} {call}");
     }
