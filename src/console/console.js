@@ -23,6 +23,8 @@ const QUEUES = {
   quarantine: 'Deliveries that need an operator.',
   cleanup: 'Announces deleted customers, so that other systems erase their copies.',
   'cleanup-dead-letter': 'Cleanup messages that no consumer could process: see `clientele dead-letters list`.',
+  'refused-changes': 'Changes that the event bus refused, or that could not be read.',
+  'discarded-changes': 'Positions of changes that were given up before they were announced.',
 };
 
 // Building the document

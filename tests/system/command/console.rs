@@ -377,10 +377,21 @@ async fn queues_and_quarantine_are_shown_and_redriven() {
         .collect();
     assert_eq!(
         (status, depths),
-        (200, vec![("cleanup", 1), ("cleanup-dead-letter", 0), ("inbox", 0), ("quarantine", 1)])
+        (
+            200,
+            [
+                ("cleanup", 1),
+                ("cleanup-dead-letter", 0),
+                ("discarded-changes", 0),
+                ("inbox", 0),
+                ("quarantine", 1),
+                ("refused-changes", 0)
+            ]
+            .into()
+        )
     );
     let ages: Vec<_> = queues.as_array().unwrap().iter().map(|it| it["oldest_seconds"].is_u64()).collect();
-    assert_eq!(ages, [true, false, false, true], "{queues}");
+    assert_eq!(ages, [true, false, false, false, true, false], "{queues}");
 
     let (_, held) = page.get("/quarantine").await;
     assert_eq!((held.as_array().unwrap().len(), &held[0]["provider"]), (1, &json!("plain")));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clientele::template::Template;
 use clientele_flow::deadlines::{
-    CHANGES_TIMEOUT, FUNCTION_TIMEOUT, RECONCILE_INTERVAL_MAX, RECONCILE_INTERVAL_MIN, RECONCILE_TIMEOUT, SWEEP_INTERVAL,
-    VISIBILITY_TIMEOUT, replay_delay_range,
+    CHANGES_TIMEOUT, FUNCTION_TIMEOUT, RECONCILE_INTERVAL_MAX, RECONCILE_INTERVAL_MIN, RECONCILE_TIMEOUT,
+    SWEEP_INTERVAL, VISIBILITY_TIMEOUT, replay_delay_range,
 };
 
 use crate::support::root;

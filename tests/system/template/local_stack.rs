@@ -64,11 +64,15 @@ async fn the_queues_are_those_of_the_template() {
     let stack = stack().await;
     let queues: BTreeSet<_> = stack.queue_urls.keys().map(String::as_str).collect();
     let of_changes = ["discarded-changes", "refused-changes"];
-    assert_eq!(queues, of_changes.into_iter().chain(["cleanup", "cleanup-dead-letter", "inbox", "quarantine"]).collect());
+    assert_eq!(
+        queues,
+        of_changes.into_iter().chain(["cleanup", "cleanup-dead-letter", "inbox", "quarantine"]).collect()
+    );
     let queues_in_template = resources("AWS::SQS::Queue");
     assert_eq!(queues_in_template.len(), queues.len());
     for (id, properties) in &queues_in_template {
-        let name = id.strip_suffix("Queue").unwrap().replace("DeadLetter", "-dead-letter").replace("Changes", "-changes");
+        let name =
+            id.strip_suffix("Queue").unwrap().replace("DeadLetter", "-dead-letter").replace("Changes", "-changes");
         let url = &stack.queue_urls[&name.to_lowercase()];
         let request = stack.clients.sqs.get_queue_attributes().queue_url(url).attribute_names("All".into());
         let attributes = request.send().await.unwrap().attributes.unwrap();

@@ -59,7 +59,11 @@ fn each_queue_is_encrypted_with_its_key() {
     for (id, queue) in queues {
         // EventBridge sends here what it cannot encrypt with your own key.
         if id == "DiscardedChangesQueue" {
-            assert_eq!((&queue["SqsManagedSseEnabled"], &queue["KmsMasterKeyId"]), (&json!(true), &json!(null)), "{id}");
+            assert_eq!(
+                (&queue["SqsManagedSseEnabled"], &queue["KmsMasterKeyId"]),
+                (&json!(true), &json!(null)),
+                "{id}"
+            );
             continue;
         }
         let is_fallback = ["InboxQueue", "QuarantineQueue"].contains(&id.as_str());
@@ -111,9 +115,7 @@ fn only_this_stack_and_operators_send() {
 /// what it cannot encrypt.
 #[test]
 fn only_changes_sends_to_its_queues() {
-    let deny = |sid: &str, action: &str, condition: Value| {
-        json!({ "Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*", "Condition": condition })
-    };
+    let deny = |sid: &str, action: &str, condition: Value| json!({ "Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*", "Condition": condition });
     let senders = json!({
         "BoolIfExists": { "aws:PrincipalIsAWSService": "false" },
         "ArnNotEquals": { "aws:PrincipalArn": "ChangesRole.Arn" },
@@ -141,7 +143,8 @@ fn changes_neither_reads_nor_writes_the_table() {
     let logs = ["logs:CreateLogStream ChangesLogGroup", "logs:PutLogEvents ChangesLogGroup"];
     let traces = ["xray:PutTelemetryRecords *", "xray:PutTraceSegments *"];
     let stream = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"];
-    let own = ["events:PutEvents ChangesBus", "sqs:SendMessage DiscardedChangesQueue", "sqs:SendMessage RefusedChangesQueue"];
+    let own =
+        ["events:PutEvents ChangesBus", "sqs:SendMessage DiscardedChangesQueue", "sqs:SendMessage RefusedChangesQueue"];
     let calls = own.into_iter().chain(logs).chain(traces).map(str::to_owned);
     let stream = stream.map(|action| format!("dynamodb:{action} CustomersTable.StreamArn"));
     assert_eq!(role.calls, calls.chain(stream).collect());
