@@ -85,7 +85,7 @@ pub fn remove_path(value: &mut Value, path: &str) {
 }
 
 /// Every field of the item by its path.
-pub(crate) fn fields_of(item: Value) -> Map<String, Value> {
+fn fields_of(item: Value) -> Map<String, Value> {
     let Value::Object(attributes) = item else { return Map::new() };
     let mut fields = Map::new();
     for (name, value) in attributes {

@@ -1,23 +1,21 @@
 //! What has changed between two images of a customer's item.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::comparison::{are_same, fields_of};
+use crate::comparison::are_same;
 use crate::item::{CustomerItem, Item};
+use crate::profile::Profile;
 use crate::rank::{Rank, Verb};
 
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 
-/// Attributes that every event of the customer changes. A change event has them in fields of their own.
-const OF_EVERY_EVENT: [&str; 4] = ["rank", "last_event", "updated_at", "schema"];
 /// The most characters of a name in `extra` that is part of a path.
 const NAME_CHARS_MAX: usize = 64;
 /// The most names in `extra` that are paths.
 const EXTRA_NAMES_MAX: usize = 100;
-/// The path of all fields in `extra` together.
+/// The path of all fields in `extra` together, and the beginning of the path of each.
 const EXTRA: &str = "extra";
 
 /// What kind of change it is.
@@ -93,23 +91,64 @@ fn is_observation(rank: &str) -> bool {
 /// of such a field is not named, because its names may be personal data. For the same reason `extra` stands for all of its
 /// fields if one that differs has an unusual name, or if many differ.
 fn changed_paths(old: &CustomerItem, new: &CustomerItem) -> Vec<String> {
-    let fields = |item| {
-        let mut fields = fields_of(serde_json::to_value(item).unwrap_or_default());
-        fields.retain(|path, _| !OF_EVERY_EVENT.contains(&path.as_str()));
-        fields
-    };
-    let (old, new) = (fields(old), fields(new));
-    let paths: BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    let differ: Vec<_> = paths.into_iter().filter(|path| !are_same(old.get(*path), new.get(*path))).collect();
-    let extra_names = || differ.iter().filter_map(|path| path.strip_prefix("extra."));
-    let is_extra_whole = extra_names().count() > EXTRA_NAMES_MAX || !extra_names().all(is_usual_name);
-    let mut changed: Vec<_> = differ.iter().map(|path| (*path).clone()).collect();
-    if is_extra_whole {
-        changed.retain(|path| !path.starts_with("extra."));
-        changed.push(EXTRA.to_owned());
-        changed.sort_unstable();
-    }
+    // Each field is named, so that a new one cannot be forgotten. Those that are ignored are the key, which is the same, and
+    // what every event changes: the change event has fields for it.
+    let CustomerItem {
+        external_id,
+        status,
+        name,
+        email,
+        profile,
+        extra,
+        created_at,
+        pk: _,
+        sk: _,
+        provider: _,
+        account: _,
+        customer_id: _,
+        updated_at: _,
+        rank: _,
+        last_event: _,
+        schema: _,
+    } = new;
+    let attributes = [
+        ("created_at", old.created_at != *created_at),
+        ("email", old.email != *email),
+        ("external_id", old.external_id != *external_id),
+        ("name", old.name != *name),
+        ("status", old.status != *status),
+    ];
+    let mut changed: Vec<_> =
+        attributes.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect();
+    changed.extend(changed_profile_paths(&old.profile, profile));
+    changed.extend(changed_extra_paths(&old.extra, extra));
+    changed.sort_unstable();
     changed
+}
+
+fn changed_profile_paths(old: &Profile, new: &Profile) -> Vec<String> {
+    if old == new {
+        return vec![];
+    }
+    let fields = |profile| match serde_json::to_value(profile) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    differing_names(&fields(old), &fields(new)).into_iter().map(|name| format!("profile.{name}")).collect()
+}
+
+fn changed_extra_paths(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> {
+    let names = differing_names(old, new);
+    if names.len() > EXTRA_NAMES_MAX || !names.iter().all(|name| is_usual_name(name)) {
+        return vec![EXTRA.to_owned()];
+    }
+    names.into_iter().map(|name| format!("{EXTRA}.{name}")).collect()
+}
+
+fn differing_names<'a>(old: &'a Map<String, Value>, new: &'a Map<String, Value>) -> Vec<&'a str> {
+    let differs = |(name, value): &(&String, &Value)| !are_same(Some(value), new.get(*name));
+    let in_old = old.iter().filter(differs).map(|(name, _)| name.as_str());
+    in_old.chain(new.keys().filter(|name| !old.contains_key(*name)).map(String::as_str)).collect()
 }
 
 /// Whether a name looks like that of a field in a program, as opposed to an address or a number of a person.

@@ -203,13 +203,27 @@ impl TryFrom<Map<String, Value>> for Item {
     fn try_from(attributes: Map<String, Value>) -> Result<Self, ItemError> {
         // Not by an untagged enum, which would not keep the digits of numbers.
         let is_tombstone = attributes.get("status").is_some_and(|status| status == "deleted");
-        let attributes = Value::Object(attributes);
-        let item = if is_tombstone {
-            serde_json::from_value(attributes).map(Self::Tombstone)
+        if is_tombstone {
+            serde_json::from_value(Value::Object(attributes)).map(Self::Tombstone).map_err(|_| ItemError)
         } else {
-            serde_json::from_value(attributes).map(Self::Customer)
+            CustomerItem::try_from(attributes).map(Box::new).map(Self::Customer)
+        }
+    }
+}
+
+impl TryFrom<Map<String, Value>> for CustomerItem {
+    type Error = ItemError;
+
+    /// Values of any form are taken as they are. The deserializer would take an object in them that begins with a name
+    /// private to it for a number.
+    fn try_from(mut attributes: Map<String, Value>) -> Result<Self, ItemError> {
+        let Some(Value::Object(extra)) = attributes.insert("extra".to_owned(), Value::Object(Map::new())) else {
+            return Err(ItemError);
         };
-        item.map_err(|_| ItemError)
+        let metadata = attributes.get_mut("profile").and_then(|profile| profile.as_object_mut()?.remove("metadata"));
+        let mut item: Self = serde_json::from_value(Value::Object(attributes)).map_err(|_| ItemError)?;
+        (item.extra, item.profile.metadata) = (extra, metadata);
+        Ok(item)
     }
 }
 
