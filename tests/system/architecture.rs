@@ -29,7 +29,7 @@ fn crates_depend_as_the_architecture_says() {
     for (name, (dependencies, _)) in packages() {
         let is_provider = provider_crates.contains(&name);
         let expected: Option<Vec<_>> = match name.as_str() {
-            "clientele-model" | "xtask" => Some(vec![]),
+            "clientele-model" | "clientele-consumers" | "xtask" => Some(vec![]),
             "clientele-flow" => Some(vec!["clientele-model"]),
             "clientele-api" | "clientele-aws" => Some(vec!["clientele-flow", "clientele-model"]),
             "clientele-sweep" => Some(vec!["clientele-aws"]),
@@ -179,7 +179,7 @@ fn rust_files_by_path(folder: &Path) -> Vec<(PathBuf, String)> {
 #[test]
 fn pinned_python_tools_carry_hashes() {
     let read = |path: &str| std::fs::read_to_string(root(path)).unwrap();
-    for name in ["requirements", "ministack", "actionlint"] {
+    for name in ["requirements", "ministack", "actionlint", "consumers"] {
         let (pins, locked) = (read(&format!(".ci/{name}.in")), read(&format!(".ci/{name}.txt")));
         let entries: Vec<_> = locked.lines().filter(|line| line.contains("==")).collect();
         for pin in pins.lines() {
@@ -194,7 +194,7 @@ fn pinned_python_tools_carry_hashes() {
     let options = ci.lines().find_map(|line| line.strip_prefix("pip=(")).unwrap();
     assert!(options.contains("--require-hashes") && options.contains("--no-deps"));
     let installs = ci.lines().filter(|line| line.contains("bin/pip"));
-    assert!(installs.clone().count() == 3 && installs.into_iter().all(|line| line.contains("${pip[@]}")));
+    assert!(installs.clone().count() == 4 && installs.into_iter().all(|line| line.contains("${pip[@]}")));
     let release = read(".github/workflows/release.yml");
     assert_eq!(release.matches("bin/pip").count(), release.matches("--require-hashes").count());
 }
@@ -206,4 +206,19 @@ fn advisories_are_checked_weekly_and_by_ci() {
     assert!(workflow.contains("schedule:") && workflow.contains("cargo deny --locked check advisories"));
     let ci = read(".ci/run");
     assert!(ci.contains("    cargo deny --locked check advisories") && ci.contains("NO ADVISORY DATABASE HERE"));
+}
+
+/// The same for the packages of the consumer in TypeScript.
+#[test]
+fn pinned_npm_packages_carry_hashes() {
+    let path = root("tests/consumers/typescript/package-lock.json");
+    let lock: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let packages = lock["packages"].as_object().unwrap().iter().filter(|(path, _)| !path.is_empty());
+    assert!(packages.clone().count() > 10);
+    for (path, package) in packages {
+        assert!(package["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-")), "{path}");
+        // A mirror of whoever wrote the file is not reachable for others.
+        let registry = package["resolved"].as_str().unwrap_or("https://registry.npmjs.org/");
+        assert!(registry.starts_with("https://registry.npmjs.org/"), "{path}: {registry}");
+    }
 }

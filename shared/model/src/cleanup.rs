@@ -25,7 +25,7 @@ pub struct CleanupMessage {
     /// Always `customer.deleted`.
     #[serde(rename = "type")]
     pub kind: CleanupType,
-    /// The `pk` of the customer's item. Deduplicate by it: a customer has one for ever.
+    /// The `pk` of the customer's item, the same in every message about it.
     pub cleanup_id: String,
     /// The provider's name.
     pub provider: String,
