@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use metrique_writer_core::unit::Count;
 use metrique_writer_core::value::MetricValue;
 use metrique_writer_core::{Entry, EntryWriter};
@@ -20,6 +21,9 @@ pub(crate) struct ReconcileLine<'a> {
     pub(crate) is_cold: bool,
     pub(crate) result: &'a ProviderReconciliation,
     pub(crate) duration: Duration,
+    /// When the run ended, for all providers the same: an alarm looks at the last minutes, and adds what the providers have
+    /// in the same five.
+    pub(crate) ended_at: Timestamp,
 }
 
 impl Telemetry {
@@ -35,14 +39,18 @@ struct ReconcileEntry<'a> {
 
 impl Entry for ReconcileEntry<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        let ReconcileLine { provider, invocation, result, .. } = self.line;
-        writer.timestamp(SystemTime::from(invocation.received_at));
+        let ReconcileLine { provider, result, .. } = self.line;
+        writer.timestamp(SystemTime::from(self.line.ended_at));
         writer.value("service", self.telemetry.service());
         writer.value("provider", *provider);
         let (level, reason) = match result {
-            ProviderReconciliation::NoApiKey => (LogLevel::Info, Some("no API key is set")),
+            ProviderReconciliation::NoApiKey => {
+                // What an earlier run found keeps an alarm on until there is another value.
+                write_metrics(writer, [("Recovered", 0), ("ReconcileFailed", 0)]);
+                (LogLevel::Info, Some("no API key is set"))
+            }
             ProviderReconciliation::Compared(comparisons) => {
-                write_metrics(writer, comparisons);
+                write_metrics(writer, metrics(comparisons));
                 (level(comparisons), comparisons.failure.as_deref())
             }
         };
@@ -63,8 +71,9 @@ impl ReconcileEntry<'_> {
     }
 }
 
-/// All metrics, also those that are 0: alarms keep their state until the next line.
-fn write_metrics<'a>(writer: &mut impl EntryWriter<'a>, comparisons: &Comparisons) {
+/// All metrics, also those that are 0: alarms keep their state until the next line. But a failed run that has recovered
+/// nothing does not know whether webhooks are being lost.
+fn metrics(comparisons: &Comparisons) -> impl Iterator<Item = (&'static str, u64)> {
     let Comparisons { checked, recovered, different, untranslatable, deletes, failure, .. } = comparisons;
     let metrics = [
         ("ReconcileChecked", *checked),
@@ -74,6 +83,11 @@ fn write_metrics<'a>(writer: &mut impl EntryWriter<'a>, comparisons: &Comparison
         ("ReconcileDeletes", *deletes),
         ("ReconcileFailed", u64::from(failure.is_some())),
     ];
+    let is_unknown = failure.is_some() && *recovered == 0;
+    metrics.into_iter().filter(move |(name, _)| !(is_unknown && *name == "Recovered"))
+}
+
+fn write_metrics<'a>(writer: &mut impl EntryWriter<'a>, metrics: impl IntoIterator<Item = (&'static str, u64)>) {
     for (name, number) in metrics {
         writer.value(name, &number.with_unit::<Count>());
     }

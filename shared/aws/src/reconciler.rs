@@ -10,6 +10,7 @@ use clientele_flow::deadlines::{RECONCILE_END_WITHIN, RECONCILE_STOP_WITHIN};
 use clientele_flow::{Deletes, Flow, ListClient, ListRunError, LostDeletes, RunEnd, WindowOptions, WindowReport};
 use clientele_model::{ListApi, ListingError};
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -107,12 +108,17 @@ impl<C: ListClient> Reconciler<C> {
         let reconcile = async |list: &ListSource| {
             let provider = list.listing.provider.name;
             let result = self.reconcile(list, window, invocation, started).await;
-            let duration = started.elapsed();
-            let line = ReconcileLine { provider, invocation, window, is_cold, result: &result, duration };
-            self.telemetry.log_reconciliation(&line);
-            (provider, result)
+            (provider, result, started.elapsed())
         };
-        Ok(join_all(self.lists.iter().map(reconcile)).await.into_iter().collect())
+        let results = join_all(self.lists.iter().map(reconcile)).await;
+        let elapsed = SignedDuration::try_from(started.elapsed()).unwrap_or_default();
+        let ended_at = invocation.received_at.saturating_add(elapsed).unwrap_or(invocation.received_at);
+        for (provider, result, duration) in &results {
+            let (provider, duration) = (*provider, *duration);
+            let line = ReconcileLine { provider, invocation, window, is_cold, result, duration, ended_at };
+            self.telemetry.log_reconciliation(&line);
+        }
+        Ok(results.into_iter().map(|(provider, result, _)| (provider, result)).collect())
     }
 
     async fn reconcile(

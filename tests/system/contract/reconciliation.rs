@@ -194,7 +194,8 @@ async fn a_provider_without_a_key_is_skipped(#[case] nothing: &str) {
     let lines = json_lines(&world.log);
     let line = lines.iter().find(|line| line["provider"] == "plain").unwrap();
     assert_eq!((&line["level"], &line["reason"]), (&json!("INFO"), &json!("no API key is set")));
-    assert_eq!(line["ReconcileFailed"], Value::Null, "no metrics: {line}");
+    let metrics = (&line["ReconcileFailed"], &line["Recovered"], &line["ReconcileChecked"]);
+    assert_eq!(metrics, (&json!(0), &json!(0), &Value::Null), "what an earlier run found is over: {line}");
 }
 
 /// A provider that fails does not affect the other one.
@@ -214,6 +215,7 @@ async fn a_provider_that_fails_does_not_affect_the_other(#[case] status: u16, #[
     assert_eq!((failed("plain"), failed("flexprice")), (json!(1), json!(0)));
     let line = lines.iter().find(|line| line["provider"] == "plain").unwrap();
     assert_eq!((&line["level"], &line["reason"]), (&json!("ERROR"), &json!(failure)));
+    assert_eq!(line["Recovered"], Value::Null, "it is not known whether webhooks are being lost: {line}");
 }
 
 /// What is wrong with the key itself.
@@ -255,6 +257,19 @@ async fn a_table_that_fails_is_a_failure() {
     world.aws.recover();
     let results = world.reconcile(&[]).await;
     assert!(PROVIDERS.iter().all(|provider| compared(&results, provider)["recovered"] == 1));
+}
+
+/// An alarm looks at the last minutes, and adds what the providers have in the same five. A run may take longer.
+#[tokio::test]
+async fn the_metrics_have_the_time_at_which_the_run_ended() {
+    let world = World::new().await;
+    let takes = std::time::Duration::from_millis(50);
+    world.lists.slow_down("plain", takes);
+    world.reconcile(&[]).await;
+    let lines = json_lines(&world.log);
+    let times: Vec<_> = lines.iter().map(|line| line["_aws"]["Timestamp"].as_i64().unwrap()).collect();
+    assert_eq!(times.len(), 2);
+    assert!(times[0] == times[1] && times[0] >= signed_at().as_millisecond() + 50, "{times:?}");
 }
 
 /// The line has only these keys, and nothing of a customer, a URL or a key.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clientele_aws::Connect;
 use clientele_flow::{ApiUnreachable, ListClient};
@@ -21,6 +22,8 @@ struct List {
     records: Vec<Value>,
     /// The status of all answers, if the API fails.
     fails_with: Option<u16>,
+    /// How long each answer takes.
+    takes: Duration,
 }
 
 impl ListApis {
@@ -34,6 +37,11 @@ impl ListApis {
     /// From now on the provider answers with this status.
     pub(crate) fn fail(&self, provider: &'static str, status: u16) {
         self.0.lock().unwrap().entry(provider).or_default().fails_with = Some(status);
+    }
+
+    /// From now on each answer of the provider takes this time.
+    pub(crate) fn slow_down(&self, provider: &'static str, takes: Duration) {
+        self.0.lock().unwrap().entry(provider).or_default().takes = takes;
     }
 
     /// Makes clients of these APIs, whatever the URL and the key are.
@@ -58,7 +66,9 @@ pub(crate) struct ListApiClient {
 
 impl ListClient for ListApiClient {
     async fn call(&self, request: &ApiRequest) -> Result<ApiAnswer, ApiUnreachable> {
-        let List { records, fails_with } = self.apis.0.lock().unwrap().get(self.provider).cloned().unwrap_or_default();
+        let list = self.apis.0.lock().unwrap().get(self.provider).cloned();
+        let List { records, fails_with, takes } = list.unwrap_or_default();
+        tokio::time::sleep(takes).await;
         if let Some(status) = fails_with {
             return Ok(ApiAnswer { status, date: None, retry_after: None, body: vec![] });
         }
