@@ -251,8 +251,8 @@ impl ListObserver for ImportWatch {
         self.not_imported.add_untranslatable(customer_id, reason);
     }
 
-    fn unstorable(&mut self, key: &CustomerKey, why: &str) {
-        self.not_imported.add_unstorable(key, why);
+    fn left_out(&mut self, key: &CustomerKey, why: &str) {
+        self.not_imported.add_left_out(key, why);
     }
 
     fn waiting(&mut self, why: &str, delay: Duration) {

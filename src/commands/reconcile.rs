@@ -40,7 +40,8 @@ With --json, the result is an object with `provider`, `end` (`complete`, `incomp
 (a text or null), `is_dry_run`, `account` (as far as it is known, or null), `counts`, `candidates`, `findings` and \
 `not_imported`. `counts` has the numbers of listed records that are `same`, `behind` (a webhook was lost), `different` (but \
 not newer than the table), `erased_here`, `only_there`, `recovered` (of those behind or only there: written), \
-`deleted_there`, `untranslatable`, `unstorable` and `failed`. `candidates` has the numbers of `customers` of the account in \
+`deleted_there`, `untranslatable`, `unstorable`, `unreadable` (the item has attributes that this version does not know) and \
+`failed`. `candidates` has the numbers of `customers` of the account in \
 the table and of those `only_here`; of these, the provider has some after all (`exists`), has `deleted` some or \
 `deleted_recently`, proves nothing about others (`unknown`), and some have `changed` meanwhile; `erased` were deleted here, \
 and `withheld` were not because they are too many. `findings` lists, of each kind, the first thousand customers that are not the same: \
@@ -145,8 +146,8 @@ impl ListObserver for ReconcileWatch {
         self.not_imported.add_untranslatable(customer_id, reason);
     }
 
-    fn unstorable(&mut self, key: &CustomerKey, why: &str) {
-        self.not_imported.add_unstorable(key, why);
+    fn left_out(&mut self, key: &CustomerKey, why: &str) {
+        self.not_imported.add_left_out(key, why);
     }
 
     fn waiting(&mut self, why: &str, delay: Duration) {
@@ -173,7 +174,11 @@ impl ReconcileWatch {
         let Self { progress, not_imported, findings } = self;
         drop(progress);
         let ReconcileReport { counts, candidates, account, .. } = report;
-        let left = [left_out(counts.untranslatable + counts.unstorable), withheld(candidates, reconcile.dry_run)];
+        let left = [
+            left_out(counts.untranslatable + counts.unstorable),
+            unreadable(counts.unreadable),
+            withheld(candidates, reconcile.dry_run),
+        ];
         let ended = ended.except(left.into_iter().flatten());
         if reconcile.json {
             let account = account.as_ref().or(reconcile.account.as_ref()).map(Id::as_str);
@@ -195,6 +200,12 @@ impl ReconcileWatch {
         let next = (counts.compared() > 0).then_some("the same command starts again; what was written stays written");
         ended.result("the reconciliation", next)
     }
+}
+
+/// Says that items could not be compared.
+fn unreadable(number: u64) -> Option<String> {
+    (number > 0)
+        .then(|| format!("{number} items have attributes that this version does not know, and were not compared"))
 }
 
 /// Says that there were too many deletes.
@@ -230,6 +241,7 @@ fn as_table(counts: &ReconcileCounts, candidates: &CandidateCounts) -> TextTable
         ("deleted there: never imported", counts.deleted_there),
         ("not imported: not understood", counts.untranslatable),
         ("not imported: the table cannot hold it", counts.unstorable),
+        ("not compared: this version cannot read the item", counts.unreadable),
         ("not compared: the table could not be used", counts.failed),
     ];
     let mut table = TextTable::new(["customers", "number"]);

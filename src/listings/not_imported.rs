@@ -10,7 +10,7 @@ use crate::terminal::{self, visible};
 /// So many records are listed. If there are more, something is wrong with all of them.
 const LISTED_MAX: usize = 1_000;
 
-/// The records that were not understood, or that the table can never hold.
+/// The records that were not understood, that the table can never hold, or whose items cannot be read.
 #[derive(Debug, Default)]
 pub struct NotImported {
     records: Vec<NotImportedRecord>,
@@ -36,8 +36,8 @@ impl NotImported {
         self.add(customer_id.map(Id::as_str), &reason.to_string());
     }
 
-    /// A record that the table can never hold.
-    pub fn add_unstorable(&mut self, key: &CustomerKey, why: &str) {
+    /// A record that the table can never hold, or whose item cannot be read.
+    pub fn add_left_out(&mut self, key: &CustomerKey, why: &str) {
         self.add(Some(key.customer_id()), why);
     }
 

@@ -58,7 +58,7 @@ pub struct Comparisons {
     pub recovered: u64,
     /// Customers that are different, although the list has no newer state.
     pub different: u64,
-    /// Records that were not understood, or that the table cannot hold.
+    /// Records that were not understood, that the table cannot hold, or whose items this version cannot read.
     pub untranslatable: u64,
     /// Customers whom the provider has verifiably deleted, and who were still in the table.
     pub deletes: u64,
@@ -181,7 +181,7 @@ impl Comparisons {
             checked: counts.compared(),
             recovered: counts.recovered,
             different: counts.different,
-            untranslatable: counts.untranslatable + counts.unstorable,
+            untranslatable: counts.untranslatable + counts.unstorable + counts.unreadable,
             deletes: verified,
             deletes_applied: erased,
             deletes_unverified: unverified,

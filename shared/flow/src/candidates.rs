@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use clientele_model::{CustomerKey, EpochMicros, Id, Item, ListApi, ListingError, Lookup, Provider, Rank, Time};
+use clientele_model::{
+    CustomerKey, EpochMicros, Id, Item, ItemError, ListApi, ListingError, Lookup, Provider, Rank, Time,
+};
 use futures_util::stream::{StreamExt, iter};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -31,7 +33,7 @@ pub enum Candidate {
     DeletedRecently,
     /// The answer proves nothing. The text says why.
     Unknown(&'static str),
-    /// An event changed the item meanwhile.
+    /// An event changed or deleted the item meanwhile.
     Changed,
 }
 
@@ -77,12 +79,14 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
         account: &Id,
         listed: &HashSet<u64>,
         requests: &Requests<'_, C>,
-    ) -> Result<(u64, Vec<LiveItem>), CallFailure> {
+    ) -> Result<(u64, Vec<MissingCustomer>), CallFailure> {
+        let is_missing = |item: &LiveItem| !listed.contains(&hash(&item.customer_id));
         let (mut customers, mut candidates, mut after) = (0, vec![], None);
         loop {
             let page = self.read_live_items(provider.name, account.as_str(), after.as_ref(), &requests.clock).await?;
             customers += page.items.len() as u64;
-            candidates.extend(page.items.into_iter().filter(|item| !listed.contains(&hash(&item.customer_id))));
+            let missing = page.items.into_iter().filter(is_missing);
+            candidates.extend(missing.filter_map(|item| MissingCustomer::new(provider, account, item)));
             after = page.next;
             if after.is_none() {
                 return Ok((customers, candidates));
@@ -94,43 +98,39 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
     /// Looks up each candidate. Returns the verified deletes.
     pub(crate) async fn look_up_candidates<C: ListClient>(
         &self,
-        provider: &'static Provider,
         api: &ListApi,
         requests: &Requests<'_, C>,
-        candidates: Vec<LiveItem>,
+        candidates: Vec<MissingCustomer>,
         walk_began_at: Timestamp,
         mut on_result: impl FnMut(&CustomerKey, Candidate) + Send,
     ) -> Result<Vec<VerifiedDelete>, CallFailure> {
-        let look_up = |item| self.look_up(provider, api, requests, item, walk_began_at);
+        let look_up = |customer| self.look_up(api, requests, customer, walk_began_at);
         // Boxed, because the compiler cannot see through its type that it can be sent to another thread.
         let mut results = iter(candidates).map(look_up).buffer_unordered(CONCURRENT_LOOKUPS).boxed();
         let mut verified = vec![];
         while let Some(result) = results.next().await {
-            let Some(LookedUp { key, candidate, verified: delete }) = result? else { continue };
+            let LookedUp { key, candidate, verified: delete } = result?;
             on_result(&key, candidate);
             verified.extend(delete);
         }
         Ok(verified)
     }
 
-    /// Looks up one candidate. `None` if its key cannot be read, which no item of ours is.
     async fn look_up<C: ListClient>(
         &self,
-        provider: &'static Provider,
         api: &ListApi,
         requests: &Requests<'_, C>,
-        LiveItem { pk, rank, .. }: LiveItem,
+        MissingCustomer { key, rank }: MissingCustomer,
         walk_began_at: Timestamp,
-    ) -> Result<Option<LookedUp>, CallFailure> {
+    ) -> Result<LookedUp, CallFailure> {
         requests.check_stop()?;
-        let item = self.read_item(&pk, &requests.clock).await?;
-        let (key, is_unchanged) = match &item {
-            Some(Item::Customer(item)) => (item.key(provider.name), item.rank == rank),
-            Some(Item::Tombstone(_)) | None => return Ok(None),
-        };
-        let Some(key) = key else { return Ok(None) };
-        if !is_unchanged {
-            return Ok(Some(LookedUp { key, candidate: Candidate::Changed, verified: None }));
+        let unverified = |key, candidate| Ok(LookedUp { key, candidate, verified: None });
+        match self.read_item(&key.to_string(), &requests.clock).await? {
+            Some(Ok(Item::Customer(item))) if item.rank == rank => {}
+            Some(Ok(Item::Customer(_) | Item::Tombstone(_))) | None => return unverified(key, Candidate::Changed),
+            Some(Err(ItemError)) => {
+                return unverified(key, Candidate::Unknown("the item has attributes that this version does not know"));
+            }
         }
         let read = |answer: &_| match ListingError::of_status(answer) {
             Err(error @ ListingError::Temporary(_)) => Err(error),
@@ -146,7 +146,7 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
                 (Candidate::Deleted, Some(VerifiedDelete { key: key.clone(), rank, deleted_at }))
             }
         };
-        Ok(Some(LookedUp { key, candidate, verified }))
+        Ok(LookedUp { key, candidate, verified })
     }
 
     /// Deletes the customers. Returns how many were deleted: not those that changed meanwhile.
@@ -168,6 +168,20 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
             }
         }
         Ok(())
+    }
+}
+
+/// A customer whom the list did not return.
+pub(crate) struct MissingCustomer {
+    key: CustomerKey,
+    rank: String,
+}
+
+impl MissingCustomer {
+    /// `None` if the item is not one of ours, because it has another key than its customer.
+    fn new(provider: &Provider, account: &Id, LiveItem { pk, customer_id, rank }: LiveItem) -> Option<Self> {
+        let key = CustomerKey::new(provider.name, account.clone(), Id::new(customer_id).ok()?).ok()?;
+        (key.to_string() == pk).then_some(Self { key, rank })
     }
 }
 

@@ -92,12 +92,6 @@ impl ImportCounts {
             .into_iter()
             .sum()
     }
-
-    /// Whether every record was understood and could be stored.
-    #[must_use]
-    pub fn are_all_understood(&self) -> bool {
-        self.untranslatable == 0 && self.unstorable == 0
-    }
 }
 
 /// The result of an import.
@@ -329,7 +323,7 @@ impl<'a, O: ImportObserver> Watched<'a, O> {
                 progress.has_omissions = true;
                 if self.reported.add(&key, is_first_walk) {
                     counts.unstorable += 1;
-                    self.observer.unstorable(&key, &why);
+                    self.observer.left_out(&key, &why);
                 }
             }
             RecordOutcome::Failed(why) => {

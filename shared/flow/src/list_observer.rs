@@ -13,8 +13,8 @@ pub trait ListObserver: Send {
         let _ = (customer_id, reason);
     }
 
-    /// The table can never hold a record.
-    fn unstorable(&mut self, key: &CustomerKey, why: &str) {
+    /// The table can never hold a record, or this version cannot read the item to compare with.
+    fn left_out(&mut self, key: &CustomerKey, why: &str) {
         let _ = (key, why);
     }
 

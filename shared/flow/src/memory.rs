@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clientele_model::Item;
+use clientele_model::{Item, ItemError};
 use serde_json::{Map, Value};
 
 use crate::ports::{
@@ -50,6 +50,13 @@ impl InMemoryStorage {
     #[must_use]
     pub fn messages(&self, queue: Queue) -> Vec<QueuedMessage> {
         self.contents().messages.iter().filter(|message| message.queue == queue).cloned().collect()
+    }
+
+    /// Puts an attribute into an item, as a later version may.
+    pub fn set_attribute(&self, pk: &str, name: &str, value: Value) {
+        if let Some(item) = self.contents().items.get_mut(pk) {
+            item.insert(name.to_owned(), value);
+        }
     }
 
     /// Deletes a message from its queue, if it is still there.
@@ -113,9 +120,8 @@ impl Table for InMemoryStorage {
 }
 
 impl CustomerReader for InMemoryStorage {
-    async fn item(&self, pk: &str) -> Result<Option<Item>, TableError> {
-        let item = self.contents().items.get(pk).cloned();
-        item.map(|item| Item::try_from(item).map_err(|error| TableError::Unavailable(error.to_string()))).transpose()
+    async fn item(&self, pk: &str) -> Result<Option<Result<Item, ItemError>>, TableError> {
+        Ok(self.contents().items.get(pk).cloned().map(Item::try_from))
     }
 
     async fn live_items(

@@ -1,6 +1,6 @@
 //! What the flow needs from outside: a table with conditional writes, queues, a provider's list API, and a bus for events.
 
-use clientele_model::{ApiAnswer, ApiRequest, ChangeEvent, Item, RefusedChange};
+use clientele_model::{ApiAnswer, ApiRequest, ChangeEvent, Item, ItemError, RefusedChange};
 
 /// The table of customers.
 pub trait Table: Sync {
@@ -36,11 +36,12 @@ pub trait Table: Sync {
 
 /// The customers in the table, for those who compare them with a provider's list. The receivers only write.
 pub trait CustomerReader: Sync {
-    /// The whole item of a customer, strongly consistent.
+    /// The whole item of a customer, strongly consistent. A later version may have written an item that this one does not
+    /// understand, and reading it again does not help.
     ///
     /// # Errors
-    /// When the table or the item cannot be read.
-    fn item(&self, pk: &str) -> impl Future<Output = Result<Option<Item>, TableError>> + Send;
+    /// When the table cannot be read.
+    fn item(&self, pk: &str) -> impl Future<Output = Result<Option<Result<Item, ItemError>>, TableError>> + Send;
 
     /// A page of the customers of one account that are not deleted, starting after an earlier page. Eventually consistent,
     /// as [`Table::pending_cleanups`].

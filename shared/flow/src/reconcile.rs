@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use clientele_model::{Comparison, CustomerKey, Id, Listing};
+use clientele_model::{Comparison, CustomerKey, Id, ItemError, Listing, Untranslatable};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -85,6 +85,8 @@ pub struct ReconcileCounts {
     pub untranslatable: u64,
     /// The table can never hold the record.
     pub unstorable: u64,
+    /// Not compared, because the item has attributes that this version does not know.
+    pub unreadable: u64,
     /// The table could not be used, so the run stopped.
     pub failed: u64,
 }
@@ -94,12 +96,6 @@ impl ReconcileCounts {
     #[must_use]
     pub fn compared(&self) -> u64 {
         self.same + self.behind + self.different + self.erased_here + self.only_there
-    }
-
-    /// Whether every record was understood and could be stored.
-    #[must_use]
-    pub fn are_all_understood(&self) -> bool {
-        self.untranslatable == 0 && self.unstorable == 0
     }
 
     fn add(&mut self, comparison: &Comparison, is_written: bool) {
@@ -205,8 +201,7 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
             locked(tally).begin_candidates(customers, missing.len());
             let on_result = |key: &_, candidate| locked(tally).add_candidate(key, candidate);
             let api = run.api;
-            let verified =
-                self.look_up_candidates(listing.provider, api, requests, missing, began_at, on_result).await?;
+            let verified = self.look_up_candidates(api, requests, missing, began_at, on_result).await?;
             if options.deletes == Deletes::Report {
                 return Ok(());
             }
@@ -292,25 +287,38 @@ impl<'a, O: ReconcileObserver> ReconcileTally<'a, O> {
             Compared::DeletedThere => self.counts.deleted_there += u64::from(is_first_walk),
             Compared::Ignored => {}
             Compared::Untranslatable { customer_id, reason } => {
-                self.listed.extend(customer_id.as_ref().map(|id| hash(id.as_str())));
-                if self.reported.add(&(&customer_id, reason.to_string()), is_first_walk) {
-                    self.counts.untranslatable += 1;
-                    self.observer.untranslatable(customer_id.as_ref(), &reason);
-                }
+                self.add_untranslatable(customer_id.as_ref(), reason, is_first_walk);
             }
             Compared::Unstorable { key, why } => {
                 self.listed.insert(hash(key.customer_id()));
                 if self.reported.add(&key, is_first_walk) {
                     self.counts.unstorable += 1;
-                    self.observer.unstorable(&key, &why);
+                    self.observer.left_out(&key, &why);
                 }
             }
+            Compared::Unreadable { key } => self.add_unreadable(&key, is_first_walk),
             Compared::Failed(why) => {
                 self.counts.failed += 1;
                 return Err(ListRunError::Table(why));
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn add_untranslatable(&mut self, customer_id: Option<&Id>, reason: Untranslatable, is_first_walk: bool) {
+        self.listed.extend(customer_id.map(|id| hash(id.as_str())));
+        if self.reported.add(&(customer_id, reason.to_string()), is_first_walk) {
+            self.counts.untranslatable += 1;
+            self.observer.untranslatable(customer_id, &reason);
+        }
+    }
+
+    pub(crate) fn add_unreadable(&mut self, key: &CustomerKey, is_first_walk: bool) {
+        self.listed.insert(hash(key.customer_id()));
+        if self.reported.add(key, is_first_walk) {
+            self.counts.unreadable += 1;
+            self.observer.left_out(key, &ItemError.to_string());
+        }
     }
 
     fn begin_candidates(&mut self, customers: u64, only_here: usize) {

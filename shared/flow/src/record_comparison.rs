@@ -1,6 +1,8 @@
 //! The comparison of one listed record with its item. What the table lacks is written.
 
-use clientele_model::{Comparison, CustomerEvent, CustomerKey, EpochMicros, Id, Item, Listed, Outcome, Untranslatable};
+use clientele_model::{
+    Comparison, CustomerEvent, CustomerKey, EpochMicros, Id, Item, ItemError, Listed, Outcome, Untranslatable,
+};
 
 use crate::Flow;
 use crate::list_walk::RecordHandler;
@@ -13,6 +15,7 @@ pub(crate) enum Compared {
     DeletedThere,
     Untranslatable { customer_id: Option<Id>, reason: Untranslatable },
     Unstorable { key: CustomerKey, why: String },
+    Unreadable { key: CustomerKey },
     Ignored,
     Failed(String),
 }
@@ -47,7 +50,9 @@ impl<T: Table + CustomerReader, Q: Queues> ComparingHandler<'_, T, Q> {
     async fn compare(&self, event: &CustomerEvent) -> Compared {
         let (key, version) = (event.key().clone(), event.rank().version);
         let stored = match self.flow.read_item(&key.to_string(), &self.clock).await {
-            Ok(stored) => stored,
+            Ok(Some(Err(ItemError))) => return Compared::Unreadable { key },
+            Ok(Some(Ok(stored))) => Some(stored),
+            Ok(None) => None,
             Err(error) => return Compared::Failed(error.to_string()),
         };
         let Item::Customer(observed) = event.item(self.clock.now()) else { return Compared::Ignored };

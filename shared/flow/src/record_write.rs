@@ -1,6 +1,6 @@
 //! The reads and writes of a run through a list. They are tried again for longer than those of a delivery.
 
-use clientele_model::{CustomerEvent, CustomerItem, CustomerKey, Deletion, Item, Outcome, Rank, Time};
+use clientele_model::{CustomerEvent, CustomerItem, CustomerKey, Deletion, Item, ItemError, Outcome, Rank, Time};
 use tokio::time::{Instant, timeout};
 
 use crate::Flow;
@@ -46,7 +46,11 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
 }
 
 impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
-    pub(crate) async fn read_item(&self, pk: &str, clock: &Clock) -> Result<Option<Item>, ListRunError> {
+    pub(crate) async fn read_item(
+        &self,
+        pk: &str,
+        clock: &Clock,
+    ) -> Result<Option<Result<Item, ItemError>>, ListRunError> {
         read_table(clock, || self.table.item(pk)).await
     }
 
@@ -67,10 +71,10 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
         let mut attempt = 1;
         loop {
             let item = match self.read_item(&delete.key.to_string(), clock).await? {
-                Some(Item::Customer(item)) if item.rank == delete.rank => item,
+                Some(Ok(Item::Customer(item))) if item.rank == delete.rank => item,
                 // An attempt that failed may have written the tombstone. Then its message is left to the sweep.
-                Some(Item::Tombstone(_)) => return Ok(attempt > 1),
-                Some(Item::Customer(_)) | None => return Ok(false),
+                Some(Ok(Item::Tombstone(_))) => return Ok(attempt > 1),
+                Some(Ok(Item::Customer(_)) | Err(ItemError)) | None => return Ok(false),
             };
             let Some(event) = delete.event(&item, clock) else { return Ok(false) };
             let result = self.apply(&event, clock.now(), Deadlines::of_record(Instant::now())).await;

@@ -3,7 +3,9 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
-use clientele_model::{EpochMicros, Item, Listed, Listing, Rank, Time, WalkScope, WalkStart};
+use clientele_model::{
+    CustomerKey, EpochMicros, Id, Item, ItemError, Listed, Listing, Rank, Time, Untranslatable, WalkScope, WalkStart,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
@@ -103,7 +105,7 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
         match self.compare_window(listing, &run, requests, options, tally).await {
             RunEnd::Failed(error) => RunEnd::Failed(error),
             end if !run.api.can_list_deleted => end,
-            end => match self.find_lost_deletes(&run, requests, options, deletes).await {
+            end => match self.find_lost_deletes(&run, requests, options, tally, deletes).await {
                 RunEnd::Complete => end,
                 end_of_deletes => end_of_deletes,
             },
@@ -130,11 +132,12 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
         walk_window(run, WalkScope::Customers, options, requests, &handler, on_event).await
     }
 
-    async fn find_lost_deletes<C: ListClient>(
+    async fn find_lost_deletes<C: ListClient, O: ReconcileObserver>(
         &self,
         run: &ListRun<'_>,
         requests: &Requests<'_, C>,
         options: &WindowOptions,
+        tally: &Mutex<ReconcileTally<'_, O>>,
         counts: &mut LostDeletes,
     ) -> RunEnd {
         let handler = DeletedHandler { flow: self, clock: requests.clock, options };
@@ -146,6 +149,10 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
                     counts.verified += 1;
                     counts.erased += u64::from(is_erased);
                 }
+                WalkEvent::Record(Ok(Deleted::Untranslatable { customer_id, reason })) => {
+                    locked(tally).add_untranslatable(customer_id.as_ref(), reason, true);
+                }
+                WalkEvent::Record(Ok(Deleted::Unreadable { key })) => locked(tally).add_unreadable(&key, true),
                 WalkEvent::Record(Err(error)) => return Err(error),
             }
             Ok(())
@@ -181,12 +188,16 @@ async fn walk_window<C: ListClient, H: RecordHandler>(
 
 /// What the table has of a customer whom the provider has deleted.
 enum Deleted {
-    /// Nothing, or a tombstone.
+    /// Nothing, or a tombstone; or the record is not one of a deleted customer.
     Gone,
     /// The customer, but its item changed after the delete.
     Unverified,
     /// The customer, whose delete was lost.
     Verified { is_erased: bool },
+    /// The record was not understood.
+    Untranslatable { customer_id: Option<Id>, reason: Untranslatable },
+    /// The item has attributes that this version does not know.
+    Unreadable { key: CustomerKey },
 }
 
 struct DeletedHandler<'a, T, Q> {
@@ -199,10 +210,17 @@ impl<T: Table + CustomerReader, Q: Queues> RecordHandler for DeletedHandler<'_, 
     type Outcome = Result<Deleted, ListRunError>;
 
     async fn handle(&self, listed: Listed) -> Result<Deleted, ListRunError> {
-        let Listed::Deleted { key, deleted_at } = listed else { return Ok(Deleted::Gone) };
+        let (key, deleted_at) = match listed {
+            Listed::Deleted { key, deleted_at } => (key, deleted_at),
+            Listed::Untranslatable { customer_id, reason } => {
+                return Ok(Deleted::Untranslatable { customer_id, reason });
+            }
+            Listed::Customer(_) | Listed::Ignored => return Ok(Deleted::Gone),
+        };
         let item = match self.flow.read_item(&key.to_string(), &self.clock).await? {
-            Some(Item::Customer(item)) => item,
-            Some(Item::Tombstone(_)) | None => return Ok(Deleted::Gone),
+            Some(Ok(Item::Customer(item))) => item,
+            Some(Ok(Item::Tombstone(_))) | None => return Ok(Deleted::Gone),
+            Some(Err(ItemError)) => return Ok(Deleted::Unreadable { key }),
         };
         let is_verified = item.rank.parse::<Rank>().is_ok_and(|rank| match deleted_at {
             Some(deleted_at) => is_before_delete(rank.version, deleted_at),

@@ -9,7 +9,6 @@ use crate::customer::{Customer, CustomerStatus};
 use crate::event::{Change, CustomerEvent};
 use crate::extra::ExtraFields;
 use crate::json::sqs_message;
-use crate::key::{CustomerKey, Id};
 use crate::profile::Profile;
 use crate::schema_version::SCHEMA_VERSION;
 use crate::table_limits::fits_key;
@@ -224,16 +223,6 @@ impl TryFrom<Map<String, Value>> for CustomerItem {
         let mut item: Self = serde_json::from_value(Value::Object(attributes)).map_err(|_| ItemError)?;
         (item.extra, item.profile.metadata) = (extra, metadata);
         Ok(item)
-    }
-}
-
-impl CustomerItem {
-    /// The customer's key, if the item is one of that provider.
-    #[must_use]
-    pub fn key(&self, provider: &'static str) -> Option<CustomerKey> {
-        let account = Id::new(self.account.clone()).ok()?;
-        let customer_id = Id::new(self.customer_id.clone()).ok()?;
-        CustomerKey::new(provider, account, customer_id).ok().filter(|key| key.to_string() == self.pk)
     }
 }
 

@@ -116,7 +116,7 @@ async fn customers_are_read(table: &(impl Table + CustomerReader)) {
     for (customer, kind) in [(&live, UPDATED), (&deleted, DELETED)] {
         let item = item(customer, 1, 1, kind);
         table.put(&item).await.unwrap();
-        let read = table.item(&pk(customer)).await.unwrap().unwrap();
+        let read = table.item(&pk(customer)).await.unwrap().unwrap().unwrap();
         assert_eq!(serde_json::to_value(read).unwrap(), serde_json::to_value(item).unwrap());
     }
     let rank = item(&live, 1, 1, UPDATED).rank().to_owned();

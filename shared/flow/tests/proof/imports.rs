@@ -38,7 +38,7 @@ impl ListObserver for Told {
         self.untranslatable.push((customer_id.cloned(), *reason));
     }
 
-    fn unstorable(&mut self, key: &CustomerKey, why: &str) {
+    fn left_out(&mut self, key: &CustomerKey, why: &str) {
         self.unstorable.push(format!("{}: {why}", key.customer_id()));
     }
 

@@ -375,7 +375,7 @@ async fn a_consumer_may_start_while_customers_change() {
         let writes = async {
             let mut delayed = vec![];
             for (number, item) in later.iter().enumerate() {
-                let was = table.item(item.pk()).await.unwrap().map(|item| item.rank().to_owned());
+                let was = table.item(item.pk()).await.unwrap().map(|item| item.unwrap().rank().to_owned());
                 if was.is_none_or(|was| was.as_str() < item.rank()) {
                     table.put(item).await.unwrap();
                     delayed.push(ChangeEvent::of_item(item, &number.to_string(), NOW, &settings()));

@@ -12,7 +12,7 @@ use clientele_flow::{
     CurrentItem, CustomerReader, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError,
     Queues, Table, TableError,
 };
-use clientele_model::Item;
+use clientele_model::{Item, ItemError};
 
 use super::history::{can_hold, event_id, event_ids};
 
@@ -221,10 +221,11 @@ impl Table for FaultyStorage {
 }
 
 impl CustomerReader for FaultyStorage {
-    async fn item(&self, pk: &str) -> Result<Option<Item>, TableError> {
+    async fn item(&self, pk: &str) -> Result<Option<Result<Item, ItemError>>, TableError> {
         let item = self.call(Operation::Item, self.storage.item(pk), TableError::Unavailable).await?;
         if let Some(responses) = &mut self.state().responses {
             // An item does not print what it contains.
+            let item = item.as_ref().map(|item| item.as_ref().map_err(ToString::to_string));
             serde_json::to_string(&item).unwrap().hash(responses);
         }
         Ok(item)
