@@ -72,6 +72,7 @@ mod command {
 
 /// template.yaml: the resources, their permissions and alarms, and what is generated from them.
 mod template {
+    mod alarms;
     mod deadlines;
     mod deployment;
     mod local_stack;
