@@ -27,7 +27,8 @@ fn key() -> CustomerKey {
 }
 
 fn map(value: Value) -> Map<String, Value> {
-    serde_json::from_value(value).unwrap()
+    let Value::Object(fields) = value else { panic!("not an object: {value}") };
+    fields
 }
 
 fn ada() -> Customer {
@@ -191,4 +192,24 @@ fn items_are_read_as_they_were_written() {
     for other in [json!({}), json!({"status": "deleted"}), json!({"status": "active", "more": 1})] {
         assert_eq!(Item::try_from(map(other)).err(), Some(ItemError));
     }
+    let written = map(serde_json::to_value(item(&updated(VERSION, ada()))).unwrap());
+    for (name, value) in [("extra", json!([])), ("extra", Value::Null), ("profile", json!("x")), ("more", json!(1))] {
+        let other = written.clone().into_iter().chain([(name.to_owned(), value)]).collect::<Map<_, _>>();
+        assert_eq!(Item::try_from(other).err(), Some(ItemError), "{name}");
+    }
+}
+
+/// Names that are private to the parser may be anywhere in what has no place in the common model.
+#[rstest]
+fn items_may_have_any_names(
+    #[values("$serde_json::private::Number", "$serde_json::private::RawValue")] name: &str,
+    #[values(json!("x"), json!("7"), json!(7), Value::Null)] value: Value,
+) {
+    let object = Value::Object([(name.to_owned(), value)].into_iter().collect());
+    let mut customer = ada();
+    customer.extra.insert(name.to_owned(), object.clone());
+    customer.profile.metadata = Some(json!({ "a": [&object], "b": object }));
+    let written = serde_json::to_value(item(&updated(VERSION, customer))).unwrap();
+    let read = Item::try_from(map(written.clone())).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), written);
 }
