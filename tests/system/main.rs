@@ -4,8 +4,10 @@
 
 /// The rules of docs/contract.md: deliveries, items, messages, answers, log lines.
 mod contract {
+    mod changes;
     mod convergence;
     mod deletion;
+    mod event_bridge;
     mod event_files;
     mod event_times;
     mod function_environment;

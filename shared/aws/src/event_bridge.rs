@@ -56,7 +56,7 @@ fn results(output: PutEventsOutput) -> Result<Vec<EventResult>, BusError> {
     if usize::try_from(output.failed_entry_count).is_ok_and(|count| count == failed) {
         Ok(results)
     } else {
-        Err(BusError::Unavailable("the numbers of failed events in the answer differ".to_owned()))
+        Err(BusError::Unavailable("the answer of the event bus contradicts itself".to_owned()))
     }
 }
 
@@ -79,7 +79,7 @@ fn result(entry: &PutEventsResultEntry) -> EventResult {
 
 /// Whether the text looks like a code. Any other text may quote an event.
 fn is_code(text: &str) -> bool {
-    text.len() <= CODE_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    !text.is_empty() && text.len() <= CODE_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn call_error(error: &SdkError<PutEventsError, HttpResponse>) -> BusError {

@@ -193,7 +193,10 @@ mod tests {
         let FeedRecord { sequence_number, write } = read_one(&record(name, old_image, new_image));
         let write = write.unwrap();
         assert_eq!(sequence_number, "4421584500000000017450439091");
-        assert_eq!((write.id.as_str(), write.at.to_string()), ("c4ca4238a0b923820dcc509a6f75849b", "2026-11-20T12:00:00Z".to_owned()));
+        assert_eq!(
+            (write.id.as_str(), write.at.to_string()),
+            ("c4ca4238a0b923820dcc509a6f75849b", "2026-11-20T12:00:00Z".to_owned())
+        );
         assert_eq!((write.old.as_ref().map(Item::rank), write.new.as_ref().map(Item::rank)), (old, new));
     }
 
@@ -206,7 +209,8 @@ mod tests {
             "binary": { "B": "AAAA" }, "set": { "SS": ["a"] },
             "$serde_json::private::Number": { "M": { "$serde_json::private::RawValue": { "S": "x" } } },
         }});
-        let Ok(ItemWrite { new: Some(Item::Customer(item)), .. }) = read_one(&modified(&json!({ "extra": extra }))).write
+        let Ok(ItemWrite { new: Some(Item::Customer(item)), .. }) =
+            read_one(&modified(&json!({ "extra": extra }))).write
         else {
             panic!("a customer")
         };

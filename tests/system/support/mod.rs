@@ -3,6 +3,7 @@
 pub(crate) mod aws;
 pub(crate) mod cli;
 pub(crate) mod deliveries;
+pub(crate) mod event_bus;
 pub(crate) mod http;
 pub(crate) mod list_apis;
 pub(crate) mod monitoring;
