@@ -7,17 +7,18 @@
 //! ```
 //!
 //! Each function gets one event after the other from a stand-in for the Lambda Runtime API in this process. The
-//! stand-in also answers for DynamoDB and SQS, after `service-ms` milliseconds (0 by default). So the times are those
+//! stand-in also answers for DynamoDB, SQS and EventBridge, after `service-ms` milliseconds (0 by default). So the times are those
 //! of the function and of the loopback interface, without a microVM, a download, TLS or an emulator. Other bootstraps
 //! are measured with Plain's event. There are `rounds` interleaved rounds (5 by default), and each figure is their
-//! median. `replay` gets two messages, one of which is unreadable; `sweep` finds nothing to do.
+//! median. `replay` gets two messages, one of which is unreadable; `sweep` finds nothing to do; `changes` gets a batch of
+//! 100 updates of a customer.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a command")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clientele_bench::{NAMES, Sample, TOO_MANY_EVENTS, answer_to};
+use clientele_bench::{CHANGES, NAMES, Sample, TOO_MANY_EVENTS, answer_to, changes};
 use clientele_function::{Function, Invocation, Request, Response};
 use serde_json::Value;
 
@@ -34,6 +35,8 @@ struct Row {
     bootstrap: PathBuf,
     event: String,
     secret: String,
+    /// How many records of the event each answer must report as failed.
+    failures: usize,
     /// The [`FIGURES`] of each round.
     rounds: Vec<[f64; FIGURES.len()]>,
 }
@@ -53,7 +56,8 @@ fn main() {
             _ => {
                 let (event, secret) = (rows[0].event.clone(), rows[0].secret.clone());
                 // Relative to the root of the repository.
-                rows.push(Row { bootstrap: root.join(&argument), name: argument, event, secret, rounds: vec![] });
+                let bootstrap = root.join(&argument);
+                rows.push(Row { bootstrap, name: argument, event, secret, failures: 0, rounds: vec![] });
             }
         }
     }
@@ -80,13 +84,14 @@ fn natural(number: &str) -> u64 {
     number.parse().unwrap_or_else(|_| give_up(&format!("not a whole number: {number}")))
 }
 
-/// Every sample, `replay` and `sweep`.
+/// Every sample, `replay`, `sweep` and `changes`.
 fn rows(root: &Path) -> Vec<Row> {
     let row = |name: &str, function: &str, event: &str, secret: &str| Row {
         name: name.to_owned(),
         bootstrap: root.join(".aws-sam/build").join(function).join("bootstrap"),
         event: event.to_owned(),
         secret: secret.to_owned(),
+        failures: usize::from(name == "replay"),
         rounds: vec![],
     };
     let event = |name: &str| std::fs::read_to_string(root.join("events").join(name)).unwrap();
@@ -98,6 +103,7 @@ fn rows(root: &Path) -> Vec<Row> {
         .chain([
             row("replay", "ReplayFunction", &event("replay/parked-and-poison.json"), ""),
             row("sweep", "SweepFunction", &event("sweep/scheduled.json"), ""),
+            row("changes", "ChangesFunction", &changes(CHANGES), ""),
         ])
         .collect()
 }
@@ -106,19 +112,19 @@ fn measure(row: &Row, delay: Duration) -> [f64; FIGURES.len()] {
     let (mut inits, mut firsts, mut took) = (vec![], vec![], vec![]);
     for _ in 0..STARTS {
         let mut function = start(row, delay);
-        let Invocation { requested, answered, .. } = invoke(&mut function, &row.event);
+        let Invocation { requested, answered, .. } = invoke(&mut function, row);
         inits.push(milliseconds(requested - function.started));
         firsts.push(milliseconds(answered - function.started));
     }
     let mut function = start(row, delay);
     let begun = Instant::now();
     while begun.elapsed() < WARM_UP {
-        invoke(&mut function, &row.event);
+        invoke(&mut function, row);
     }
     let process = function.process_id();
     let (before, begun) = (processor_time(process), Instant::now());
     while begun.elapsed() < MEASURED {
-        let Invocation { sent, answered, .. } = invoke(&mut function, &row.event);
+        let Invocation { sent, answered, .. } = invoke(&mut function, row);
         took.push(milliseconds(answered - sent));
     }
     let used = processor_time(process).saturating_sub(before);
@@ -151,14 +157,14 @@ fn start(row: &Row, delay: Duration) -> Function {
 }
 
 /// Only settled and quarantined deliveries are measured, not refused or parked ones.
-fn invoke(function: &mut Function, event: &str) -> Invocation {
-    let invocation = function.invoke(event);
+fn invoke(function: &mut Function, row: &Row) -> Invocation {
+    let invocation = function.invoke(&row.event);
     let text = invocation.result.as_ref().unwrap_or_else(|error| give_up(error));
     let answer: Value = serde_json::from_str(text).unwrap_or_else(|_| give_up(text));
     let is_quarantined = answer["body"] == r#"{"outcomes":{"quarantined":1}}"#;
     let is_settled = is_quarantined || answer.get("statusCode").is_none_or(|status| *status == 200);
     let failures = answer.get("batchItemFailures");
-    if !is_settled || failures.is_some_and(|failures| failures.as_array().map(Vec::len) != Some(1)) {
+    if !is_settled || failures.is_some_and(|failures| failures.as_array().map(Vec::len) != Some(row.failures)) {
         give_up(text);
     }
     invocation

@@ -33,6 +33,15 @@ pub const NAMES: [&str; 10] = [
 /// One more sample: a batch of as many events as fit into 256 KiB, none of which is an event of a customer.
 pub const TOO_MANY_EVENTS: &str = "smarterpay-zeros";
 
+/// How many changes are in a batch: `BatchSize` in template.yaml.
+pub const CHANGES: usize = 100;
+/// The answer of EventBridge to a call with ten events.
+const TEN_EVENTS: &str = concat!(
+    r#"{"FailedEntryCount":0,"Entries":["#,
+    r#"{"EventId":"1"},{"EventId":"2"},{"EventId":"3"},{"EventId":"4"},{"EventId":"5"},"#,
+    r#"{"EventId":"6"},{"EventId":"7"},{"EventId":"8"},{"EventId":"9"},{"EventId":"10"}]}"#
+);
+
 /// When all samples are signed and received: 2026-11-20T12:00:00Z.
 const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
 /// The largest accepted body.
@@ -166,7 +175,22 @@ impl Function {
     }
 }
 
-/// How DynamoDB and SQS answer a call when they work and the table is empty.
+/// The event with which Lambda passes changes on to `changes`: that many updates of a customer of Plain.
+#[must_use]
+pub fn changes(number: usize) -> String {
+    let mut event = read("changes/updated.json");
+    let record = event["Records"][0].take();
+    let another = |number: usize| {
+        let mut record = record.clone();
+        record["eventID"] = format!("{number:032x}").into();
+        record["dynamodb"]["SequenceNumber"] = format!("4421584500000000017450{number:06}").into();
+        record
+    };
+    event["Records"] = (0..number).map(another).collect();
+    event.to_string()
+}
+
+/// How DynamoDB, SQS and EventBridge answer a call when they work and the table is empty.
 #[must_use]
 pub fn answer_to(target: &str) -> Option<&'static str> {
     Some(match target {
@@ -175,6 +199,7 @@ pub fn answer_to(target: &str) -> Option<&'static str> {
         }
         "DynamoDB_20120810.Scan" => r#"{"Items":[],"Count":0,"ScannedCount":0}"#,
         "DynamoDB_20120810.GetItem" => "{}",
+        "AWSEvents.PutEvents" => TEN_EVENTS,
         "AmazonSQS.SendMessage" => r#"{"MessageId":"a-message"}"#,
         _ => return None,
     })

@@ -74,6 +74,10 @@ pub(crate) fn connect(command: &mut Command, address: SocketAddr, secret: &str) 
         ("CLEANUP_QUEUE_URL", url.clone()),
         ("INBOX_QUEUE_URL", url.clone()),
         ("QUARANTINE_QUEUE_URL", url.clone()),
+        // The bus and the queue of `changes`.
+        ("EVENT_BUS_NAME", "changes".to_owned()),
+        ("CHANGE_SOURCE", "/clientele/test".to_owned()),
+        ("REFUSED_CHANGES_QUEUE_URL", url.clone()),
         // The list APIs, which only `reconcile` calls.
         ("PLAIN_API_URL", url.clone()),
         ("PLAIN_API_KEY", "key".to_owned()),
