@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 use crate::role::{Calls, KeyUse, Role, function_id, logical_id, resources_in_environment, yaml};
 use crate::{Function, Request, Response, command};
 
+/// The calls by which Lambda reads a stream
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-eventsourcemapping.html>).
+const STREAM_CALLS: [&str; 4] =
+    ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"];
+
 /// How the table answers a write.
 #[derive(Clone, Copy)]
 enum TableState {
@@ -68,29 +73,31 @@ impl Setup<'_> {
         };
         assert_eq!(keys.iter().find(|key| !allows(key)), None, "{id}");
         if self.conditions.len() == role.calls_on_condition.len() {
-            assert_eq!(role.keys_on_condition, allowed_with_keys(&calls), "{id}");
+            let all = calls.union(&called_by_lambda(id)).cloned().collect();
+            assert_eq!(role.keys_on_condition, allowed_with_keys(&all), "{id}");
         }
     }
 }
 
-/// What a function that makes these calls may do with a key: `Decrypt` to read secrets, the table and messages, both to
-/// send a message. A former key of either kind is only read with.
+/// What a function may do with a key if these calls are made with its role: `Decrypt` to read secrets, the table and
+/// messages, both to send a message. A former key of either kind is only read with.
 fn allowed_with_keys(calls: &Calls) -> BTreeMap<String, KeyUse> {
     let services = |without: &[&str]| {
         let relevant = calls.iter().filter(|call| !without.iter().any(|queue| call.ends_with(queue)));
-        relevant.map(|call| call.split(':').next().unwrap().to_owned()).collect()
+        let services = relevant.map(|call| call.split(':').next().unwrap().to_owned());
+        services.filter(|service| ["dynamodb", "secretsmanager", "sqs"].contains(&service.as_str())).collect()
     };
     let of_key = |key: &str, sends: bool, services: BTreeSet<String>| {
         let actions = if sends { &["Decrypt", "GenerateDataKey"][..] } else { &["Decrypt"] };
         KeyUse { calls: actions.iter().map(|action| format!("kms:{action} {key}")).collect(), services }
     };
-    let fallback = ["InboxQueue", "QuarantineQueue"];
-    let sends_to = |queue: &str| calls.contains(&format!("sqs:SendMessage {queue}"));
+    let (with_own_key, fallback) = (["CleanupQueue", "RefusedChangesQueue"], ["InboxQueue", "QuarantineQueue"]);
+    let sends_to = |queue: &&str| calls.contains(&format!("sqs:SendMessage {queue}"));
     let mut allowed = BTreeMap::from([
-        ("HasOwnKey".to_owned(), of_key("KmsKeyArn", sends_to("CleanupQueue"), services(&fallback))),
+        ("HasOwnKey".to_owned(), of_key("KmsKeyArn", with_own_key.iter().any(sends_to), services(&fallback))),
         ("HasOldKey".to_owned(), of_key("OldKmsKeyArn", false, services(&[]))),
     ]);
-    if fallback.iter().any(|queue| sends_to(queue)) {
+    if fallback.iter().any(sends_to) {
         let sqs = BTreeSet::from(["sqs".to_owned()]);
         allowed.insert("HasFallbackKey".to_owned(), of_key("FallbackKmsKeyArn", true, sqs));
     }
@@ -104,10 +111,21 @@ fn called_by_lambda(function: &str) -> Calls {
     let logs = ["logs:CreateLogStream", "logs:PutLogEvents"].map(|action| format!("{action} {log_group}"));
     let traces = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"].map(|action| format!("{action} *"));
     let triggers = properties["Events"].as_mapping().unwrap().values();
-    let queues = triggers.filter(|trigger| trigger["Type"] == "SQS").map(|trigger| &trigger["Properties"]["Queue"]);
-    let polled = queues.flat_map(|queue| {
-        ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"]
-            .map(|action| format!("sqs:{action} {}", logical_id(queue)))
+    let polled = triggers.flat_map(|trigger| {
+        let of = |source: &str, calls: &[&str]| -> Vec<_> {
+            let resource = &trigger["Properties"][source];
+            calls.iter().map(|call| format!("{call} {}", logical_id(resource))).collect()
+        };
+        match trigger["Type"].as_str() {
+            Some("SQS") => of("Queue", &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]),
+            Some("DynamoDB") => {
+                let discarded = &trigger["Properties"]["DestinationConfig"]["OnFailure"]["Destination"];
+                let mut calls = of("Stream", &STREAM_CALLS);
+                calls.push(format!("sqs:SendMessage {}", logical_id(discarded)));
+                calls
+            }
+            _ => vec![],
+        }
     });
     logs.into_iter().chain(traces).chain(polled).collect()
 }
@@ -142,10 +160,12 @@ fn answer(request: &Request, target: &str, table: TableState, recorded: &mut Rec
     let service = match service {
         "DynamoDB_20120810" => "dynamodb",
         "AmazonSQS" => "sqs",
+        "AWSEvents" => "events",
         other => other,
     };
     let body: Value = serde_json::from_str(&request.body).unwrap();
-    let resource = ["TableName", "QueueUrl", "SecretId"].iter().find_map(|name| body[*name].as_str()).unwrap();
+    let names = ["/TableName", "/QueueUrl", "/SecretId", "/Entries/0/EventBusName"];
+    let resource = names.iter().find_map(|name| body.pointer(name)?.as_str()).unwrap();
     let resource = match body["IndexName"].as_str() {
         Some(index) => format!("${{{resource}.Arn}}/index/{index}"),
         None => resource.to_owned(),
@@ -164,6 +184,10 @@ fn answer(request: &Request, target: &str, table: TableState, recorded: &mut Rec
             (200, json!({ "Items": [key] }))
         }
         ("GetItem", _) => (200, json!({ "Item": { "rank": { "S": "1" }, "cleanup": { "S": "{}" } } })),
+        ("PutEvents", _) => {
+            let entries = body["Entries"].as_array().unwrap().iter().map(|_| json!({ "EventId": "e" }));
+            (200, json!({ "FailedEntryCount": 0, "Entries": entries.collect::<Vec<_>>() }))
+        }
         ("SendMessage", _) => (200, json!({ "MessageId": "m" })),
         ("GetSecretValue", _) => (200, json!({ "SecretString": secret })),
         _ => (200, json!({})),

@@ -53,8 +53,8 @@ fn run(binary: &str, secret: &str, steps: &'static [Step]) -> Output {
             return Some(Response { status: 200, headers: "", body: "{}".to_owned() });
         }
         match steps.get(number.fetch_add(1, Ordering::Relaxed)).unwrap_or(&Gone) {
-            // Receivers refuse it, `replay` finds no message in it, `sweep` does not read it, and `reconcile` takes it for
-            // the event of a schedule.
+            // Receivers refuse it, `replay` and `changes` find no record in it, `sweep` does not read it, and `reconcile`
+            // takes it for the event of a schedule.
             Event => Some(next_event(r#"{"Records":[],"detail-type":"test"}"#.to_owned())),
             Accepted => Some(Response { status: 202, headers: "", body: String::new() }),
             CutOff => {

@@ -56,14 +56,20 @@ macro_rules! function_tests {
     };
 }
 
-/// Without settings the function ends immediately, and one log line names everything that is missing.
+/// Without settings the function ends immediately, and one log line names everything that is missing: the table, the queues,
+/// and its own settings.
 pub fn refuses_to_start_without_settings(binary: &str, own_settings: &[&str]) {
+    let settings_of_all = ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "INBOX_QUEUE_URL", "QUARANTINE_QUEUE_URL"];
+    names_missing_settings(binary, &[&settings_of_all, own_settings].concat());
+}
+
+/// The same for a function that uses neither the table nor these queues.
+pub fn names_missing_settings(binary: &str, settings: &[&str]) {
     let Output { status, stdout, .. } = command(Path::new(binary)).stdout(Stdio::piped()).output().unwrap();
     assert!(!status.success());
     let line: Value = serde_json::from_slice(&stdout).unwrap();
     let error = line["error"].as_str().unwrap();
-    let settings_of_all = ["CUSTOMERS_TABLE", "CLEANUP_QUEUE_URL", "INBOX_QUEUE_URL", "QUARANTINE_QUEUE_URL"];
-    for name in settings_of_all.iter().chain(own_settings) {
+    for name in settings {
         assert!(error.contains(name), "{error}");
     }
 }
@@ -105,10 +111,10 @@ pub fn nothing_of_a_broken_event_is_printed(binary: &str, secret: &str) {
     assert_eq!(function.kill(), "");
 }
 
-/// The event files of a provider.
+/// The event files in a folder.
 #[must_use]
-pub fn event_files(provider: &str) -> Vec<Value> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(provider);
+pub fn event_files(folder: &str) -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(folder);
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let events = files.filter(|path| !path.to_string_lossy().ends_with(".expected.json"));
     events.map(|path| serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()).collect()

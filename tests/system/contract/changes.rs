@@ -21,7 +21,7 @@ fn event(file: &Value) -> StreamEvent {
     serde_json::from_str(&file.to_string()).unwrap()
 }
 
-/// The entries of `PutEvents`, with their CloudEvents as JSON.
+/// The entries of `PutEvents`, with their details as JSON.
 fn entries(bus: &EventBusStandIn) -> Vec<Value> {
     let calls = bus.take_calls();
     let mut entries: Vec<_> = calls.iter().flat_map(|call| call["Entries"].as_array().unwrap().clone()).collect();
