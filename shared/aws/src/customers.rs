@@ -210,7 +210,10 @@ fn put_failure(error: SdkError<PutItemError>) -> Result<PutResult, TableError> {
             let rank = text("rank").ok_or(TableError::Unavailable("no item with the failed condition".to_owned()))?;
             Ok(PutResult::ConditionFailed(CurrentItem { rank, cleanup: text("cleanup") }))
         }
-        error if error.code() == Some("ValidationException") => Err(TableError::Unstorable(description)),
+        error if error.code() == Some("ValidationException") => {
+            let is_too_large = error.message().is_some_and(|message| message.contains("Item size"));
+            Err(TableError::Unstorable(if is_too_large { "it is larger than 400 KB".to_owned() } else { description }))
+        }
         _ => Err(TableError::Unavailable(description)),
     }
 }
@@ -266,6 +269,21 @@ mod tests {
         assert_eq!(failing("ConditionalCheckFailedException").clear_cleanup("a", "1").await, Ok(None));
         for error in ["ResourceNotFoundException", "ThrottlingException"] {
             assert_unavailable(failing(error).clear_cleanup("a", "1").await, error);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_item_that_is_too_large_is_said_to_be() {
+        let message = "Item size has exceeded the maximum allowed size";
+        for (message, expected) in [(message, "it is larger than 400 KB"), ("another mistake", "ValidationException")] {
+            let error = json!({ "__type": "com.amazon.coral.validate#ValidationException", "message": message });
+            let customers = responding(400, &error);
+            let tombstone = json!({ "pk": "a", "sk": SORT_KEY, "provider": "plain", "account": "w_1", "customer_id": "c_1",
+                "status": "deleted", "deleted_at": "2026-11-20T12:00:00Z", "rank": "1", "schema": 1,
+                "last_event": { "type": "customer.deleted", "received_at": "2026-11-20T12:00:00Z" } });
+            let item = Item::try_from(tombstone.as_object().unwrap().clone()).unwrap();
+            let Err(TableError::Unstorable(why)) = customers.put(&item).await else { panic!("it is stored") };
+            assert!(why.contains(expected), "{why}");
         }
     }
 
