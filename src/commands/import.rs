@@ -1,21 +1,26 @@
 //! `clientele import`: writes the customers of a provider's list, or of a file, into the table.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::OsStringValueParser;
 use clientele_flow::{
     ImportCounts, ImportObserver, ImportOptions, ImportReport, ListObserver, ListRunError, Progress, RunEnd,
 };
 use clientele_model::{CustomerKey, Id, ListApi, Listed, Listing, Provider, RecordContext, Untranslatable};
+use futures_util::stream::{Stream, unfold};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::exit_code::ExitCode;
 use crate::listings::account::confirm_account;
@@ -28,6 +33,9 @@ use crate::listings::saved_progress::{ImportIdentity, ImportScope, SavedProgress
 use crate::target::{OpenTarget, Target};
 use crate::terminal;
 use crate::text_table::TextTable;
+
+/// How many records of a file are read while others are written.
+const RECORDS_READ_AHEAD: usize = 100;
 
 /// Import customers from a provider's list API, or from a file
 ///
@@ -55,8 +63,9 @@ state), `erased_here` (deleted here), `deleted_there` (deleted at the provider),
 records that could not be imported; they are not counted again. `not_imported` lists the first thousand records that could not be imported, \
 each with `customer_id` (or null) and `reason`.
 
-The exit code is 3 if the import is incomplete or was interrupted, or if a record could not be imported, and 1 if the \
-import failed or the file has no customers.")]
+The exit code is 3 if the import is incomplete or was interrupted, or if a record could not be imported; 5 if the list API \
+or the table cannot be reached, fails, or does not let the caller in; and 1 if the import failed for another reason or the file \
+has no customers.")]
 pub struct Import {
     #[arg(value_parser = clientele_providers::parse, help = api::provider_help())]
     provider: &'static Provider,
@@ -75,8 +84,8 @@ pub struct Import {
     restart: bool,
     /// The folder for the progress of interrupted imports. The default is `clientele` in the folder of the system for
     /// such files, on Linux ~/.local/state
-    #[arg(long, env = "CLIENTELE_STATE_DIR", value_name = "FOLDER")]
-    state_dir: Option<PathBuf>,
+    #[arg(long, env = "CLIENTELE_STATE_DIR", value_name = "FOLDER", value_parser = OsStringValueParser::new())]
+    state_dir: Option<OsString>,
     /// Write nothing; count what would be written
     #[arg(long)]
     dry_run: bool,
@@ -94,8 +103,9 @@ pub struct Import {
 
 fn time(text: &str) -> Result<Timestamp, String> {
     let start_of_day = |date: Date| date.to_zoned(TimeZone::UTC).map(|start| start.timestamp());
-    let time = text.parse().or_else(|_| text.parse().and_then(start_of_day));
-    time.map_err(|_| "expected a time as in 2026-11-28T08:00:00Z, or a date".to_owned())
+    let time: Result<Timestamp, _> = text.parse().or_else(|_| text.parse().and_then(start_of_day));
+    let time = time.map_err(|_| "expected a time as in 2026-11-28T08:00:00Z, or a date")?;
+    if time > Timestamp::now() { Err("expected a time in the past".to_owned()) } else { Ok(time) }
 }
 
 /// Runs `clientele import`.
@@ -136,7 +146,11 @@ impl Import {
         if self.dry_run {
             return Ok(None);
         }
-        let Some(folder) = self.state_dir.clone().or_else(state_folder) else {
+        let named = self.state_dir.as_ref().filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        if let Some(file) = named.as_ref().filter(|folder| folder.exists() && !folder.is_dir()) {
+            bail!(ExitCode::Usage.error(format!("--state-dir: {} is not a folder", file.display())));
+        }
+        let Some(folder) = named.or_else(state_folder) else {
             terminal::note("The progress cannot be saved, because there is no folder for it: --state-dir names one.");
             return Ok(None);
         };
@@ -189,17 +203,17 @@ async fn from_file(import: &Import, listing: &Listing, file: PathBuf) -> Result<
     let target = import.open_target().await?;
     let context = RecordContext { account: import.account.clone(), received_at: Timestamp::now() };
     let error = Arc::new(Mutex::new(None));
-    let records = listed(listing, input, context, error.clone());
+    let records = read_in_background(listed(listing.read_file_entry, input, context, error.clone()));
     let mut watch = ImportWatch::new(import, None, false);
     let flow = target.clients.flow(target.resources.clone());
     let stop = stop_flag();
     let report = flow.import_records(records, import.options(None), &mut watch, &stop).await;
     let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
     let ended = match error {
-        Some(error) => Ended::Failed(format!("{name}: {error}")),
+        Some(error) => Ended::Failed(ExitCode::Failed, format!("{name}: {error}")),
         None => match Ended::of(&report.end, ListRunError::to_string) {
             Ended::Complete if report.counts.total() == report.counts.ignored => {
-                Ended::Failed(format!("{name} has no customers of {}", import.provider.name))
+                Ended::Failed(ExitCode::Failed, format!("{name} has no customers of {}", import.provider.name))
             }
             ended => ended,
         },
@@ -213,18 +227,20 @@ fn opened(file: PathBuf) -> Result<(String, Box<dyn Read + Send>)> {
         return Ok(("standard input".to_owned(), Box::new(io::stdin())));
     }
     let name = file.display().to_string();
+    if file.is_dir() {
+        bail!(ExitCode::Usage.error(format!("{name} cannot be read: it is a folder")));
+    }
     let input = File::open(file).with_context(|| ExitCode::Usage.error(format!("{name} cannot be read")))?;
     Ok((name, Box::new(input)))
 }
 
 /// The records of a file, up to the first that cannot be read, whose error is kept.
 fn listed(
-    listing: &Listing,
+    read: fn(Value, &RecordContext) -> Vec<Listed>,
     input: impl Read + Send,
     context: RecordContext,
     error: Arc<Mutex<Option<RecordFileError>>>,
 ) -> impl Iterator<Item = Listed> + Send {
-    let read = listing.read_file_entry;
     let entries = RecordFile::new(input).map_while(move |entry| match entry {
         Ok(entry) => Some(read(entry, &context)),
         Err(problem) => {
@@ -233,6 +249,20 @@ fn listed(
         }
     });
     entries.flatten()
+}
+
+/// Reads the records in a thread of its own, which is left behind if the command ends: nothing interrupts it while it waits
+/// for standard input.
+fn read_in_background(records: impl Iterator<Item = Listed> + Send + 'static) -> impl Stream<Item = Listed> + Send {
+    let (sender, receiver) = mpsc::channel(RECORDS_READ_AHEAD);
+    thread::spawn(move || {
+        for record in records {
+            if sender.blocking_send(record).is_err() {
+                return;
+            }
+        }
+    });
+    unfold(receiver, |mut records| async { records.recv().await.map(|record| (record, records)) })
 }
 
 /// Shows and saves how far an import has come.
@@ -305,6 +335,7 @@ impl ImportWatch {
                 "not_imported": not_imported.as_json(),
             })));
         } else if counts.total() > 0 || has_reached_the_end {
+            terminal::line(ended.heading(import.provider.name, account.as_ref().or(import.account.as_ref())));
             terminal::line(as_table(counts, import.dry_run));
         }
         let is_other_account = matches!(report.end, RunEnd::Failed(ListRunError::OtherAccount { .. }));

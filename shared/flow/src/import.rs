@@ -7,16 +7,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use clientele_model::{
     CustomerEvent, CustomerKey, EpochMicros, Id, Listed, Listing, Outcome, Page, Rank, Untranslatable,
 };
-use futures_util::stream::{StreamExt, iter};
+use futures_util::stream::{Stream, StreamExt};
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::sleep;
 
 use crate::Flow;
 use crate::list_observer::{ListObserver, Reported};
 use crate::list_requests::{ListRunError, Requests};
 use crate::list_run::{ListRun, Progress, RunEnd};
 use crate::list_walk::{RecordHandler, WalkEvent, handle_pages};
-use crate::pacing::Clock;
+use crate::pacing::{Clock, STOP_CHECK};
 use crate::ports::{ListClient, Queues, Table};
 
 /// How many records are written at a time, unless the operator says otherwise.
@@ -156,18 +157,18 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         ImportReport { had_omissions, ..run.report(end) }
     }
 
-    /// Imports records that come from somewhere else, such as a file. They cannot be resumed, but repeated.
+    /// Imports records that come from somewhere else, such as a file. They cannot be resumed, but repeated. `stop` ends the
+    /// run even while it waits for a record.
     pub async fn import_records(
         &self,
-        records: impl Iterator<Item = Listed> + Send,
+        records: impl Stream<Item = Listed> + Send,
         options: ImportOptions,
         observer: &mut impl ImportObserver,
         stop: &AtomicBool,
     ) -> ImportReport {
         let clock = Clock::starting_at(options.now);
         let mut run = Watched::new(observer, options.is_dry_run, options.account.clone());
-        let records = iter(records.take_while(|_| !stop.load(Ordering::Relaxed)));
-        let pages = records.chunks(RECORDS_OF_A_PAGE).map(|listed| {
+        let pages = records.take_until(stopped(stop)).chunks(RECORDS_OF_A_PAGE).map(|listed| {
             let page = Page { listed, account: None, total: None, position: None };
             (page, options.now)
         });
@@ -183,6 +184,13 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         };
         run.progress = None;
         run.report(end)
+    }
+}
+
+/// Waits until the run is to stop.
+async fn stopped(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        sleep(STOP_CHECK).await;
     }
 }
 

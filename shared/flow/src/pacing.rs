@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::deadlines::{LIST_BACKOFF_MAX, LIST_FIRST_BACKOFF};
 
 /// How often a pause looks whether the run is to stop.
-const STOP_CHECK: Duration = Duration::from_millis(100);
+pub(crate) const STOP_CHECK: Duration = Duration::from_millis(100);
 
 /// What a run waits for, and for how long.
 pub(crate) type Waiting<'a> = &'a (dyn Fn(&str, Duration) + Sync);

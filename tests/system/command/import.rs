@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use clientele::events::Case;
 use clientele::stack::list_apis::ListApiOptions;
@@ -106,9 +106,11 @@ async fn a_damaged_file_is_an_error() {
     let input = format!("{}\n{{\"payload\":", body(clientele_providers::find("plain").unwrap()));
     let (code, object, errors) = import_json(&stack, &["plain", "--from", "-"], &input).await;
     assert_eq!((code, &object["end"], &object["counts"]["written"]), (1, &json!("failed"), &json!(1)));
-    assert!(errors.starts_with("error: standard input: it is cut off: the record or array in line 2"), "{errors}");
+    assert!(errors.starts_with("error: standard input: the record or array in line 2 does not end"), "{errors}");
     let (code, _, errors) = run(&["import", "plain", "--from", "nothing.jsonl"]);
     assert!(code == 2 && errors.contains("nothing.jsonl cannot be read"), "{errors}");
+    let (code, _, errors) = run(&["import", "plain", "--from", "."]);
+    assert!(code == 2 && errors.contains(". cannot be read: it is a folder"), "{errors}");
 }
 
 /// A file of another provider, or of events only, imports nobody. That is not what anybody wants.
@@ -131,6 +133,7 @@ fn wrong_command_lines() {
         (&["metrifox"], "name it with --account"),
         (&["metrifox", "--account", "t_1", "--since", "2026-01-01"], "metrifox cannot list what has changed"),
         (&["plain", "--since", "yesterday"], "expected a time as in 2026-11-28T08:00:00Z, or a date"),
+        (&["plain", "--since", "2999-01-01"], "expected a time in the past"),
         (&["plain", "--rate", "0"], "expected a number of requests per second greater than 0"),
         (&["plain", "--api-url", "http://api.example.com"], "only HTTPS is allowed"),
         (&["plain", "--from", "-", "--key-stdin"], "cannot be used with"),
@@ -178,11 +181,11 @@ async fn a_deployed_stack_needs_a_key() {
     assert_eq!((code, shown.as_str()), (2, ""));
     assert!(errors.contains("set FLEXPRICE_API_KEY, or pass the key on standard input with --key-stdin"), "{errors}");
     let (code, shown, errors) = run(&[], Some("a-wrong-key"), "").await;
-    assert_eq!((code, shown.as_str()), (1, ""));
+    assert_eq!((code, shown.as_str()), (5, ""));
     let refused = format!("{url} does not accept the API key from FLEXPRICE_API_KEY: {permission}");
     assert_eq!(errors, format!("{ANNOUNCED}error: {refused}\n"));
     let (code, _, errors) = run(&["--key-stdin"], Some(KEY), "a-wrong-key\n").await;
-    assert!(code == 1 && errors.contains(&format!("the API key from standard input: {permission}")), "{errors}");
+    assert!(code == 5 && errors.contains(&format!("the API key from standard input: {permission}")), "{errors}");
     let (code, _, errors) = run(&["--key-stdin"], None, "two\nlines\n").await;
     assert!(code == 2 && errors.contains("cannot be used: it contains characters other than visible"), "{errors}");
     assert_eq!(all_items(&deployed.stack).await, [] as [Value; 0], "nothing was written");
@@ -191,6 +194,14 @@ async fn a_deployed_stack_needs_a_key() {
     let (code, shown, errors) = run(&["--key-stdin", "--dry-run"], None, &format!("{KEY}\r\n")).await;
     assert_eq!((code, errors.as_str()), (0, ANNOUNCED), "{errors}");
     assert!(shown.contains("would be written") && !shown.contains(KEY), "{shown}");
+    assert!(
+        shown.starts_with("flexprice, account ") && shown.lines().next().unwrap().ends_with(": complete"),
+        "{shown}"
+    );
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (code, _, errors) = run(&["--state-dir", file.to_str().unwrap()], Some(KEY), "").await;
+    assert!(code == 2 && errors.contains("file is not a folder"), "{errors}");
     let (code, shown, errors) = run(&["--json"], Some(KEY), "").await;
     assert_eq!((code, errors.as_str()), (0, ANNOUNCED), "{errors}");
     assert!(!shown.contains(KEY) && !shown.contains('@'), "no key and no e-mail address: {shown}");
@@ -362,6 +373,35 @@ async fn ctrl_c_can_be_continued() {
     let (code, _, errors) = import_flexprice(&deployed, &api.url, &state, &[]).await;
     assert!(code == 0 && errors.contains("Continuing the interrupted import at "), "{errors}");
     assert!(before > 0 && all_items(&deployed.stack).await.len() > before);
+}
+
+/// Ctrl-C ends an import that waits for standard input, too.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_an_import_that_waits_for_standard_input() {
+    let stack = stack().await;
+    let admin = format!("http://{}", stack.admin);
+    let mut command = clientele(&["import", "plain", "--from", "-", "--local", &admin]);
+    let mut import = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", import.id());
+    let handles_ctrl_c = || {
+        let status = fs::read_to_string(&status).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & 0b10 > 0
+    };
+    let wait = async |is_over: &mut dyn FnMut() -> bool| {
+        for _ in 0..500 {
+            if is_over() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("it does not happen");
+    };
+    wait(&mut || handles_ctrl_c()).await;
+    assert!(Command::new("kill").args(["-INT", &import.id().to_string()]).status().unwrap().success());
+    wait(&mut || import.try_wait().unwrap().is_some()).await;
+    assert_eq!(import.wait().unwrap().code(), Some(3));
 }
 
 /// Sends SIGINT to the command that has this folder in its environment.

@@ -11,6 +11,7 @@ use clientele_model::{
     AccountSource, ApiAnswer, ApiRequest, CustomerKey, Id, ListApi, Listed, Listing, ListingError, Position,
     Untranslatable, WalkStart,
 };
+use futures_util::stream::{StreamExt, iter, pending};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -149,7 +150,7 @@ fn deleted_records_are_never_imported() {
         let records = vec![deleted, Listed::Ignored].into_iter();
         let stop = AtomicBool::new(false);
         let flow = flow(&simulation.reliable());
-        let report = flow.import_records(records, options(), &mut (), &stop).await;
+        let report = flow.import_records(iter(records), options(), &mut (), &stop).await;
         let counts = ImportCounts { deleted_there: 1, ignored: 1, ..ImportCounts::default() };
         assert_eq!((report.end, report.counts), (RunEnd::Complete, counts));
         assert!(simulation.storage.items().is_empty());
@@ -167,13 +168,12 @@ fn records_of_a_file_are_imported() {
         let listed = walk.read(&body.unwrap()).unwrap().listed;
         let mut told = Told::default();
         let flow = flow(&simulation.reliable());
-        let report =
-            flow.import_records(listed.clone().into_iter(), options(), &mut told, &AtomicBool::new(false)).await;
+        let report = flow.import_records(iter(listed.clone()), options(), &mut told, &AtomicBool::new(false)).await;
         assert_eq!((report.end, report.counts.written, report.progress), (RunEnd::Complete, 250, None));
         assert_eq!(told.pages.iter().map(|(count, ..)| *count).collect::<Vec<_>>(), [100, 200, 250]);
         assert_eq!(simulation.storage.items().len(), 250);
 
-        let report = flow.import_records(listed.into_iter(), options(), &mut (), &AtomicBool::new(true)).await;
+        let report = flow.import_records(iter(listed), options(), &mut (), &AtomicBool::new(true)).await;
         assert_eq!((report.end, report.counts), (RunEnd::Stopped, ImportCounts::default()));
     });
 }
@@ -189,11 +189,29 @@ fn records_of_another_account_are_not_imported() {
         {
             let mut observer = Told::default();
             let options = ImportOptions { account, ..options() };
-            let report = flow(&simulation.reliable()).import_records(records(), options, &mut observer, &stop).await;
+            let report =
+                flow(&simulation.reliable()).import_records(iter(records()), options, &mut observer, &stop).await;
             assert_eq!((report.end, report.counts.written), (RunEnd::Complete, written));
             let expected: Vec<_> = told.into_iter().map(|id| (id, Untranslatable::OtherAccount)).collect();
             assert_eq!(observer.untranslatable, expected);
         }
+    });
+}
+
+/// Standard input may be a pipe that says nothing for hours.
+#[test]
+fn a_run_stops_while_it_waits_for_a_record() {
+    after(&[], async |simulation| {
+        let record = Listed::Customer(Box::new(observation(&observed("ada", 1))));
+        let (stop, flow) = (AtomicBool::new(false), flow(&simulation.reliable()));
+        let mut observer = ();
+        let run = flow.import_records(iter([record]).chain(pending()), options(), &mut observer, &stop);
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            stop.store(true, Ordering::Relaxed);
+        };
+        let (report, ()) = tokio::join!(run, stopping);
+        assert_eq!((report.end, report.counts.written), (RunEnd::Stopped, 1));
     });
 }
 
