@@ -44,7 +44,8 @@ struct List {
 /// Make a service fail for some time.
 ///
 /// Calls of the functions to the service fail; the SDK's timeouts and retries apply as usual. Deliveries that cannot be
-/// written are parked on the inbox queue and replayed later. `customers list` and the other commands keep working.
+/// written are parked on the inbox queue and replayed later. Commands are not affected: `customers list`, `import` and the
+/// others keep working.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -48,8 +48,9 @@ and `withheld` were not because they are too many. `findings` lists, of each kin
 `pk`, `kind` (as in `counts`, or `only_here`), the names of differing `fields`, `is_written`, and for those only here `detail`. `not_imported` lists \
 records that could not be imported, each with `customer_id` (or null) and `reason`.
 
-The exit code is 3 if the comparison is incomplete or was interrupted, if a record could not be imported, or if there were \
-too many deletes.")]
+The exit code is 3 if the comparison is incomplete or was interrupted, if a record could not be imported or compared, or if \
+there were too many deletes; 5 if the list API or the table cannot be reached, fails, or does not let the caller in; and 1 if \
+the comparison failed for another reason.")]
 pub struct Reconcile {
     #[arg(value_parser = clientele_providers::parse, help = api::provider_help())]
     provider: &'static Provider,
@@ -195,7 +196,8 @@ impl ReconcileWatch {
             if let Some(table) = findings.as_table() {
                 terminal::line(table);
             }
-            terminal::line(as_table(counts, candidates));
+            terminal::line(ended.heading(reconcile.provider.name, account.as_ref().or(reconcile.account.as_ref())));
+            terminal::line(as_table(counts, candidates, reconcile.dry_run));
         }
         let next = (counts.compared() > 0).then_some("the same command starts again; what was written stays written");
         ended.result("the reconciliation", next)
@@ -220,16 +222,17 @@ fn withheld(candidates: &CandidateCounts, is_dry_run: bool) -> Option<String> {
     })
 }
 
-fn as_table(counts: &ReconcileCounts, candidates: &CandidateCounts) -> TextTable {
+fn as_table(counts: &ReconcileCounts, candidates: &CandidateCounts, is_dry_run: bool) -> TextTable {
     let always = [
         ("same", counts.same),
         ("behind: a webhook was lost", counts.behind),
         ("different, but not newer: never repaired", counts.different),
         ("erased here: the customer stays deleted", counts.erased_here),
         ("only there: the table has no item", counts.only_there),
-        ("  of those behind or only there, now written", counts.recovered),
-        ("only here: the list did not return the customer", candidates.only_here),
     ];
+    let written = ("  of those behind or only there, now written", counts.recovered);
+    let only_here = ("only here: the list did not return the customer", candidates.only_here);
+    let always = always.into_iter().chain((!is_dry_run).then_some(written)).chain([only_here]);
     let if_any = [
         ("  of these, the provider has after all", candidates.exists),
         ("  of these, verifiably deleted by the provider", candidates.deleted),
@@ -245,7 +248,7 @@ fn as_table(counts: &ReconcileCounts, candidates: &CandidateCounts) -> TextTable
         ("not compared: the table could not be used", counts.failed),
     ];
     let mut table = TextTable::new(["customers", "number"]);
-    for (text, number) in always.into_iter().chain(if_any.into_iter().filter(|(_, number)| *number > 0)) {
+    for (text, number) in always.chain(if_any.into_iter().filter(|(_, number)| *number > 0)) {
         table.add_row([text, &number.to_string()]);
     }
     table.align_right(1);

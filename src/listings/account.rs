@@ -27,8 +27,9 @@ pub async fn confirm_account(target: &OpenTarget, provider: &str, account: &str,
     }
     let named: Vec<_> = others.iter().take(ACCOUNTS_NAMED_MAX).map(String::as_str).collect();
     let more = if others.len() > named.len() { " and others" } else { "" };
+    let accounts = if others.len() == 1 { "account" } else { "accounts" };
     let question = format!(
-        "{} has customers of {provider} in the account {}{more}, but none in {account}. Is {account} the right account?",
+        "{} has customers of {provider} in the {accounts} {}{more}, but none in {account}. Is {account} the right account?",
         target.announcement(),
         named.join(", ")
     );

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use clientele_flow::{ListRunError, RunEnd};
+use clientele_model::{Id, ListingError};
 use serde_json::{Value, json};
 
 use crate::exit_code::ExitCode;
@@ -18,7 +19,7 @@ pub enum Ended {
     /// Ctrl-C.
     Stopped,
     /// The text says why.
-    Failed(String),
+    Failed(ExitCode, String),
 }
 
 impl Ended {
@@ -28,7 +29,7 @@ impl Ended {
             RunEnd::Complete => Self::Complete,
             RunEnd::Incomplete(why) => Self::Incomplete(why.clone()),
             RunEnd::Stopped => Self::Stopped,
-            RunEnd::Failed(error) => Self::Failed(explain(error)),
+            RunEnd::Failed(error) => Self::Failed(exit_code(error), explain(error)),
         }
     }
 
@@ -44,22 +45,35 @@ impl Ended {
     pub fn has_reached_the_end(&self) -> bool {
         match self {
             Self::Complete | Self::CompleteExcept(_) | Self::Incomplete(_) => true,
-            Self::Stopped | Self::Failed(_) => false,
+            Self::Stopped | Self::Failed(..) => false,
         }
     }
 
     /// The fields `end` and `problem` of the JSON object that describes the run.
     #[must_use]
     pub fn add_to(&self, mut object: Value) -> Value {
-        let (end, problem) = match self {
-            Self::Complete => ("complete", None),
-            Self::CompleteExcept(left) => ("complete", Some(left)),
-            Self::Incomplete(why) => ("incomplete", Some(why)),
-            Self::Stopped => ("stopped", None),
-            Self::Failed(why) => ("failed", Some(why)),
+        let problem = match self {
+            Self::Complete | Self::Stopped => None,
+            Self::CompleteExcept(why) | Self::Incomplete(why) | Self::Failed(_, why) => Some(why),
         };
-        (object["end"], object["problem"]) = (end.into(), json!(problem));
+        (object["end"], object["problem"]) = (self.word().into(), json!(problem));
         object
+    }
+
+    /// A line that names the provider, the account as far as it is known, and the end.
+    #[must_use]
+    pub fn heading(&self, provider: &str, account: Option<&Id>) -> String {
+        let account = account.map(|account| format!(", account {}", account.as_str())).unwrap_or_default();
+        format!("{provider}{account}: {}", self.word())
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Complete | Self::CompleteExcept(_) => "complete",
+            Self::Incomplete(_) => "incomplete",
+            Self::Stopped => "stopped",
+            Self::Failed(..) => "failed",
+        }
     }
 
     /// The result of the command. `what` is the run, as in `the import`, and `next` says what the same command does next, if
@@ -70,7 +84,7 @@ impl Ended {
     pub fn result(self, what: &str, next: Option<&str>) -> Result<()> {
         let next = next.map(|next| format!("; {next}")).unwrap_or_default();
         match self {
-            Self::Failed(why) => bail!(ExitCode::Failed.error(format!("{why}{next}"))),
+            Self::Failed(code, why) => bail!(code.error(format!("{why}{next}"))),
             Self::Stopped => bail!(ExitCode::Incomplete.error(format!("{what} was stopped{next}"))),
             Self::Incomplete(why) => {
                 bail!(ExitCode::Incomplete.error(format!("{what} may be incomplete: {why}{next}")))
@@ -78,6 +92,19 @@ impl Ended {
             Self::CompleteExcept(left) => bail!(ExitCode::Incomplete.error(left)),
             Self::Complete => Ok(()),
         }
+    }
+}
+
+/// An outage, and a key that is not accepted, are not the fault of the command line or of the data.
+fn exit_code(error: &ListRunError) -> ExitCode {
+    match error {
+        ListRunError::Unreachable(_)
+        | ListRunError::Table(_)
+        | ListRunError::Answer(ListingError::Denied | ListingError::Temporary(_)) => ExitCode::Unreachable,
+        ListRunError::Answer(ListingError::Refused(_) | ListingError::Unexpected(_))
+        | ListRunError::NoListApi
+        | ListRunError::OtherAccount { .. }
+        | ListRunError::AccountUnknown => ExitCode::Failed,
     }
 }
 

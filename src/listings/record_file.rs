@@ -18,12 +18,18 @@ pub enum RecordFileError {
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
     /// Something else than a record is where one is expected.
-    #[error("line {line} is not JSON: {expected} is expected")]
-    NotJson {
+    #[error("in line {line}, {expected} is expected")]
+    NotARecord {
         /// The line.
         line: usize,
         /// What belongs there.
         expected: &'static str,
+    },
+    /// An object that the parser does not accept.
+    #[error("the record in line {line} is not JSON")]
+    NotJson {
+        /// The line in which it begins.
+        line: usize,
     },
     /// A record that is much longer than any customer.
     #[error("the record in line {line} is longer than {RECORD_BYTES_MAX} bytes")]
@@ -32,7 +38,9 @@ pub enum RecordFileError {
         line: usize,
     },
     /// The file ends within a record or an array.
-    #[error("it is cut off: the record or array in line {line} does not end")]
+    #[error(
+        "the record or array in line {line} does not end: the file is cut off, or there a quotation mark or bracket is missing"
+    )]
     CutOff {
         /// The line in which it begins.
         line: usize,
@@ -74,16 +82,16 @@ impl<R: Read> RecordFile<R> {
                 (b'[', None, _) => (self.array, self.is_after_record) = (Some(self.line), false),
                 (b']', Some(_), _) => self.array = None,
                 (b',', Some(_), true) => self.is_after_record = false,
-                (_, None, _) => return Err(self.not_json("an object or an array of objects")),
-                (_, Some(_), true) => return Err(self.not_json("a comma or the end of the array")),
-                (_, Some(_), false) => return Err(self.not_json("an object")),
+                (_, None, _) => return Err(self.not_a_record("an object or an array of objects")),
+                (_, Some(_), true) => return Err(self.not_a_record("a comma or the end of the array")),
+                (_, Some(_), false) => return Err(self.not_a_record("an object")),
             }
             self.input.consume(1);
         }
     }
 
-    fn not_json(&self, expected: &'static str) -> RecordFileError {
-        RecordFileError::NotJson { line: self.line, expected }
+    fn not_a_record(&self, expected: &'static str) -> RecordFileError {
+        RecordFileError::NotARecord { line: self.line, expected }
     }
 
     /// The next byte that is not blank. It is not consumed.
@@ -122,7 +130,7 @@ impl<R: Read> RecordFile<R> {
                 return Err(RecordFileError::TooLong { line });
             }
             if last.is_some() {
-                return parse_json(&bytes).ok_or(RecordFileError::NotJson { line, expected: "an object" });
+                return parse_json(&bytes).ok_or(RecordFileError::NotJson { line });
             }
         }
     }
@@ -231,15 +239,17 @@ mod tests {
         assert_eq!(read(&format!("{record}\n{pretty}")), (vec![record.clone(), record], None));
     }
 
+    const CUT_OFF: &str = "the record or array in line 2 does not end: the file is cut off, or there a quotation mark or bracket is missing";
+
     #[rstest]
-    #[case::a_word("{\"a\":1}\nnull", "line 2 is not JSON: an object or an array of objects is expected")]
-    #[case::a_mistake_within("{\"a\":1}\n{\"a\":}", "line 2 is not JSON: an object is expected")]
-    #[case::a_number_in_an_array("[{\"a\":1},\n2]", "line 2 is not JSON: an object is expected")]
-    #[case::an_array_in_an_array("[{\"a\":1},[]]", "line 1 is not JSON: an object is expected")]
-    #[case::no_comma("[{\"a\":1}\n{}]", "line 2 is not JSON: a comma or the end of the array is expected")]
-    #[case::cut_off("{\"a\":1}\n{\"a\":", "it is cut off: the record or array in line 2 does not end")]
-    #[case::cut_off_in_a_text("{\"a\":1}\n{\"a\":\"}", "it is cut off: the record or array in line 2 does not end")]
-    #[case::a_cut_off_array("\n[{\"a\":1},", "it is cut off: the record or array in line 2 does not end")]
+    #[case::a_word("{\"a\":1}\nnull", "in line 2, an object or an array of objects is expected")]
+    #[case::a_mistake_within("{\"a\":1}\n{\"a\":}", "the record in line 2 is not JSON")]
+    #[case::a_number_in_an_array("[{\"a\":1},\n2]", "in line 2, an object is expected")]
+    #[case::an_array_in_an_array("[{\"a\":1},[]]", "in line 1, an object is expected")]
+    #[case::no_comma("[{\"a\":1}\n{}]", "in line 2, a comma or the end of the array is expected")]
+    #[case::cut_off("{\"a\":1}\n{\"a\":", CUT_OFF)]
+    #[case::cut_off_in_a_text("{\"a\":1}\n{\"a\":\"}", CUT_OFF)]
+    #[case::a_cut_off_array("\n[{\"a\":1},", CUT_OFF)]
     fn the_rest_is_not_read(#[case] text: &str, #[case] error: &str) {
         assert_eq!(read(text), (vec![json!({ "a": 1 })], Some(error.to_owned())));
     }

@@ -16,8 +16,8 @@ pub enum Untranslatable {
     /// A value that every event has is present, but not of the documented type or format.
     #[error("{0} has an unexpected type or value")]
     Unreadable(&'static str),
-    /// A time that orders events is more than a day after the delivery arrived.
-    #[error("{0} is more than a day after the delivery arrived")]
+    /// A time that orders events is more than a day after the event or record was received.
+    #[error("{0} is more than a day after it was received")]
     AfterArrival(&'static str),
     /// A time that orders events is before the year 2000.
     #[error("{0} is before the year 2000")]

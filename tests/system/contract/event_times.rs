@@ -200,7 +200,7 @@ async fn a_wrong_clock_does_not_freeze_a_record(#[case] title: &str, #[case] poi
     let answer = send(changed_body(title, pointer, Some(json!(FAR_FUTURE)))).await;
     assert_eq!(answer.status_code, 202);
     let [kept] = &drain(&stack, "quarantine").await[..] else { panic!("one message") };
-    assert_eq!(kept["reason"], format!("{name} is more than a day after the delivery arrived"));
+    assert_eq!(kept["reason"], format!("{name} is more than a day after it was received"));
     let answer = send(right.body().unwrap()).await;
     assert!(answer.status_code == 200 && answer.body.unwrap().contains("applied"));
     let (pk, expected) = right.expected.items.iter().next().unwrap();
