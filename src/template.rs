@@ -41,6 +41,8 @@ pub struct Table {
     pub name: String,
     /// Its keys and indexes.
     pub properties: TableProperties,
+    /// What its stream contains, such as `NEW_AND_OLD_IMAGES`; absent if it has no stream.
+    pub stream: Option<String>,
 }
 
 /// The keys and indexes of a table.
@@ -129,6 +131,8 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// The queue whose messages it processes.
     pub source: Option<QueueSource>,
+    /// The stream whose records it processes.
+    pub stream: Option<StreamSource>,
     /// The interval at which a schedule calls it. A schedule whose parameter is 0 by default does not.
     pub every: Option<Duration>,
     /// Its `Timeout`.
@@ -144,6 +148,19 @@ pub struct QueueSource {
     pub queue: String,
     /// The maximum number of messages per call.
     pub batch_size: i32,
+}
+
+/// The stream of an event source mapping, which is read from its beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSource {
+    /// The logical id of the table.
+    pub table: String,
+    /// The maximum number of records per call.
+    pub batch_size: i32,
+    /// A record that is older is given up.
+    pub record_age_max: Duration,
+    /// The logical id of the queue that gets the positions of records that are given up.
+    pub discarded_queue: String,
 }
 
 /// A route of the API.
@@ -241,8 +258,10 @@ impl Template {
         let logical_id = id.to_owned();
         match kind {
             "AWS::DynamoDB::Table" => {
+                let specification = self.branch(&properties["StreamSpecification"], &|_| None);
+                let stream = specification.and_then(|it| self.text(&it["StreamViewType"], &|_| None));
                 let properties = serde_yaml_ng::from_value(properties.clone())?;
-                self.tables.push(Table { logical_id, name: local_name(id, "Table")?, properties });
+                self.tables.push(Table { logical_id, name: local_name(id, "Table")?, properties, stream });
             }
             "AWS::SQS::Queue" => {
                 // Encryption does not matter locally, and the redrive policy is read below.
@@ -269,6 +288,7 @@ impl Template {
                 };
                 let routes = of_type("HttpApi").map(|route| serde_yaml_ng::from_value(route.clone()));
                 let source = of_type("SQS").next().map(queue_source).transpose()?;
+                let stream = of_type("DynamoDB").next().map(stream_source).transpose()?;
                 let schedules = of_type("Schedule").chain(of_type("ScheduleV2"));
                 let mut schedules = schedules.map(|schedule| &schedule[schedule_key(schedule)]);
                 let every = schedules.next().map(|expression| rate(expression, &self.parameters)).transpose()?;
@@ -282,6 +302,7 @@ impl Template {
                     name,
                     routes: routes.collect::<Result<_, _>>()?,
                     source,
+                    stream,
                     every,
                     timeout: Duration::from_secs(timeout),
                     environment,
@@ -324,27 +345,53 @@ impl Template {
                 let name = tagged.value.as_str()?;
                 resolve(name).or_else(|| self.parameters.get(name).cloned())
             }
-            Value::Tagged(tagged) if tagged.tag == "If" => {
-                let [condition, yes, no] = &tagged.value.as_sequence()?[..] else { return None };
-                let Value::Tagged(equals) = self.conditions.get(condition.as_str()?)? else { return None };
-                let [left, right] = &equals.value.as_sequence().filter(|_| equals.tag == "Equals")?[..] else {
-                    return None;
-                };
-                let holds = self.text(left, resolve)? == self.text(right, resolve)?;
-                self.text(if holds { yes } else { no }, resolve)
-            }
-            Value::Tagged(tagged) if tagged.tag == "Sub" => {
-                let mut pieces = tagged.value.as_str()?.split("${");
-                let mut text = pieces.next()?.to_owned();
-                for piece in pieces {
-                    let (name, after) = piece.split_once('}')?;
-                    text += &resolve(name).or_else(|| self.parameters.get(name).cloned())?;
-                    text += after;
-                }
-                Some(text)
-            }
+            Value::Tagged(tagged) if tagged.tag == "If" => self.text(self.branch(value, resolve)?, resolve),
+            Value::Tagged(tagged) if tagged.tag == "Sub" => self.substituted(tagged.value.as_str()?, resolve),
             other => scalar(other),
         }
+    }
+
+    /// The branch that counts if the value is an `!If`, otherwise the value.
+    fn branch<'a>(&'a self, value: &'a Value, resolve: &impl Fn(&str) -> Option<String>) -> Option<&'a Value> {
+        let Value::Tagged(tagged) = value else { return Some(value) };
+        if tagged.tag != "If" {
+            return Some(value);
+        }
+        let [condition, yes, no] = &tagged.value.as_sequence()?[..] else { return None };
+        let holds = self.holds(self.conditions.get(condition.as_str()?)?, resolve)?;
+        self.branch(if holds { yes } else { no }, resolve)
+    }
+
+    fn holds(&self, condition: &Value, resolve: &impl Fn(&str) -> Option<String>) -> Option<bool> {
+        let Value::Tagged(tagged) = condition else { return None };
+        if tagged.tag == "Condition" {
+            return self.holds(self.conditions.get(tagged.value.as_str()?)?, resolve);
+        }
+        let parts = tagged.value.as_sequence()?;
+        if tagged.tag == "Equals" {
+            let [left, right] = &parts[..] else { return None };
+            return Some(self.text(left, resolve)? == self.text(right, resolve)?);
+        }
+        let parts = parts.iter().map(|part| self.holds(part, resolve)).collect::<Option<Vec<_>>>()?;
+        match () {
+            () if tagged.tag == "Not" => parts.first().map(|holds| !holds),
+            () if tagged.tag == "And" => Some(parts.iter().all(|holds| *holds)),
+            () if tagged.tag == "Or" => Some(parts.iter().any(|holds| *holds)),
+            () => None,
+        }
+    }
+
+    /// The text of `!Sub` with the values of its `${…}`.
+    fn substituted(&self, text: &str, resolve: &impl Fn(&str) -> Option<String>) -> Option<String> {
+        let mut parts = text.split("${");
+        let mut result = parts.next()?.to_owned();
+        for part in parts {
+            let (name, rest) = part.split_once('}')?;
+            let value = resolve(name).or_else(|| self.parameters.get(name).cloned())?;
+            result.push_str(&value);
+            result.push_str(rest);
+        }
+        Some(result)
     }
 }
 
@@ -370,10 +417,13 @@ fn scalar(value: &Value) -> Option<String> {
 
 /// The logical id in `!GetAtt InboxQueue.Arn`.
 fn resource_of_arn(value: &Value) -> Option<String> {
+    attribute(value, ".Arn")
+}
+
+/// The logical id in `!GetAtt`, if it is about that attribute.
+fn attribute(value: &Value, name: &str) -> Option<String> {
     match value {
-        Value::Tagged(tagged) if tagged.tag == "GetAtt" => {
-            tagged.value.as_str()?.strip_suffix(".Arn").map(str::to_owned)
-        }
+        Value::Tagged(tagged) if tagged.tag == "GetAtt" => tagged.value.as_str()?.strip_suffix(name).map(str::to_owned),
         _ => None,
     }
 }
@@ -382,6 +432,18 @@ fn queue_source(properties: &Value) -> Result<QueueSource> {
     let queue = resource_of_arn(&properties["Queue"]).context("Queue is not `!GetAtt ….Arn`")?;
     let batch_size = properties["BatchSize"].as_i64().unwrap_or(10);
     Ok(QueueSource { queue, batch_size: i32::try_from(batch_size)? })
+}
+
+fn stream_source(properties: &Value) -> Result<StreamSource> {
+    let table = attribute(&properties["Stream"], ".StreamArn").context("Stream is not `!GetAtt ….StreamArn`")?;
+    let destination = &properties["DestinationConfig"]["OnFailure"]["Destination"];
+    let record_age_max = properties["MaximumRecordAgeInSeconds"].as_u64().context("no MaximumRecordAgeInSeconds")?;
+    Ok(StreamSource {
+        table,
+        batch_size: i32::try_from(properties["BatchSize"].as_i64().unwrap_or(100))?,
+        record_age_max: Duration::from_secs(record_age_max),
+        discarded_queue: resource_of_arn(destination).context("OnFailure.Destination is not `!GetAtt ….Arn`")?,
+    })
 }
 
 /// The property that holds the expression: `Schedule` and `ScheduleV2` events name it differently.

@@ -60,6 +60,12 @@ pub struct Local {
     /// Replace a provider's signature scheme, as in metrifox=hmac-sha256-hex:X-Signature
     #[arg(long, value_name = "PROVIDER=SCHEME", value_parser = assignment)]
     signature: Vec<Assignment>,
+    /// Whether changes contain the customer; without it, as the template says
+    #[arg(long, value_enum, value_name = "CONTENT")]
+    change_feed: Option<ChangeFeed>,
+    /// Create a queue of this name, to which every change is sent, as to the target of a rule
+    #[arg(long, value_name = "NAME", value_parser = queue_name)]
+    changes_queue: Option<String>,
     /// What to print of each delivery
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     log: LogFormat,
@@ -80,6 +86,32 @@ enum LogFormat {
     Json,
 }
 
+/// What changes contain.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ChangeFeed {
+    /// Ids, and the names of changed fields
+    Keys,
+    /// The whole customer as well
+    Full,
+}
+
+impl ChangeFeed {
+    /// The value of the function's variable.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// A name that SQS accepts.
+fn queue_name(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_name = (1..=80).contains(&text.len()) && text.chars().all(is_allowed);
+    is_name.then(|| text.to_owned()).ok_or_else(|| "expected at most 80 letters, digits, - and _".to_owned())
+}
+
 impl Local {
     fn options(&self) -> Result<StackOptions> {
         let mut options = StackOptions {
@@ -91,9 +123,13 @@ impl Local {
             allow_hosts: self.allow_host.clone(),
             data_dir: self.data_dir.clone(),
             cases: EventFiles::from(self.events.clone()).load()?,
+            changes_queue: self.changes_queue.clone(),
             log: if self.log == LogFormat::Json { LogOutput::Everything } else { LogOutput::Nothing },
             ..StackOptions::ephemeral(self.template.clone())
         };
+        if let Some(content) = self.change_feed {
+            options.set_of("changes", "CHANGE_FEED", content.as_str().to_owned());
+        }
         let lists = secret_lists(&self.secret, &self.signature)?;
         check_exposure(self.listen, &lists, self.yes)?;
         for (provider, list) in lists {

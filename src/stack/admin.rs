@@ -12,6 +12,9 @@
 //! | `DELETE /faults` | removes all |
 //! | `POST /replay` | replays the messages on the inbox queue, also those that wait after a failure |
 //! | `POST /sweep` | runs one sweep |
+//! | `GET /changes` | the last events on the bus, oldest first |
+//! | `GET /changes/stream` | the same as server-sent events, and then each event as it arrives |
+//! | `POST /event-bus` | EventBridge's `PutEvents`, for programs outside of the stack |
 //! | `/list-apis/…` | the list APIs of the providers, see `list_apis/mod.rs` |
 
 use std::convert::Infallible;
@@ -22,7 +25,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use axum::routing::{get, post};
@@ -31,9 +34,11 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::deliveries::{Deliveries, DeliveryRecord};
+use super::event_bus::{BusEvent, EventBus};
 use super::faults::{Fault, FaultMode, Faults, Service};
 use super::workers::{EventSourceMapping, invocation};
 use crate::console::{self, ShownStack};
@@ -45,6 +50,7 @@ pub(super) struct Admin {
     pub(super) deliveries: Deliveries,
     /// When the stack was started.
     pub(super) started: Timestamp,
+    pub(super) event_bus: EventBus,
     pub(super) faults: Faults,
     pub(super) event_source_mapping: Option<EventSourceMapping>,
     pub(super) sweeper: Option<Arc<Sweeper>>,
@@ -74,7 +80,12 @@ pub(super) fn serve(
 fn admin_router(admin: Admin) -> Router {
     Router::new()
         .route("/deliveries", get(deliveries))
-        .route("/deliveries/stream", get(stream))
+        .route("/deliveries/stream", get(delivery_stream))
+        .route("/changes", get(changes))
+        .route("/changes/stream", get(change_stream))
+        // The SDK adds a slash to the URL of an endpoint.
+        .route("/event-bus", post(put_events))
+        .route("/event-bus/", post(put_events))
         .route("/faults", get(faults).post(set_fault).delete(clear_faults))
         .route("/replay", post(replay))
         .route("/sweep", post(sweep))
@@ -85,15 +96,36 @@ async fn deliveries(State(admin): State<Admin>) -> Response {
     json_response(StatusCode::OK, &json!(admin.deliveries.recent()))
 }
 
-/// First an event `run` that differs after each start of the stack, then one event per record. A reader that is too slow
-/// misses records.
-async fn stream(State(admin): State<Admin>) -> impl IntoResponse {
+async fn delivery_stream(State(admin): State<Admin>) -> impl IntoResponse {
     let live = admin.deliveries.subscribe();
-    let recent = admin.deliveries.recent();
+    let event = |record: &DeliveryRecord| (record.number, Event::default().data(json!(record).to_string()));
+    event_stream(admin.started, admin.deliveries.recent(), live, event)
+}
+
+async fn changes(State(admin): State<Admin>) -> Response {
+    let events: Vec<_> = admin.event_bus.recent().into_iter().map(|event| event.json).collect();
+    server::json_response(StatusCode::OK, format!("[{}]", events.join(",")))
+}
+
+async fn change_stream(State(admin): State<Admin>) -> impl IntoResponse {
+    let live = admin.event_bus.subscribe();
+    let event = |event: &BusEvent| (event.number, Event::default().id(event.number.to_string()).data(&event.json));
+    event_stream(admin.started, admin.event_bus.recent(), live, event)
+}
+
+/// First an event `run` that differs after each start of the stack, then one event per record, with the number by which
+/// records are ordered. A reader that is too slow misses records.
+fn event_stream<T: Clone + Send + 'static>(
+    started: Timestamp,
+    recent: Vec<T>,
+    live: Receiver<T>,
+    event: impl Fn(&T) -> (u64, Event) + Send + 'static,
+) -> impl IntoResponse {
+    let (numbers, recent): (Vec<_>, Vec<_>) = recent.iter().map(&event).unzip();
     // A record that arrives now may be in both.
-    let last = recent.last().map_or(0, |record| record.number);
-    let run = Event::default().event("run").data(admin.started.as_nanosecond().to_string());
-    let first = stream::iter([run].into_iter().chain(recent.iter().map(event)).collect::<Vec<_>>());
+    let last = numbers.last().copied().unwrap_or_default();
+    let run = Event::default().event("run").data(started.as_nanosecond().to_string());
+    let first = stream::iter([run].into_iter().chain(recent));
     let later = stream::unfold(live, async |mut live| {
         loop {
             match live.recv().await {
@@ -103,12 +135,23 @@ async fn stream(State(admin): State<Admin>) -> impl IntoResponse {
             }
         }
     });
-    let later = later.filter(move |record| ready(record.number > last)).map(|record| event(&record));
+    let later = later.map(move |record| event(&record)).filter(move |(number, _)| ready(*number > last));
+    let later = later.map(|(_, event)| event);
     Sse::new(first.chain(later).map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default())
 }
 
-fn event(record: &DeliveryRecord) -> Event {
-    Event::default().data(json!(record).to_string())
+/// What `PutEvents` answers. The body may be as large as EventBridge takes, and what is around it.
+async fn put_events(State(admin): State<Admin>, headers: HeaderMap, body: Body) -> Response {
+    let (status, answer) = match body {
+        Ok(_) if headers.get("x-amz-target").is_none_or(|target| target != "AWSEvents.PutEvents") => {
+            (400, json!({ "__type": "UnknownOperationException", "message": "This bus only knows PutEvents." }))
+        }
+        Ok(body) => admin.event_bus.put_events(&body),
+        Err(rejection) => return server::rejected(&rejection),
+    };
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = [(header::CONTENT_TYPE, "application/x-amz-json-1.1")];
+    (status, content_type, answer.to_string()).into_response()
 }
 
 async fn faults(State(admin): State<Admin>) -> Response {

@@ -4,12 +4,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType,
+    ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription,
 };
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -25,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
+use super::stream_records;
 use crate::hosts::{AllowedHosts, ErrorFormat};
 use crate::server;
 use crate::template::{Index, KeyElement, Table};
@@ -38,11 +40,13 @@ const FORWARDED_HEADERS: [&str; 5] = ["authorization", "content-type", "date", "
 
 /// Serves DynamoDB on its own thread with its own runtime, which is twice as fast as sharing one.
 pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>, hosts: &AllowedHosts) -> Result<SocketAddr> {
-    let database = match data_dir {
-        Some(dir) => Database::new(&dir.join("dynamodb.sqlite").to_string_lossy()),
-        None => Database::memory(),
+    let name = match data_dir {
+        Some(dir) => dir.join("dynamodb.sqlite").to_string_lossy().into_owned(),
+        None => database_in_memory(),
     };
-    let database = database.map_err(|error| anyhow!("the embedded DynamoDB cannot open its database: {error}"))?;
+    let database =
+        Database::new(&name).map_err(|error| anyhow!("the embedded DynamoDB cannot open its database: {error}"))?;
+    stream_records::prepare(&name)?;
     let listener = server::bind(address, "DynamoDB", "--dynamodb-port")?;
     let (address, hosts) = (server::address(&listener)?, hosts.clone());
     server::spawn("local-dynamodb", async move {
@@ -52,6 +56,12 @@ pub(super) fn serve(address: SocketAddr, data_dir: Option<&Path>, hosts: &Allowe
         Ok(axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await?)
     })?;
     Ok(address)
+}
+
+/// A database of this process only. It has a name, so that it can be opened twice.
+fn database_in_memory() -> String {
+    static DATABASES: AtomicU64 = AtomicU64::new(0);
+    format!("file:clientele-{}?mode=memory&cache=shared", DATABASES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The engine, and the only connection to it. One is enough, because the engine handles one request at a time.
@@ -134,9 +144,18 @@ fn unmarked(answer: Bytes) -> Bytes {
     value.to_string().into()
 }
 
-/// Creates a table of the template unless it exists.
+/// Creates a table of the template unless it exists. A table of an earlier version gets its stream.
 pub(super) async fn create(client: &Client, table: &Table) -> Result<()> {
-    if client.describe_table().table_name(&table.name).send().await.is_ok() {
+    let stream = table.stream.as_deref().map(|view_type| {
+        let view_type = StreamViewType::from(view_type);
+        StreamSpecification::builder().stream_enabled(true).stream_view_type(view_type).build()
+    });
+    let stream = stream.transpose()?;
+    if let Ok(described) = client.describe_table().table_name(&table.name).send().await {
+        if let Some(stream) = stream.filter(|stream| !has_stream(described.table(), stream)) {
+            let request = client.update_table().table_name(&table.name).stream_specification(stream);
+            request.send().await.with_context(|| format!("cannot add the stream of the table `{}`", table.name))?;
+        }
         return Ok(());
     }
     let mut request = client.create_table().table_name(&table.name).billing_mode(BillingMode::PayPerRequest);
@@ -152,8 +171,14 @@ pub(super) async fn create(client: &Client, table: &Table) -> Result<()> {
     for index in &table.properties.global_secondary_indexes {
         request = request.global_secondary_indexes(self::index(index)?);
     }
+    let request = request.set_stream_specification(stream);
     request.send().await.with_context(|| format!("cannot create the table `{}`", table.name))?;
     Ok(())
+}
+
+fn has_stream(table: Option<&TableDescription>, stream: &StreamSpecification) -> bool {
+    let current = table.and_then(TableDescription::stream_specification);
+    current.is_some_and(|current| current.stream_enabled && current.stream_view_type == stream.stream_view_type)
 }
 
 fn key(element: &KeyElement) -> Result<KeySchemaElement> {

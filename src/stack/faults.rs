@@ -1,4 +1,4 @@
-//! Injected faults: calls of the functions to DynamoDB, SQS and Secrets Manager that fail on demand.
+//! Injected faults: calls of the functions to DynamoDB, SQS, Secrets Manager and EventBridge that fail on demand.
 //!
 //! They are injected below the SDK, so that its own timeouts and retries apply. The emulators themselves keep working,
 //! and so do the operator's commands.
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::deliveries::Deliveries;
+use super::event_bus::EventBus;
 use super::secrets_manager::SecretsManager;
 
 /// A service that the functions call.
@@ -32,6 +33,8 @@ pub enum Service {
     Sqs,
     /// Secrets Manager.
     Secrets,
+    /// The event bus of the change feed.
+    Eventbridge,
 }
 
 /// How a call fails.
@@ -91,11 +94,16 @@ impl Faults {
         faults.iter().map(|(service, fault)| (*service, left(fault))).collect()
     }
 
-    /// An HTTP client that injects the faults, that has `secrets` respond for Secrets Manager, and that reports the keys
-    /// of written items to `deliveries`.
-    pub(super) fn http_client(&self, secrets: SecretsManager, deliveries: Deliveries) -> SharedHttpClient {
+    /// An HTTP client that injects the faults, that has `secrets` respond for Secrets Manager and `event_bus` for
+    /// EventBridge, and that reports the keys of written items to `deliveries`.
+    pub(super) fn http_client(
+        &self,
+        secrets: SecretsManager,
+        event_bus: EventBus,
+        deliveries: Deliveries,
+    ) -> SharedHttpClient {
         let inner = aws_smithy_http_client::Builder::new().build_http();
-        SharedHttpClient::new(FaultInjector { faults: self.clone(), secrets, deliveries, inner })
+        SharedHttpClient::new(FaultInjector { faults: self.clone(), secrets, event_bus, deliveries, inner })
     }
 
     /// How the next call to a service fails, if it fails.
@@ -114,6 +122,7 @@ impl Faults {
 struct FaultInjector<I> {
     faults: Faults,
     secrets: SecretsManager,
+    event_bus: EventBus,
     deliveries: Deliveries,
     inner: I,
 }
@@ -121,9 +130,9 @@ struct FaultInjector<I> {
 impl HttpClient for FaultInjector<SharedHttpClient> {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        let Self { faults, secrets, deliveries, .. } = self;
-        let (faults, secrets, deliveries) = (faults.clone(), secrets.clone(), deliveries.clone());
-        SharedHttpConnector::new(FaultInjector { faults, secrets, deliveries, inner })
+        let Self { faults, secrets, event_bus, deliveries, .. } = self;
+        let (faults, secrets, event_bus) = (faults.clone(), secrets.clone(), event_bus.clone());
+        SharedHttpConnector::new(FaultInjector { faults, secrets, event_bus, deliveries: deliveries.clone(), inner })
     }
 }
 
@@ -136,6 +145,7 @@ impl HttpConnector for FaultInjector<SharedHttpConnector> {
         let service = match target.split('.').next() {
             Some("AmazonSQS") => Service::Sqs,
             Some("secretsmanager") => Service::Secrets,
+            Some("AWSEvents") => Service::Eventbridge,
             _ => Service::Dynamodb,
         };
         let result = match (self.faults.next_failure(service), service) {
@@ -151,6 +161,10 @@ impl HttpConnector for FaultInjector<SharedHttpConnector> {
             (None, Service::Secrets) => {
                 let body = request.body().bytes().unwrap_or_default();
                 let (status, body) = self.secrets.get_secret_value(&serde_json::from_slice(body).unwrap_or_default());
+                Ok(response(status, &body))
+            }
+            (None, Service::Eventbridge) => {
+                let (status, body) = self.event_bus.put_events(request.body().bytes().unwrap_or_default());
                 Ok(response(status, &body))
             }
             (None, Service::Dynamodb | Service::Sqs) => return self.inner.call(request),
@@ -184,7 +198,7 @@ fn throttling_code(service: Service) -> &'static str {
     match service {
         Service::Dynamodb => "ProvisionedThroughputExceededException",
         Service::Sqs => "RequestThrottled",
-        Service::Secrets => "ThrottlingException",
+        Service::Secrets | Service::Eventbridge => "ThrottlingException",
     }
 }
 

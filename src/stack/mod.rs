@@ -7,25 +7,28 @@ mod admin;
 pub mod deliveries;
 mod doctor;
 mod dynamodb;
+pub mod event_bus;
 pub mod faults;
 mod gateway;
 mod journal;
 mod large_messages;
 pub mod list_apis;
 mod log;
+mod options;
 mod secrets_manager;
 mod sending;
 mod sqs;
+mod stream_records;
 mod workers;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clientele_aws::{
     CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, Resources, SecretSource, Sweeper, WorkerConfig,
 };
@@ -35,21 +38,24 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use log::{CapturedLog, LogOutput};
+pub use options::StackOptions;
 pub use workers::EventSourceMapping;
 
 use crate::console::{self, ShownStack};
 use crate::customers_table::CustomersTable;
 use crate::events::Case;
-use crate::hosts::{AllowedHosts, Host};
+use crate::exit_code::ExitCode;
+use crate::hosts::AllowedHosts;
 use crate::message_ages::MessageAges;
 use crate::oldest_message::OldestMessages;
 use crate::server;
-use crate::template::{Template, TemplateSource};
+use crate::template::{Queue, Template};
 use admin::Admin;
 use deliveries::Deliveries;
 use doctor::Patient;
+use event_bus::EventBus;
 use faults::Faults;
-use list_apis::{ListApiOptions, ListApis};
+use list_apis::ListApis;
 use secrets_manager::SecretsManager;
 use sending::Sender;
 
@@ -64,61 +70,6 @@ const CUSTOMERS_TABLE: &str = "customers";
 
 /// The function that a schedule calls here. Another one with a schedule, `reconcile`, runs on demand only.
 const SWEEP: &str = "sweep";
-
-/// How to run the local stack.
-#[derive(Clone, Debug)]
-pub struct StackOptions {
-    /// The address to listen on.
-    pub listen: IpAddr,
-    /// The gateway's port; 0 for any free port.
-    pub port: u16,
-    /// DynamoDB's port; 0 for any free port.
-    pub dynamodb_port: u16,
-    /// SQS's port; 0 for any free port.
-    pub sqs_port: u16,
-    /// The admin port; 0 for any free port.
-    pub admin_port: u16,
-    /// Hosts under which DynamoDB, SQS and the admin port can be used in addition to those of this machine.
-    pub allow_hosts: Vec<Host>,
-    /// The folder that keeps table and queues between runs; `None` keeps them in memory.
-    pub data_dir: Option<PathBuf>,
-    /// The template.
-    pub template: TemplateSource,
-    /// The events that the admin port offers to send.
-    pub cases: Vec<Case>,
-    /// How the stand-ins of the list APIs behave.
-    pub list_apis: ListApiOptions,
-    /// Where the log lines of the functions go.
-    pub log: LogOutput,
-    /// Environment variables that replace those of the template, by function.
-    pub overrides: BTreeMap<&'static str, BTreeMap<String, String>>,
-}
-
-impl StackOptions {
-    /// Everything in memory, on free ports of 127.0.0.1, without background work.
-    #[must_use]
-    pub fn ephemeral(template: impl Into<TemplateSource>) -> Self {
-        Self {
-            listen: [127, 0, 0, 1].into(),
-            port: 0,
-            dynamodb_port: 0,
-            sqs_port: 0,
-            admin_port: 0,
-            allow_hosts: vec![],
-            data_dir: None,
-            template: template.into(),
-            cases: vec![],
-            list_apis: ListApiOptions::default(),
-            log: LogOutput::Nothing,
-            overrides: BTreeMap::new(),
-        }
-    }
-
-    /// Sets an environment variable of a provider's function.
-    pub fn set(&mut self, provider: &Provider, variable: &str, value: String) {
-        self.overrides.entry(provider.name).or_default().insert(variable.to_owned(), value);
-    }
-}
 
 /// The running local stack. Its servers run until the process ends.
 #[derive(Debug)]
@@ -142,6 +93,8 @@ pub struct LocalStack {
     pub faults: Faults,
     /// What the functions did.
     pub deliveries: Deliveries,
+    /// The bus on which changes of customers are announced.
+    pub event_bus: EventBus,
     /// The stand-ins of the providers' list APIs.
     pub list_apis: ListApis,
     /// The environment of each function, by function.
@@ -171,7 +124,13 @@ impl LocalStack {
         let message_ages = MessageAges::default();
         let sqs = sqs::serve(address(options.sqs_port), options.data_dir.as_deref(), &hosts, message_ages.clone())?;
         let clients = Clients::local(&format!("http://{dynamodb}"), &format!("http://{sqs}"), CallTimeouts::Function);
-        let queue_urls = create(&clients, &template).await?;
+        let mut queue_urls = create(&clients, &template).await?;
+        let event_bus = EventBus::default();
+        if let Some(name) = options.changes_queue.clone() {
+            let url = create_changes_queue(&clients, &template, name.clone()).await?;
+            event_bus.send_to_queue(clients.sqs.clone(), url.clone());
+            queue_urls.insert(name, url);
+        }
         let mut stack = Self {
             gateway: address(options.port),
             dynamodb,
@@ -183,6 +142,7 @@ impl LocalStack {
             clients,
             faults: Faults::default(),
             deliveries: Deliveries::default(),
+            event_bus,
             list_apis: ListApis::default(),
             environments: BTreeMap::new(),
             receivers: BTreeMap::new(),
@@ -205,6 +165,7 @@ impl LocalStack {
         let admin = Admin {
             deliveries: self.deliveries.clone(),
             started: patient.started,
+            event_bus: self.event_bus.clone(),
             faults: self.faults.clone(),
             event_source_mapping: self.event_source_mapping.clone(),
             sweeper: self.sweeper.clone(),
@@ -294,7 +255,7 @@ impl LocalStack {
     async fn start_functions(&mut self, options: &StackOptions) -> Result<()> {
         let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
         let secrets = SecretsManager::default();
-        let http_client = self.faults.http_client(secrets.clone(), self.deliveries.clone());
+        let http_client = self.faults.http_client(secrets.clone(), self.event_bus.clone(), self.deliveries.clone());
         let clients = Clients::local_with_http(http_client, &dynamodb, &sqs, CallTimeouts::Function);
         for function in &self.template.functions {
             let name = function.name.as_str();
@@ -399,6 +360,15 @@ pub async fn create(clients: &Clients, template: &Template) -> Result<BTreeMap<S
         dynamodb::create(&clients.dynamodb, table).await?;
     }
     sqs::create(&clients.sqs, &template.queues).await
+}
+
+/// Creates the queue that gets every change.
+async fn create_changes_queue(clients: &Clients, template: &Template, name: String) -> Result<String> {
+    let is_taken = template.queues.iter().any(|queue| queue.name == name);
+    ensure!(!is_taken, ExitCode::Usage.error(format!("the stack has a queue {name} already; name another one")));
+    let queue = Queue { logical_id: String::new(), name, attributes: BTreeMap::new(), redrive: None };
+    let urls = sqs::create(&clients.sqs, &[queue]).await?;
+    urls.into_values().next().context("SQS returned no URL for the new queue")
 }
 
 /// Creates the folder and locks it against other local stacks.
