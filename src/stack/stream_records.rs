@@ -56,8 +56,10 @@ mod tests {
             "SELECT new_image FROM _stream_records WHERE table_name = 'c' AND shard_id = 's' AND \
              CAST(sequence_number AS INTEGER) > 1 ORDER BY CAST(sequence_number AS INTEGER) ASC LIMIT 100",
         ] {
-            let plan = connection.query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get::<_, String>(3));
-            assert!(plan.unwrap().contains("USING INDEX clientele_stream_positions"), "{query}");
+            let plan = connection
+                .query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get::<_, String>(3))
+                .unwrap();
+            assert!(plan.contains("INDEX clientele_stream_positions (table_name=?"), "{plan}");
         }
     }
 }

@@ -53,6 +53,7 @@ mod command {
     mod documented_commands;
     mod edited_list_api;
     mod empty_folder;
+    mod event_bus;
     mod events;
     mod faults;
     mod hosts;

@@ -1,13 +1,12 @@
 //! The page, its routes, and what else the admin port answers.
 
-use std::io::{BufRead, BufReader};
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::stack::{LocalStack, StackOptions};
 use rstest::rstest;
 use serde_json::{Value, json};
 use ureq::http::{HeaderMap, Request};
 
+use super::event_bus::lines;
 use crate::support::{case, cases, item, options};
 
 /// The page may have at most this size, all of its files together.
@@ -339,20 +338,7 @@ async fn deliveries_are_listed_and_streamed() {
     };
     assert_eq!(outcomes(&listed), ["applied", "rejected"]);
 
-    let url = format!("{}/deliveries/stream", page.url);
-    let (lines, mut received) = tokio::sync::mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        let answer = ureq::get(url).call().unwrap();
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let reader = BufReader::new(answer.into_body().into_reader());
-        reader.lines().map_while(Result::ok).take_while(|line| lines.send(line.clone()).is_ok()).for_each(drop);
-    });
-    let mut next = async || loop {
-        let line: String = received.recv().await.unwrap();
-        if !line.is_empty() && !line.starts_with(':') {
-            return line;
-        }
-    };
+    let mut next = lines(format!("{}/deliveries/stream", page.url));
     assert_eq!(next().await, "event: run");
     assert!(next().await.strip_prefix("data: ").unwrap().parse::<i128>().is_ok());
     let record = |line: String| serde_json::from_str::<Value>(line.strip_prefix("data: ").unwrap()).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clientele::stack::LAMBDA_VARIABLES;
+use clientele::stack::{LAMBDA_VARIABLES, LocalStack, StackOptions};
 use clientele::template::Template;
 use clientele_model::{MESSAGE_BYTES_MAX, Scheme, TokenPlace};
 use clientele_providers::PROVIDERS;
@@ -29,6 +29,7 @@ async fn the_table_is_that_of_the_template() {
         schema.iter().map(|part| format!("{} {}", part.attribute_name, part.key_type.as_str())).collect::<Vec<_>>()
     };
     assert_eq!(described_key(described.key_schema()), key(&table["KeySchema"]));
+    assert_eq!(stream_of(&stack).await, Some("NEW_AND_OLD_IMAGES".to_owned()), "the default of TableStream");
     let created: BTreeSet<_> = described
         .global_secondary_indexes()
         .iter()
@@ -57,6 +58,55 @@ async fn the_table_is_that_of_the_template() {
             ("cleanup-due", "pk HASH, cleanup_due RANGE".to_owned()),
         ]
     );
+}
+
+/// What the stream of the table contains.
+async fn stream_of(stack: &LocalStack) -> Option<String> {
+    let table = stack.clients.dynamodb.describe_table().table_name("customers").send().await.unwrap().table.unwrap();
+    let stream = table.stream_specification.filter(|stream| stream.stream_enabled)?;
+    Some(stream.stream_view_type?.as_str().to_owned())
+}
+
+/// A folder with a table of an earlier version gets the stream, and keeps its customers.
+#[tokio::test]
+async fn an_existing_table_gets_its_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("template.yaml");
+    let text = std::fs::read_to_string(root("template.yaml")).unwrap();
+    let start = async |text: &str| {
+        std::fs::write(&template, text).unwrap();
+        let data_dir = Some(folder.path().join("data"));
+        LocalStack::start(StackOptions { data_dir, ..StackOptions::ephemeral(template.clone()) }).await.unwrap()
+    };
+    let without = start(&text.replace("Default: NEW_AND_OLD_IMAGES", "Default: NONE")).await;
+    assert_eq!(stream_of(&without).await, None);
+    drop(without);
+    assert_eq!(stream_of(&start(&text).await).await, Some("NEW_AND_OLD_IMAGES".to_owned()));
+    assert_eq!(
+        stream_of(&start(&text.replace("Default: NEW_AND_OLD_IMAGES", "Default: KEYS_ONLY")).await).await,
+        Some("KEYS_ONLY".to_owned())
+    );
+}
+
+/// Conditions may be combined, and a text may contain references.
+#[test]
+fn conditions_and_texts_with_references_are_resolved() {
+    let text = std::fs::read_to_string(root("template.yaml")).unwrap();
+    let with = |value: &str| {
+        let text = text.replace("!Ref MaxBodyBytes", value).replace("\nConditions:\n", "\nConditions:\n  Both: !And [!Condition HasStream, !Not [!Condition IsStopped]]\n  One: !Or [!Condition HasOwnKey, !Condition HasFallbackKey]\n");
+        let template = Template::parse(&text).unwrap();
+        let resolve = |id: &str| (!template.parameters.contains_key(id)).then(|| format!("<{id}>"));
+        template.environment(&template.functions[0], resolve).map(|mut it| it.remove("MAX_BODY_BYTES").unwrap()).ok()
+    };
+    for (value, expected) in [
+        ("!If [Both, a, b]", Some("a")),
+        ("!If [One, a, !If [Both, c, d]]", Some("c")),
+        ("!Sub /x/${AWS::StackName}/${TableStream}.", Some("/x/<AWS::StackName>/NEW_AND_OLD_IMAGES.")),
+        ("!Sub /x/${AWS::StackName", None),
+        ("!If [Unknown, a, b]", None),
+    ] {
+        assert_eq!(with(value).as_deref(), expected, "{value}");
+    }
 }
 
 #[tokio::test]
