@@ -12,6 +12,7 @@
 //! | `DELETE /faults` | removes all |
 //! | `POST /replay` | replays the messages on the inbox queue, also those that wait after a failure |
 //! | `POST /sweep` | runs one sweep |
+//! | `POST /publish-changes` | passes the records of the table's stream to `changes` |
 //! | `GET /changes` | the last events on the bus, oldest first |
 //! | `GET /changes/stream` | the same as server-sent events, and then each event as it arrives |
 //! | `POST /event-bus` | EventBridge's `PutEvents`, for programs outside of the stack |
@@ -37,6 +38,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::change_stream::ChangeStream;
 use super::deliveries::{Deliveries, DeliveryRecord};
 use super::event_bus::{BusEvent, EventBus};
 use super::faults::{Fault, FaultMode, Faults, Service};
@@ -53,6 +55,7 @@ pub(super) struct Admin {
     pub(super) event_bus: EventBus,
     pub(super) faults: Faults,
     pub(super) event_source_mapping: Option<EventSourceMapping>,
+    pub(super) change_stream: Option<ChangeStream>,
     pub(super) sweeper: Option<Arc<Sweeper>>,
 }
 
@@ -88,6 +91,7 @@ fn admin_router(admin: Admin) -> Router {
         .route("/event-bus/", post(put_events))
         .route("/faults", get(faults).post(set_fault).delete(clear_faults))
         .route("/replay", post(replay))
+        .route("/publish-changes", post(publish_changes))
         .route("/sweep", post(sweep))
         .with_state(admin)
 }
@@ -117,11 +121,11 @@ async fn change_stream(State(admin): State<Admin>) -> impl IntoResponse {
 /// records are ordered. A reader that is too slow misses records.
 fn event_stream<T: Clone + Send + 'static>(
     started: Timestamp,
-    recent: Vec<T>,
+    recent: impl IntoIterator<Item = T>,
     live: Receiver<T>,
     event: impl Fn(&T) -> (u64, Event) + Send + 'static,
 ) -> impl IntoResponse {
-    let (numbers, recent): (Vec<_>, Vec<_>) = recent.iter().map(&event).unzip();
+    let (numbers, recent): (Vec<_>, Vec<_>) = recent.into_iter().map(|record| event(&record)).unzip();
     // A record that arrives now may be in both.
     let last = numbers.last().copied().unwrap_or_default();
     let run = Event::default().event("run").data(started.as_nanosecond().to_string());
@@ -182,6 +186,14 @@ async fn replay(State(admin): State<Admin>) -> Response {
     let Some(mapping) = admin.event_source_mapping else { return no_such_function() };
     match mapping.replay_now().await {
         Ok(replayed) => json_response(StatusCode::OK, &json!({ "replayed": replayed })),
+        Err(error) => json_response(StatusCode::BAD_GATEWAY, &json!({ "error": error.to_string() })),
+    }
+}
+
+async fn publish_changes(State(admin): State<Admin>) -> Response {
+    let Some(stream) = admin.change_stream else { return no_such_function() };
+    match stream.publish_now().await {
+        Ok(records) => json_response(StatusCode::OK, &json!({ "records": records })),
         Err(error) => json_response(StatusCode::BAD_GATEWAY, &json!({ "error": error.to_string() })),
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
-use super::LAMBDA_VARIABLES;
+use super::{ACCOUNT, REGION};
 use crate::terminal;
 
 /// How many events are kept.
@@ -23,8 +23,6 @@ const ENTRIES_MAX: usize = 10;
 /// What the time of an event counts towards its size
 /// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>).
 const TIME_BYTES: usize = 14;
-/// The account of the local stack, as in the ARNs of its queues.
-const ACCOUNT: &str = "000000000000";
 
 /// The bus. Clones share it.
 #[derive(Clone, Debug)]
@@ -190,7 +188,7 @@ impl Entry {
             "source": source,
             "account": ACCOUNT,
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "region": LAMBDA_VARIABLES[0].1,
+            "region": REGION,
             "resources": self.resources,
             "detail": detail,
         }))
@@ -257,12 +255,10 @@ mod tests {
         assert_eq!((status, &answer["FailedEntryCount"]), (200, &json!(0)));
         let id = answer["Entries"][0]["EventId"].as_str().unwrap();
         assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
-        let expected =
-            format!(r#"{{"account":"000000000000","detail":{{"a":["\ufffe",{{}}],"b":12345678901234567.890}},"#)
-                + &format!(
-                    r#""detail-type":"customer.created","id":"{id}","region":"us-east-1","resources":["arn:x"],"#
-                )
-                + r#""source":"/clientele/x","time":"2023-11-14T22:13:20Z","version":"0"}"#;
+        let expected = r#"{"account":"000000000000","detail":{"a":["\ufffe",{}],"b":12345678901234567.890},"#
+            .to_owned()
+            + &format!(r#""detail-type":"customer.created","id":"{id}","region":"us-east-1","resources":["arn:x"],"#)
+            + r#""source":"/clientele/x","time":"2023-11-14T22:13:20Z","version":"0"}"#;
         assert_eq!(&*bus.recent()[0].json, expected);
     }
 

@@ -1,14 +1,17 @@
 //! The local stack: DynamoDB, SQS, the gateway and the functions in one process.
 //!
-//! The functions are the same [`Receiver`]s, [`Replayer`] and [`Sweeper`] that Lambda runs, configured with the
-//! environment that template.yaml gives them.
+//! The functions are the same [`Receiver`]s, [`Replayer`](clientele_aws::Replayer),
+//! [`ChangePublisher`](clientele_aws::ChangePublisher) and [`Sweeper`] that Lambda runs, configured with the environment
+//! that template.yaml gives them.
 
 mod admin;
+mod change_stream;
 pub mod deliveries;
 mod doctor;
 mod dynamodb;
 pub mod event_bus;
 pub mod faults;
+mod functions;
 mod gateway;
 mod journal;
 mod large_messages;
@@ -29,14 +32,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clientele_aws::{
-    CallTimeouts, Clients, Receiver, ReceiverConfig, Replayer, Resources, SecretSource, Sweeper, WorkerConfig,
-};
+use clientele_aws::{CallTimeouts, Clients, Receiver, Resources, Sweeper};
 use clientele_model::{Provider, Scheme, SecretEntry};
-use clientele_providers::{PROVIDERS, local_secret};
+use clientele_providers::PROVIDERS;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub use change_stream::ChangeStream;
 pub use log::{CapturedLog, LogOutput};
 pub use options::StackOptions;
 pub use workers::EventSourceMapping;
@@ -56,20 +58,19 @@ use doctor::Patient;
 use event_bus::EventBus;
 use faults::Faults;
 use list_apis::ListApis;
-use secrets_manager::SecretsManager;
 use sending::Sender;
 
 /// What Lambda sets for each function. The emulators accept any region and credentials.
 pub const LAMBDA_VARIABLES: [(&str, &str); 3] =
-    [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
+    [("AWS_REGION", REGION), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
 
+/// The region and the account of the local stack, as in the ARNs of its queues.
+const REGION: &str = "us-east-1";
+const ACCOUNT: &str = "000000000000";
 /// The name of the local stack.
 const STACK_NAME: &str = "clientele";
 /// The local name of the customers' table.
 const CUSTOMERS_TABLE: &str = "customers";
-
-/// The function that a schedule calls here. Another one with a schedule, `reconcile`, runs on demand only.
-const SWEEP: &str = "sweep";
 
 /// The running local stack. Its servers run until the process ends.
 #[derive(Debug)]
@@ -103,6 +104,8 @@ pub struct LocalStack {
     pub receivers: BTreeMap<&'static str, Arc<Receiver>>,
     /// Calls `replay` with the messages of the inbox queue, if the template has that function.
     pub event_source_mapping: Option<EventSourceMapping>,
+    /// Calls `changes` with the records of the table's stream, if the template has that function.
+    pub change_stream: Option<ChangeStream>,
     /// The function `sweep`, if the template has it.
     pub sweeper: Option<Arc<Sweeper>>,
     sweep_interval: Duration,
@@ -147,6 +150,7 @@ impl LocalStack {
             environments: BTreeMap::new(),
             receivers: BTreeMap::new(),
             event_source_mapping: None,
+            change_stream: None,
             sweeper: None,
             sweep_interval: Duration::MAX,
             _lock: lock,
@@ -168,6 +172,7 @@ impl LocalStack {
             event_bus: self.event_bus.clone(),
             faults: self.faults.clone(),
             event_source_mapping: self.event_source_mapping.clone(),
+            change_stream: self.change_stream.clone(),
             sweeper: self.sweeper.clone(),
         };
         let sender = self.sender(cases)?;
@@ -252,58 +257,11 @@ impl LocalStack {
         })
     }
 
-    async fn start_functions(&mut self, options: &StackOptions) -> Result<()> {
-        let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
-        let secrets = SecretsManager::default();
-        let http_client = self.faults.http_client(secrets.clone(), self.event_bus.clone(), self.deliveries.clone());
-        let clients = Clients::local_with_http(http_client, &dynamodb, &sqs, CallTimeouts::Function);
-        for function in &self.template.functions {
-            let name = function.name.as_str();
-            let mut environment = self.template.environment(function, |id| self.resolve(id))?;
-            environment.extend(LAMBDA_VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned())));
-            let provider = clientele_providers::find(name);
-            if let Some(provider) = provider {
-                environment.insert("WEBHOOK_SECRETS".to_owned(), local_secret(provider));
-            }
-            environment.extend(options.overrides.get(name).cloned().unwrap_or_default());
-            let variable = |variable: &str| environment.get(variable).cloned();
-            let lines = self.deliveries.writer(name, options.log.writer());
-            if let Some(provider) = provider {
-                let mut config = ReceiverConfig::read(provider, variable)?;
-                // As in a deployed stack, the function gets its secrets from Secrets Manager.
-                let arn = environment.get("WEBHOOK_SECRET_ARN").cloned().unwrap_or_default();
-                secrets.set(arn.clone(), environment["WEBHOOK_SECRETS"].clone());
-                config.secrets = SecretSource::SecretsManager(arn);
-                let receiver = Receiver::start(provider, config, &clients, lines, Timestamp::now()).await;
-                self.receivers.insert(provider.name, Arc::new(receiver));
-            } else if let Some(source) = &function.source {
-                let config = WorkerConfig::read(name, variable)?;
-                let replayer = Arc::new(Replayer::new(PROVIDERS, config, &clients, lines));
-                let queue_url = self.resolve(&source.queue).with_context(|| format!("no queue {}", source.queue))?;
-                let (client, batch_size) = (self.clients.sqs.clone(), source.batch_size);
-                let (in_flight, deliveries) = (Arc::default(), self.deliveries.clone());
-                let mapping = EventSourceMapping {
-                    name: name.to_owned(),
-                    replayer,
-                    client,
-                    queue_url,
-                    batch_size,
-                    in_flight,
-                    deliveries,
-                };
-                self.event_source_mapping = Some(mapping);
-            } else if let (SWEEP, Some(every)) = (name, function.every) {
-                let sweeper = Arc::new(Sweeper::new(WorkerConfig::read(name, variable)?, &clients, lines));
-                self.sweeper = Some(sweeper);
-                self.sweep_interval = every;
-            }
-            self.environments.insert(name.to_owned(), environment);
-        }
-        Ok(())
-    }
-
-    /// From now on, `replay` and `sweep` also run in the background as in the template, and not only on demand.
+    /// From now on, `replay`, `changes` and `sweep` also run in the background as in the template, and not only on demand.
     pub fn start_workers(&self) {
+        if let Some(stream) = &self.change_stream {
+            tokio::spawn(stream.clone().poll());
+        }
         if let Some(mapping) = &self.event_source_mapping {
             tokio::spawn(mapping.clone().poll());
         }
