@@ -2,7 +2,7 @@
 'use strict';
 
 const $ = id => document.getElementById(id);
-const state = { stack: null, run: null, last: 0, records: [], names: new Map(), query: { text: '', provider: '', limit: 50 }, listed: false, open: null, openJson: '', quarantineDepth: null, search: 0 };
+const state = { stack: null, run: null, last: 0, records: [], lastChange: 0, names: new Map(), query: { text: '', provider: '', limit: 50 }, listed: false, open: null, openJson: '', quarantineDepth: null, search: 0 };
 let token = '';
 
 const OUTCOMES = {
@@ -255,6 +255,15 @@ function expand(row, toggle, record) {
     record.customers.length ? list('Customers', ...record.customers.flatMap(pk => [h('a', { href: address(pk) }, shown(pk)), h('br')])) : []))));
 }
 
+/** The rows of a table, which is made if the container has none. */
+function bodyOf(container, title, heads) {
+  if (!container.querySelector('tbody')) {
+    container.replaceChildren(h('table', { 'aria-labelledby': title },
+      h('thead', {}, h('tr', {}, heads.map(head => h('th', { scope: 'col', class: head === 'Took' ? 'number' : null }, head)))), h('tbody')));
+  }
+  return container.querySelector('tbody');
+}
+
 function deliveries(added) {
   const container = $('deliveries');
   if (!state.records.length) {
@@ -262,13 +271,7 @@ function deliveries(added) {
     $('deliveries-count').textContent = '';
     return;
   }
-  let body = container.querySelector('tbody');
-  if (!body) {
-    const heads = ['Time', 'Service', 'Event', 'Outcome', 'Customer', 'Took'];
-    body = h('tbody');
-    container.replaceChildren(h('table', { 'aria-labelledby': 'deliveries-title' },
-      h('thead', {}, h('tr', {}, heads.map(head => h('th', { scope: 'col', class: head === 'Took' ? 'number' : null }, head)))), body));
-  }
+  const body = bodyOf(container, 'deliveries-title', ['Time', 'Service', 'Event', 'Outcome', 'Customer', 'Took']);
   for (const record of added) {
     const row = deliveryRow(record);
     if (added.length < 20) row.classList.add('new');
@@ -282,42 +285,99 @@ function deliveries(added) {
   $('deliveries-count').textContent = `${state.last} since the stack started${state.last > rows.length ? `, the last ${rows.length} are shown` : ''}`;
 }
 
-let waiting = [];
-/** Takes records in groups, so that a thousand deliveries a second do not freeze the page. */
-function arrived(record) {
-  if (record.number <= state.last) return;
-  state.last = record.number;
-  waiting.push(record);
-  if (waiting.length > 1) return;
-  setTimeout(() => {
-    const added = waiting;
-    waiting = [];
-    state.records = [...added.toReversed(), ...state.records].slice(0, 500);
-    deliveries(added.slice(-300));
-    const { provider, event_type: type, outcome } = added.at(-1);
-    $('announcer').replaceChildren(h('p', {}, visible(added.length > 1 ? `${added.length} deliveries arrived.` : `${provider} ${type ?? ''} ${outcome}`)));
-    refresh();
-  }, 60);
+/** Takes records in groups, so that a thousand a second do not freeze the page. */
+function grouped(take) {
+  let waiting = [];
+  return record => {
+    waiting.push(record);
+    if (waiting.length > 1) return;
+    setTimeout(() => {
+      const added = waiting;
+      waiting = [];
+      take(added);
+    }, 60);
+  };
+}
+
+const arrived = grouped(added => {
+  state.records = [...added.toReversed(), ...state.records].slice(0, 500);
+  deliveries(added.slice(-300));
+  const { provider, event_type: type, outcome } = added.at(-1);
+  $('announcer').replaceChildren(h('p', {}, visible(added.length > 1 ? `${added.length} deliveries arrived.` : `${provider} ${type ?? ''} ${outcome}`)));
+  refresh();
+});
+
+// Changes
+
+/** Any program may put events on the bus, so a part of it may be missing. */
+function changeRow(event) {
+  const { subject, time, data } = event.detail, kind = event['detail-type'].split('.').at(-1);
+  const pk = typeof subject === 'string' ? subject : '', changed = Array.isArray(data?.changed) ? data.changed : [];
+  const row = h('tr', { class: 'row', 'data-test': 'change-row', 'data-type': kind, 'data-pk': pk },
+    h('td', {}, ...when(time ?? event.time, true)),
+    h('td', {}, service(data?.provider ?? '')),
+    h('td', {}, h('span', { class: `badge ${kind}` }, visible(kind))),
+    h('td', {}, pk ? customerLink(pk) : ''),
+    h('td', { class: 'wide' }, changed.length ? breakable(changed.join(', ')) : ''));
+  row.addEventListener('click', event => { if (pk && !event.target.closest('a') && !getSelection().toString()) show(pk); });
+  return row;
+}
+
+function changes(added) {
+  const container = $('changes');
+  $('changes-count').textContent = state.lastChange ? `${state.lastChange} since the stack started` : '';
+  if (!state.lastChange) { container.replaceChildren(empty('No change yet. A delivery that changes a customer is announced here a moment later.')); return; }
+  const body = bodyOf(container, 'changes-title', ['Time', 'Service', 'Change', 'Customer', 'Changed fields']);
+  for (const event of added) {
+    const row = changeRow(event);
+    if (added.length < 20) row.classList.add('new');
+    body.prepend(row);
+  }
+  for (const row of [...body.children].slice(200)) row.remove();
+}
+
+const announced = grouped(changes);
+
+/** Follows a stream of the stack. The first event says which run of the stack it is. */
+function follow(path, restarted, received, connected) {
+  const source = new EventSource(path);
+  source.addEventListener('open', () => connected(true));
+  source.addEventListener('run', event => restarted(event.data));
+  source.addEventListener('message', received);
+  source.addEventListener('error', () => {
+    connected(false);
+    source.close();
+    setTimeout(() => follow(path, restarted, received, connected), 1000);
+  });
 }
 
 function listen() {
-  const source = new EventSource('deliveries/stream');
-  source.addEventListener('open', () => connection(true));
-  source.addEventListener('run', event => {
+  follow('deliveries/stream', run => {
     const isFirst = state.run === null;
-    if (state.run === event.data) { refresh(); return; }
-    Object.assign(state, { run: event.data, last: 0, records: [] });
+    if (state.run === run) { refresh(); return; }
+    Object.assign(state, { run, last: 0, records: [] });
     deliveries([]);
     if (isFirst) return;
     notice('The stack was started again.');
     start().catch(() => {});
-  });
-  source.addEventListener('message', event => arrived(JSON.parse(event.data)));
-  source.addEventListener('error', () => {
-    connection(false);
-    source.close();
-    setTimeout(listen, 1000);
-  });
+  }, event => {
+    const record = JSON.parse(event.data);
+    if (record.number <= state.last) return;
+    state.last = record.number;
+    arrived(record);
+  }, connection);
+  let changesRun = null;
+  follow('changes/stream', run => {
+    if (changesRun === run) return;
+    changesRun = run;
+    state.lastChange = 0;
+    changes([]);
+  }, event => {
+    const number = Number(event.lastEventId);
+    if (number <= state.lastChange) return;
+    state.lastChange = number;
+    announced(JSON.parse(event.data));
+  }, () => {});
 }
 
 // Customers
@@ -551,7 +611,7 @@ async function redrive(held) {
 // What only a local stack has
 
 function faultItem({ name, mode, rate, seconds }) {
-  const names = { dynamodb: 'DynamoDB', sqs: 'SQS', secrets: 'Secrets Manager' };
+  const names = { dynamodb: 'DynamoDB', sqs: 'SQS', secrets: 'Secrets Manager', eventbridge: 'Event bus' };
   const modes = { error: 'answers 500', throttle: 'throttles', timeout: 'never answers', reset: 'resets the connection' };
   const share = rate < 1 ? `, in ${Math.round(rate * 100)} % of the calls` : '';
   return h('li', { 'data-test': 'fault-active', 'data-service': name }, h('span', { class: 'badge failed' }, names[name] ?? name), ` ${modes[mode] ?? mode}${share}`, h('span', { class: 'ago' }, `${duration(seconds)} left`));
@@ -713,6 +773,7 @@ addEventListener('hashchange', route);
 addEventListener('visibilitychange', () => { if (!document.hidden) { tick(); refresh(); } });
 $('legend').replaceChildren(...Object.entries(OUTCOMES).slice(0, 9).flatMap(([word, meaning]) => [h('dt', {}, badge(word)), h('dd', {}, meaning)]));
 deliveries([]);
+changes([]);
 
 const fragment = /^#token=([0-9a-f]+)$/.exec(location.hash);
 if (fragment) {

@@ -270,6 +270,15 @@ impl LocalStack {
         }
     }
 
+    /// Announces the changes of customers that are not announced yet, until none is left or one has to be tried again.
+    /// Returns how many records of the table's stream are settled.
+    ///
+    /// # Errors
+    /// When the stack has no change feed, or the stream cannot be read.
+    pub async fn publish_changes_now(&self) -> Result<usize> {
+        self.change_stream.as_ref().context("the stack has no change feed")?.publish_now().await
+    }
+
     /// What `!Ref` of a resource stands for locally.
     fn resolve(&self, logical_id: &str) -> Option<String> {
         let table = self.template.tables.iter().find(|table| table.logical_id == logical_id);

@@ -20,6 +20,8 @@ fn fill(stack: &StackProcess, browser: &Browser) {
         "flexprice/customer-created",
         "plain/customer-created",
         "plain/customer-updated",
+        "plain/to-be-deleted",
+        "plain/customer-deleted",
         "plain/duplicate",
         "plain/stale",
         "plain/tampered",
@@ -32,6 +34,7 @@ fn fill(stack: &StackProcess, browser: &Browser) {
     send("metrifox/customer-updated");
     browser.open(&stack.url("/"));
     browser.wait_for(r#"[data-test="delivery-row"][data-outcome="parked"]"#);
+    browser.wait_for(r#"[data-test="change-row"][data-type="updated"]"#);
     browser.wait_for(r#"[data-test="quarantine-row"]"#);
     browser.wait_for(r#"[data-test="fault-active"]"#);
     browser.wait_for(r#"[data-test="doctor-finding"][data-part="queues"]"#);

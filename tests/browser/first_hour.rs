@@ -19,6 +19,11 @@ fn delivery(outcome: &str) -> String {
     format!(r#"[data-test="delivery-row"][data-provider="plain"][data-outcome="{outcome}"]"#)
 }
 
+/// The announced change of a customer.
+fn change(kind: &str, pk: &str) -> String {
+    format!(r#"[data-test="change-row"][data-type="{kind}"][data-pk="{pk}"]"#)
+}
+
 /// How a person works with the page.
 trait Hands {
     fn choose(&self, select: &str, value: &str);
@@ -88,8 +93,8 @@ impl Hands for Keyboard<'_> {
     }
 }
 
-/// Sends a webhook, reads why the customer is in this state, breaks the table, sees that nothing is lost, finds the
-/// customer again, and redrives a delivery that cannot be understood.
+/// Sends a webhook, sees its change, reads why the customer is in this state, breaks the table, sees that nothing is lost,
+/// finds the customer again, opens it from its change, and redrives a delivery that cannot be understood.
 fn first_hour(stack: &StackProcess, browser: &Browser, hands: &dyn Hands) {
     let hook = |name: &str| format!(r#"[data-test="{name}"]"#);
     let send = |case: &str| {
@@ -102,6 +107,7 @@ fn first_hour(stack: &StackProcess, browser: &Browser, hands: &dyn Hands) {
 
     send("plain/customer-created");
     browser.wait_for(&delivery("applied"));
+    browser.wait_for(&change("created", &ada()));
     open(&ada());
     browser.wait_for_text(&hook("customer-detail"), "Ada Byron");
     browser.wait_for_text(&hook("why"), "customer.customer_created");
@@ -130,7 +136,8 @@ fn first_hour(stack: &StackProcess, browser: &Browser, hands: &dyn Hands) {
     hands.write(&hook("search-input"), "Ada.Lovelace@Example.com");
     hands.activate(&hook("search-button"));
     browser.wait_for_text(&format!(r#"[data-test="customer-row"][data-pk="{}"]"#, ada()), "Ada Lovelace");
-    open(&ada());
+    browser.wait_for_text(&change("updated", &ada()), "profile.");
+    hands.activate(&format!("{} a", change("updated", &ada())));
     browser.wait_for_text(&hook("why"), "customer.customer_updated");
 
     send("plain/partial-snapshot");

@@ -29,6 +29,7 @@ mod contract {
 
 /// The table and the queues: what they must offer, and what happens when they fail, crash or are under load.
 mod storage {
+    mod change_feed;
     mod crash_recovery;
     mod imports;
     mod load;
