@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::first_hour::ada;
 use crate::stack_process::StackProcess;
 use crate::webdriver::{Browser, wait_until};
 
@@ -39,7 +40,7 @@ fn fill(stack: &StackProcess, browser: &Browser) {
     browser.wait_for(r#"[data-test="fault-active"]"#);
     browser.wait_for(r#"[data-test="doctor-finding"][data-part="queues"]"#);
     browser.click(r#"[data-test="doctor"] summary"#);
-    browser.click(r#"[data-test="customer-row"][data-pk^="plain#"] button"#);
+    browser.click(&format!(r#"[data-test="customer-row"][data-pk="{}"] button"#, ada()));
     browser.wait_for_text(r#"[data-test="why"]"#, "customer.customer_updated");
 }
 

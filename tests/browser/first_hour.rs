@@ -9,7 +9,7 @@ use crate::stack_process::StackProcess;
 use crate::webdriver::{Browser, key, wait_until};
 
 /// The customer of `plain/customer-created`.
-fn ada() -> String {
+pub(crate) fn ada() -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("events/plain/customer-created.expected.json");
     let expected: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     expected["items"].as_object().unwrap().keys().next().unwrap().clone()

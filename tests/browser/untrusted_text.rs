@@ -43,6 +43,6 @@ fn a_hostile_name_is_shown_and_not_executed() {
     }
     assert_eq!(browser.script("return window.executed ?? null", &[]), Value::Null);
     assert_eq!(browser.count("img, [data-test=customer-row] script, [data-test=change-row] script"), 0);
-    assert!(browser.requested_urls().iter().all(|url| !url.contains("broken")));
+    assert!(browser.requested_urls().iter().all(|url| !url.contains("/broken")));
     assert_eq!(browser.console(), Vec::<String>::new());
 }
