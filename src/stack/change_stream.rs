@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Config, Credentials, Region};
-use aws_sdk_dynamodbstreams::types::{AttributeValue, Record, ShardIteratorType};
+use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, Record, ShardIteratorType, StreamViewType};
 use clientele_aws::{ChangePublisher, StreamEvent};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -146,7 +146,7 @@ impl Parts {
         if !discarded.is_empty() {
             self.discard(discarded).await?;
         }
-        let event = json!({ "Records": records.iter().map(|record| self.lambda_record(record)).collect::<Vec<_>>() });
+        let event = json!({ "Records": records.iter().map(lambda_record).collect::<Vec<_>>() });
         // As text, because the function reads each record from its text.
         let event: StreamEvent = serde_json::from_str(&event.to_string())?;
         let response = self.publisher.handle(event, &invocation()).await;
@@ -193,36 +193,6 @@ impl Parts {
         Ok(())
     }
 
-    /// The record as Lambda passes it to a function (<https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-example.html>).
-    fn lambda_record(&self, record: &Record) -> Value {
-        let change = record.dynamodb.as_ref();
-        let image = |image: Option<&_>| image.map(attributes);
-        let mut dynamodb = json!({
-            "ApproximateCreationDateTime": created_at(record).map(Timestamp::as_second),
-            "Keys": image(change.and_then(|change| change.keys())),
-            "SequenceNumber": sequence_number(record),
-            "SizeBytes": change.and_then(|change| change.size_bytes),
-            "StreamViewType": change.and_then(|change| change.stream_view_type()).map(|view_type| view_type.as_str()),
-        });
-        let images = [
-            ("OldImage", change.and_then(|change| change.old_image())),
-            ("NewImage", change.and_then(|change| change.new_image())),
-        ];
-        for (name, item) in images {
-            if let Some(item) = image(item) {
-                dynamodb[name] = item;
-            }
-        }
-        json!({
-            "eventID": record.event_id,
-            "eventName": record.event_name.as_ref().map(|name| name.as_str()),
-            "eventVersion": record.event_version,
-            "eventSource": record.event_source,
-            "awsRegion": record.aws_region,
-            "dynamodb": dynamodb,
-        })
-    }
-
     async fn shard(&self) -> Result<Shard> {
         let StreamSettings { streams, table, .. } = &self.settings;
         let listed = streams.list_streams().table_name(table).send().await?.streams.unwrap_or_default();
@@ -265,6 +235,36 @@ pub(super) fn client(dynamodb_url: &str) -> Client {
         .endpoint_url(dynamodb_url)
         .http_client(aws_smithy_http_client::Builder::new().build_http());
     Client::from_conf(config.build())
+}
+
+/// The record as Lambda passes it to a function (<https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-example.html>).
+fn lambda_record(record: &Record) -> Value {
+    let change = record.dynamodb.as_ref();
+    let image = |image: Option<&_>| image.map(attributes);
+    let mut dynamodb = json!({
+        "ApproximateCreationDateTime": created_at(record).map(Timestamp::as_second),
+        "Keys": image(change.and_then(|change| change.keys())),
+        "SequenceNumber": sequence_number(record),
+        "SizeBytes": change.and_then(|change| change.size_bytes),
+        "StreamViewType": change.and_then(|change| change.stream_view_type()).map(StreamViewType::as_str),
+    });
+    let images = [
+        ("OldImage", change.and_then(|change| change.old_image())),
+        ("NewImage", change.and_then(|change| change.new_image())),
+    ];
+    for (name, item) in images {
+        if let Some(item) = image(item) {
+            dynamodb[name] = item;
+        }
+    }
+    json!({
+        "eventID": record.event_id,
+        "eventName": record.event_name.as_ref().map(OperationType::as_str),
+        "eventVersion": record.event_version,
+        "eventSource": record.event_source,
+        "awsRegion": record.aws_region,
+        "dynamodb": dynamodb,
+    })
 }
 
 fn sequence_number(record: &Record) -> Option<&str> {

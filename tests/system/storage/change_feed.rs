@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clientele::stack::LocalStack;
 use clientele::stack::faults::{Fault, FaultMode, Service};
-use clientele_model::{ChangeKind, SampleEvent};
+use clientele_model::SampleEvent;
 use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -58,18 +58,20 @@ async fn full_stack() -> LocalStack {
 async fn every_delivery_that_changes_a_customer_is_announced_once() {
     let stack = stack().await;
     let (ada, bob) = (pk("plain", "ada"), pk("plain", "bob"));
-    let steps: [(&str, i64, u32, ChangeKind, &[(&str, &str)], usize); 7] = [
-        ("ada", 1, 1, CREATED, &[("customer.created", &ada)], 1),
-        ("ada", 3, 2, UPDATED, &[("customer.updated", &ada)], 1),
-        ("ada", 3, 2, UPDATED, &[], 0),
-        ("ada", 2, 3, UPDATED, &[], 0),
-        ("bob", 1, 4, UPDATED, &[("customer.created", &bob)], 1),
-        ("ada", 4, 5, DELETED, &[("customer.deleted", &ada)], 2),
-        ("ada", 5, 6, UPDATED, &[], 0),
+    let (ada, bob) = (ada.as_str(), bob.as_str());
+    let steps = [
+        (change("ada", 1, 1, CREATED), &[("customer.created", ada)][..], 1),
+        (change("ada", 3, 2, UPDATED), &[("customer.updated", ada)], 1),
+        (change("ada", 3, 2, UPDATED), &[], 0),
+        (change("ada", 2, 3, UPDATED), &[], 0),
+        (change("bob", 1, 4, UPDATED), &[("customer.created", bob)], 1),
+        (change("ada", 4, 5, DELETED), &[("customer.deleted", ada)], 2),
+        (change("ada", 5, 6, UPDATED), &[], 0),
     ];
     let mut announced = 0;
-    for (customer, version, number, kind, expected, records) in steps {
-        send_change(&stack, change(customer, version, number, kind)).await;
+    for (change, expected, records) in steps {
+        let number = change.number;
+        send_change(&stack, change).await;
         assert_eq!(stack.publish_changes_now().await.unwrap(), records, "{number}");
         let events = events(&stack);
         assert_eq!(shown(&events[announced..]), expected, "{number}");
@@ -78,7 +80,7 @@ async fn every_delivery_that_changes_a_customer_is_announced_once() {
     let events = events(&stack);
     let data = |number: usize| &events[number]["detail"]["data"];
     assert_eq!(data(1)["changed"], json!(["name", "profile.display_name", "profile.emails"]));
-    assert_eq!(item(&stack, &bob).await.unwrap()["rank"], data(2)["rank"]);
+    assert_eq!(item(&stack, bob).await.unwrap()["rank"], data(2)["rank"]);
     let names: Vec<_> = data(3).as_object().unwrap().keys().collect();
     assert_eq!(names, ["account", "customer_id", "last_event", "provider", "rank", "schema", "status"], "keys only");
     assert_eq!(data(3)["status"], "deleted");
@@ -134,12 +136,11 @@ async fn a_shaky_bus_gets_every_change() {
 #[tokio::test]
 async fn a_change_that_the_bus_refuses_is_kept_for_an_operator() {
     let stack = full_stack().await;
-    let now = Timestamp::now();
     let mut event = case("plain/customer-created").event.clone();
     let mut body: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
     body["payload"]["customer"]["big"] = serde_json::from_str("123456789012345678901234567890").unwrap();
     event["body"] = body.to_string().into();
-    let answer = ureq_send(&stack, &event).await;
+    let answer = sign_and_send(&stack, &event).await;
     assert_eq!(answer["status"], 200, "{answer}");
     send_change(&stack, change("next", 1, 1, CREATED)).await;
     assert_eq!(stack.publish_changes_now().await.unwrap(), 2);
@@ -149,11 +150,11 @@ async fn a_change_that_the_bus_refuses_is_kept_for_an_operator() {
     let rank = item(&stack, pk).await.unwrap()["rank"].clone();
     assert!(kept["id"].is_string());
     let expected = json!({ "schema": 1, "id": kept["id"], "pk": pk, "rank": rank, "reason": "MalformedDetail" });
-    assert_eq!(kept, &expected, "at {now}");
+    assert_eq!(kept, &expected);
 }
 
 /// Has the stack sign and send an event.
-async fn ureq_send(stack: &LocalStack, event: &Value) -> Value {
+async fn sign_and_send(stack: &LocalStack, event: &Value) -> Value {
     let (url, body) = (format!("http://{}/send", stack.admin), json!({ "event": event }).to_string());
     let send = move || ureq::post(url).send(body).unwrap().body_mut().read_to_string().unwrap();
     serde_json::from_str(&tokio::task::spawn_blocking(send).await.unwrap()).unwrap()
@@ -170,7 +171,7 @@ async fn a_full_change_contains_the_item() {
     customer["odd"] = json!({ "$serde_json::private::Number": "1", "$": ["$$", 0.10] });
     customer["precise"] = serde_json::from_str("1234567890123456.78").unwrap();
     event["body"] = body.to_string().into();
-    assert_eq!(ureq_send(&stack, &event).await["status"], 200);
+    assert_eq!(sign_and_send(&stack, &event).await["status"], 200);
     stack.publish_changes_now().await.unwrap();
     let pk = case("plain/customer-created").expected.items.keys().next().unwrap();
     let stored = item(&stack, pk).await.unwrap();
