@@ -12,6 +12,7 @@
 //! whose path is in `LAMBDA_RIE`. Arguments for SAM are in `SAM_ARGS`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "tests")]
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -81,6 +82,13 @@ fn sam(arguments: &[&str]) -> Command {
     command
 }
 
+/// Invokes a function that answers with JSON of its own.
+fn invoke(id: &str, event: &str, env_file: &NamedTempFile) -> Value {
+    let mut command = sam(&["invoke", id, "-e", event, "-n", env_file.path().to_str().unwrap()]);
+    let Output { stdout, stderr, .. } = command.output().unwrap();
+    serde_json::from_slice(&stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)))
+}
+
 /// The response in the output of a function.
 fn answer(output: &[u8]) -> Result<Answer> {
     let text = String::from_utf8_lossy(output);
@@ -107,7 +115,7 @@ async fn every_event(stack: &LocalStack, invoke: impl Fn(&Case) -> Result<Answer
 async fn docker_every_event_through_sam_local_invoke() {
     let stack = stack(CONTAINERS, IN_ENV_FILE).await;
     let ids = stack.receivers.keys().map(|provider| (*provider, function_id(&stack, provider)));
-    let ids: std::collections::BTreeMap<_, _> = ids.collect();
+    let ids: BTreeMap<_, _> = ids.collect();
     every_event(&stack, move |delivery| {
         let id = &ids[delivery.provider.name];
         let path = format!("events/{}.json", delivery.title());
@@ -156,12 +164,7 @@ async fn docker_an_event_from_the_command() {
 async fn docker_replay_and_sweep() {
     let stack = stack(CONTAINERS, [0; 3]).await;
     let env_file = env_file(&stack);
-    let invoke = |id: &str, event: &str| -> Value {
-        let mut command = sam(&["invoke", id, "-e", event, "-n", env_file.path().to_str().unwrap()]);
-        let Output { stdout, stderr, .. } = command.output().unwrap();
-        serde_json::from_slice(&stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)))
-    };
-    let answer = invoke("ReplayFunction", "events/replay/parked-and-poison.json");
+    let answer = invoke("ReplayFunction", "events/replay/parked-and-poison.json", &env_file);
     let poison = "7be3b1a4-91a2-4b0e-8f54-6a1f0f4b9c11";
     assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": poison }] }));
     let created = events::load(&root("events")).unwrap().into_iter();
@@ -176,7 +179,7 @@ async fn docker_replay_and_sweep() {
     let update = update.expression_attribute_values(":message", AttributeValue::S("{}".to_owned()));
     let since = AttributeValue::S("2026-11-20T12:00:00Z".to_owned());
     update.expression_attribute_values(":since", since).send().await.unwrap();
-    assert_eq!(invoke("SweepFunction", "events/sweep/scheduled.json"), Value::Null);
+    assert_eq!(invoke("SweepFunction", "events/sweep/scheduled.json", &env_file), Value::Null);
     let received = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls["cleanup"]).send().await.unwrap();
     assert_eq!(received.messages()[0].body(), Some("{}"));
     let items = demonstration::items(&stack, keys.iter()).await.unwrap();
@@ -190,11 +193,7 @@ async fn docker_replay_and_sweep() {
 async fn docker_reconcile() {
     let stack = stack(CONTAINERS, [0; 3]).await;
     let env_file = env_file(&stack);
-    let invoke = |event: &str| -> Value {
-        let arguments = ["invoke", "ReconcileFunction", "-e", event, "-n", env_file.path().to_str().unwrap()];
-        let Output { stdout, stderr, .. } = sam(&arguments).output().unwrap();
-        serde_json::from_slice(&stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)))
-    };
+    let invoke = |event: &str| invoke("ReconcileFunction", event, &env_file);
     for recovers in [true, false] {
         let answer = invoke("events/reconcile/since.json");
         for provider in ["plain", "flexprice"] {
@@ -205,6 +204,40 @@ async fn docker_reconcile() {
         }
     }
     assert!(invoke("events/reconcile/scheduled.json")["plain"]["compared"]["failure"].is_null());
+}
+
+/// The events of `changes`, in the order in which they are invoked.
+const CHANGES: [&str; 4] = ["created", "updated", "deleted", "batch"];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SAM and Docker"]
+async fn docker_changes() {
+    let stack = stack(CONTAINERS, [0; 3]).await;
+    let env_file = env_file(&stack);
+    for name in CHANGES {
+        let answer = invoke("ChangesFunction", &format!("events/changes/{name}.json"), &env_file);
+        assert_eq!(answer, json!({ "batchItemFailures": [] }), "{name}");
+    }
+    assert_announced(&stack).await;
+}
+
+/// The bus has the events in the files beside [`CHANGES`], and the queue names what cannot be read.
+async fn assert_announced(stack: &LocalStack) {
+    let (mut announced, mut refused) = (vec![], vec![]);
+    for name in CHANGES {
+        let text = std::fs::read_to_string(root(&format!("events/changes/{name}.expected.json"))).unwrap();
+        let expected: Value = serde_json::from_str(&text).unwrap();
+        announced.extend(expected["keys"].as_array().unwrap().iter().map(|entry| entry["Detail"].clone()));
+        refused.extend(expected["refused"].as_array().unwrap().clone());
+    }
+    let on_bus = ureq::get(format!("http://{}/changes", stack.admin)).call().unwrap().body_mut().read_to_vec().unwrap();
+    let on_bus: Value = serde_json::from_slice(&on_bus).unwrap();
+    let details: Vec<_> = on_bus.as_array().unwrap().iter().map(|event| event["detail"].clone()).collect();
+    assert_eq!(details, announced);
+    let queue = stack.clients.sqs.receive_message().queue_url(&stack.queue_urls["refused-changes"]);
+    let messages = queue.max_number_of_messages(10).send().await.unwrap();
+    let messages = messages.messages().iter().map(|message| serde_json::from_str::<Value>(message.body().unwrap()));
+    assert_eq!(messages.map(Result::unwrap).collect::<Vec<_>>(), refused);
 }
 
 /// One delivery per provider over HTTP, through SAM's local API Gateway.
@@ -233,45 +266,74 @@ async fn docker_start_api_serves_the_routes() {
     }
 }
 
-/// Runs the binaries of `sam build` without a container, each under the runtime interface emulator.
+/// The binaries of `sam build` without a container, each under the runtime interface emulator.
+#[derive(Default)]
+struct Emulated {
+    running: Vec<Running>,
+    /// By the names of the functions.
+    ports: BTreeMap<String, u16>,
+}
+
+impl Emulated {
+    fn start<'a>(stack: &LocalStack, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let file: Value = serde_json::from_str(&environment(stack)).unwrap();
+        let mut emulated = Self::default();
+        for name in names {
+            let (id, port) = (function_id(stack, name), free_port());
+            let bootstrap = root(&format!(".aws-sam/build/{id}/bootstrap"));
+            let mut command = Command::new(std::env::var("LAMBDA_RIE").unwrap());
+            command.args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")]);
+            command.args(["--runtime-api-address", &format!("127.0.0.1:{}", free_port())]).arg(bootstrap);
+            command.env_clear().env("AWS_REGION", "us-east-1").envs(&stack.environments[name]);
+            command.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local");
+            for values in [&file["Parameters"], &file[&id]] {
+                for (name, value) in values.as_object().unwrap() {
+                    command.env(name, value.as_str().unwrap().replace("host.docker.internal", "127.0.0.1"));
+                }
+            }
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            emulated.running.push(Running(command.spawn().unwrap()));
+            emulated.ports.insert(name.to_owned(), port);
+        }
+        emulated
+    }
+}
+
+/// What a function under the emulator at that port answers.
+fn invoke_emulated(port: u16, event: &Value) -> Result<Vec<u8>> {
+    let url = format!("http://127.0.0.1:{port}");
+    let request = json!({ "rawPath": "/2015-03-31/functions/function/invocations", "body": event.to_string() });
+    let started = Instant::now();
+    loop {
+        match http::deliver(&url, &request, None) {
+            Ok(reply) => return Ok(reply.body.into_bytes()),
+            // The emulator needs some time to start.
+            Err(error) => ensure!(started.elapsed() < Duration::from_secs(20), error),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs what `sam build` made, and SAM's runtime interface emulator"]
 async fn emulator_every_event() {
     let stack = stack(THIS_MACHINE, [0; 3]).await;
-    let file: Value = serde_json::from_str(&environment(&stack)).unwrap();
-    let (mut running, mut ports) = (vec![], std::collections::BTreeMap::new());
-    for provider in stack.receivers.keys() {
-        let environment = &stack.environments[*provider];
-        let (id, port) = (function_id(&stack, provider), free_port());
-        let bootstrap = root(&format!(".aws-sam/build/{id}/bootstrap"));
-        let mut command = Command::new(std::env::var("LAMBDA_RIE").unwrap());
-        command.args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")]);
-        command.args(["--runtime-api-address", &format!("127.0.0.1:{}", free_port())]).arg(bootstrap);
-        command.env_clear().env("AWS_REGION", "us-east-1").envs(environment);
-        command.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local");
-        for values in [&file["Parameters"], &file[&id]] {
-            for (name, value) in values.as_object().unwrap() {
-                command.env(name, value.as_str().unwrap().replace("host.docker.internal", "127.0.0.1"));
-            }
-        }
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        running.push(Running(command.spawn().unwrap()));
-        ports.insert(*provider, port);
+    let emulated = Emulated::start(&stack, stack.receivers.keys().copied());
+    let ports = emulated.ports.clone();
+    every_event(&stack, move |delivery| answer(&invoke_emulated(ports[delivery.provider.name], &delivery.event)?))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs what `sam build` made, and SAM's runtime interface emulator"]
+async fn emulator_changes() {
+    let stack = stack(THIS_MACHINE, [0; 3]).await;
+    let emulated = Emulated::start(&stack, ["changes"]);
+    for name in CHANGES {
+        let event = std::fs::read_to_string(root(&format!("events/changes/{name}.json"))).unwrap();
+        let event = serde_json::from_str(&event).unwrap();
+        let answer = invoke_emulated(emulated.ports["changes"], &event).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&answer).unwrap(), json!({ "batchItemFailures": [] }), "{name}");
     }
-    every_event(&stack, move |delivery| {
-        let port = ports[delivery.provider.name];
-        let url = format!("http://127.0.0.1:{port}");
-        let path = "/2015-03-31/functions/function/invocations";
-        let event = json!({ "rawPath": path, "body": delivery.event.to_string() });
-        let started = Instant::now();
-        loop {
-            match http::deliver(&url, &event, None) {
-                Ok(reply) => return answer(reply.body.as_bytes()),
-                // The emulator needs some time to start.
-                Err(error) => ensure!(started.elapsed() < Duration::from_secs(20), error),
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    })
-    .await;
+    assert_announced(&stack).await;
 }

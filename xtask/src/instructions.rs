@@ -12,7 +12,8 @@ const IGNORED_UP_TO: u64 = 500;
 const FILE: &str = "tests/bench/instructions.txt";
 const HEAD: &str = "\
 # Instructions counted by callgrind: benchmark, sample, count. `invoke` is a whole delivery, from the gateway's event to
-# its answer, including the SDK but not the network. Written by `UPDATE=1 cargo xtask instructions`.
+# its answer, including the SDK but not the network, and `changes` a whole batch. Written by `UPDATE=1 cargo xtask
+# instructions`.
 ";
 
 type Counts = BTreeMap<String, u64>;
@@ -64,14 +65,18 @@ fn samples() -> Vec<String> {
     names.map_or(vec![], |(names, _)| names.split('"').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
-/// The benchmark and count in a line of the report. The id in it has the number of the sample.
+/// The benchmark and count in a line of the report. The id in it has the number of the sample, or is the name of the only one.
 fn parse(line: &str, samples: &[String]) -> Option<(String, u64)> {
     let after = |start: &str| line.split_once(start).map(|(_, rest)| rest);
     let text = |start| after(start)?.split('"').next();
     // After an earlier measurement, the line has the change in front of the values.
     let number = after(r#""Ir":{"#)?.split_once(r#""values":{"new":"#)?.1;
     let number = number.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()?;
-    let sample = samples.get(text(r#""id":""#)?.strip_prefix("of_")?.parse::<usize>().ok()?)?;
+    let id = text(r#""id":""#)?;
+    let sample = match id.strip_prefix("of_") {
+        Some(number) => samples.get(number.parse::<usize>().ok()?)?,
+        None => id,
+    };
     Some((format!("{}/{sample}", text(r#""function_name":""#)?), number))
 }
 
@@ -108,6 +113,8 @@ mod tests {
         for line in [line, &again] {
             assert_eq!(parse(line, &samples()), Some(("verify/plain".to_owned(), 117_273)));
         }
+        let named = line.replace("of_0", "batch");
+        assert_eq!(parse(&named, &samples()), Some(("verify/batch".to_owned(), 117_273)));
         assert_eq!(parse("Running benches", &samples()), None);
     }
 

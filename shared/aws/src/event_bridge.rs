@@ -56,7 +56,7 @@ fn results(output: PutEventsOutput) -> Result<Vec<EventResult>, BusError> {
     if usize::try_from(output.failed_entry_count).is_ok_and(|count| count == failed) {
         Ok(results)
     } else {
-        Err(BusError::Unavailable("the answer of the event bus contradicts itself".to_owned()))
+        Err(BusError::Unavailable("its answer contradicts itself".to_owned()))
     }
 }
 

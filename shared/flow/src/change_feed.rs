@@ -110,7 +110,7 @@ impl<B: EventBus, R: RefusedChanges> ChangeFeed<B, R> {
                     self.finish(sequence_number, event, result, stop_by, report).await?;
                 }
             }
-            Err(BusError::Unavailable(why)) => return report.fail(first, &why),
+            Err(error @ BusError::Unavailable(_)) => return report.fail(first, &error.to_string()),
             Err(BusError::Refused(_)) if events.len() > 1 => {
                 for (sequence_number, event) in sequence_numbers.into_iter().zip(events) {
                     Box::pin(self.put(vec![PendingEvent { sequence_number, event }], stop_by, report)).await?;

@@ -1,13 +1,13 @@
 //! Instructions, by callgrind: nearly the same every time, so that a change of a few percent is one of the code.
 //! `cargo xtask instructions` compares them with `instructions.txt`.
 //!
-//! Each benchmark runs for every sample. It returns its values, so that dropping them is not counted.
+//! Each benchmark but the last runs for every sample. It returns its values, so that dropping them is not counted.
 
 #![expect(missing_docs, reason = "the macros of gungraun")]
 
 use std::hint::black_box;
 
-use clientele_bench::{Function, NAMES, Sample};
+use clientele_bench::{CHANGES, ChangesFunction, Function, NAMES, Sample};
 use clientele_model::{CustomerEvent, Delivery, Item, Verified};
 use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use jiff::Timestamp;
@@ -78,7 +78,15 @@ fn invoke(function: Function) -> impl Sized {
     (function, answer)
 }
 
-library_benchmark_group!(name = all; benchmarks = verify, translate, rank, item, attributes, invoke);
+// A whole batch of the function that announces changes.
+#[library_benchmark(setup = ChangesFunction::start)]
+#[bench::batch(CHANGES)]
+fn changes(function: ChangesFunction) -> impl Sized {
+    let answer = black_box(function.invoke());
+    (function, answer)
+}
+
+library_benchmark_group!(name = all; benchmarks = verify, translate, rank, item, attributes, invoke, changes);
 main!(
     config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"]));
     library_benchmark_groups = all

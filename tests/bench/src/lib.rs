@@ -8,7 +8,10 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use clientele_aws::{CallTimeouts, Clients, HttpEvent, Invocation, Receiver, ReceiverConfig};
+use clientele_aws::{
+    CallTimeouts, ChangeClients, ChangePublisher, ChangesConfig, Clients, HttpEvent, Invocation, Receiver,
+    ReceiverConfig,
+};
 use clientele_model::{CustomerEvent, Delivery, Provider, Scheme, Secrets, Translated, Translation, Verified};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -146,8 +149,7 @@ impl Sample {
         let http = http_client_fn(|_, _| SharedHttpConnector::new(Services));
         let clients =
             Clients::local_with_http(http, "http://127.0.0.1:9", "http://127.0.0.1:9", CallTimeouts::Function);
-        // Time stands still, so that no deadline passes however slowly the benchmark runs: it would change what is done.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = runtime();
         let lines = Box::new(std::io::sink());
         let receiver = runtime.block_on(Receiver::start(self.provider, config, &clients, lines, NOW));
         let function = Function { runtime, receiver, event: self.event };
@@ -167,9 +169,8 @@ pub struct Function {
 impl Function {
     /// Handles the event and returns the response.
     pub fn invoke(&self) -> String {
-        let invocation = Invocation { request_id: "a-request".to_owned(), trace_id: None, received_at: NOW };
         let event = serde_json::from_str(&self.event).unwrap();
-        let answer = self.runtime.block_on(self.receiver.handle(event, &invocation));
+        let answer = self.runtime.block_on(self.receiver.handle(event, &invocation()));
         assert!(answer.status_code < 300, "{answer:?}");
         serde_json::to_string(&answer).unwrap()
     }
@@ -188,6 +189,54 @@ pub fn changes(number: usize) -> String {
     };
     event["Records"] = (0..number).map(another).collect();
     event.to_string()
+}
+
+/// The function `changes` after its start, with services that answer at once.
+pub struct ChangesFunction {
+    runtime: Runtime,
+    publisher: ChangePublisher,
+    event: String,
+}
+
+impl ChangesFunction {
+    /// A function for that many changes.
+    #[must_use]
+    pub fn start(number: usize) -> Self {
+        let variables = HashMap::from([
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("EVENT_BUS_NAME", "changes"),
+            ("CHANGE_SOURCE", "/clientele/clientele"),
+            ("REFUSED_CHANGES_QUEUE_URL", "http://127.0.0.1:9/0/refused-changes"),
+        ]);
+        let config = ChangesConfig::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap();
+        let http = http_client_fn(|_, _| SharedHttpConnector::new(Services));
+        let (url, timeouts) = ("http://127.0.0.1:9", CallTimeouts::Function);
+        let clients = ChangeClients::local_with_http(http, url, url, timeouts);
+        let publisher = ChangePublisher::new(config, &clients, Box::new(std::io::sink()));
+        let function = Self { runtime: runtime(), publisher, event: changes(number) };
+        // So that work of the first invocation is not measured.
+        function.invoke();
+        function
+    }
+
+    /// Handles the event and returns the response.
+    pub fn invoke(&self) -> String {
+        let event = serde_json::from_str(&self.event).unwrap();
+        let answer = self.runtime.block_on(self.publisher.handle(event, &invocation()));
+        assert!(answer.batch_item_failures.is_empty(), "{answer:?}");
+        serde_json::to_string(&answer).unwrap()
+    }
+}
+
+fn invocation() -> Invocation {
+    Invocation { request_id: "a-request".to_owned(), trace_id: None, received_at: NOW }
+}
+
+/// Time stands still, so that no deadline passes however slowly the benchmark runs: it would change what is done.
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
 /// How DynamoDB, SQS and EventBridge answer a call when they work and the table is empty.

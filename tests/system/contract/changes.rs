@@ -130,7 +130,7 @@ async fn a_failure_names_where_to_continue() {
     let seen: Vec<_> = lines.iter().map(|line| (&line["level"], &line["reason"], &line["ChangesSent"])).collect();
     let error = json!("ERROR");
     let reasons = [
-        json!("AccessDeniedException"),
+        json!("the event bus cannot be used: AccessDeniedException"),
         json!("ThrottlingException"),
         json!("the queue of refused changes cannot be reached: an error without a code"),
     ];

@@ -81,7 +81,7 @@ async fn contradictory_answers(#[case] body: Value, #[case] expected: Result<Vec
 }
 
 fn different() -> BusError {
-    BusError::Unavailable("the answer of the event bus contradicts itself".into())
+    BusError::Unavailable("its answer contradicts itself".into())
 }
 
 #[rstest]

@@ -1,13 +1,15 @@
 //! The environment of a function. Everything that is missing or unreadable is reported at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clientele_aws::{Clients, ConfigError, DomainNames, Endpoints, LambdaEnvironment, ReceiverConfig, SecretSource};
-use clientele_model::Scheme;
+use clientele_aws::{
+    ChangesConfig, Clients, ConfigError, DomainNames, Endpoints, LambdaEnvironment, ReceiverConfig, SecretSource,
+};
+use clientele_model::{FeedContent, Scheme};
 use clientele_providers::find;
 use rstest::rstest;
 use sha2::{Digest, Sha256};
@@ -200,4 +202,38 @@ async fn functions_can_use_amazons_roots() {
     let clients = Clients::of_function(&read(&variables).unwrap().lambda);
     let listed = clients.dynamodb.list_tables().send().await;
     assert!(matches!(listed, Err(SdkError::DispatchFailure(failure)) if failure.is_io()));
+}
+
+const OF_CHANGES: [(&str, &str); 6] = [
+    ("EVENT_BUS_NAME", "bus"),
+    ("CHANGE_SOURCE", "/clientele/test"),
+    ("REFUSED_CHANGES_QUEUE_URL", "http://refused"),
+    ("AWS_ACCESS_KEY_ID", "id"),
+    ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+    ("AWS_REGION", "eu-west-1"),
+];
+
+/// Events have only keys unless more is asked for.
+#[rstest]
+#[case("", Ok(FeedContent::Keys))]
+#[case("keys", Ok(FeedContent::Keys))]
+#[case("full", Ok(FeedContent::Full))]
+#[case("Full", Err("CHANGE_FEED is neither `keys` nor `full`"))]
+#[case("off", Err("CHANGE_FEED is neither `keys` nor `full`"))]
+fn what_changes_say_about_a_customer(#[case] feed: &'static str, #[case] expected: Result<FeedContent, &str>) {
+    let variables = BTreeMap::from(OF_CHANGES).into_iter().chain([("CHANGE_FEED", feed)]).collect::<BTreeMap<_, _>>();
+    let config = ChangesConfig::read(|name| variables.get(name).map(|value| (*value).to_owned()));
+    let content = config.map(|ChangesConfig { event_bus_name, refused_changes_queue_url, feed, .. }| {
+        assert_eq!((event_bus_name.as_str(), refused_changes_queue_url.as_str()), ("bus", "http://refused"));
+        assert_eq!(feed.source, "/clientele/test");
+        feed.content
+    });
+    assert_eq!(content, expected.map_err(|wrong| ConfigError(vec![wrong.to_owned()])));
+}
+
+#[test]
+fn everything_that_changes_misses_is_named() {
+    let ConfigError(missing) = ChangesConfig::read(|_| None).unwrap_err();
+    let expected = OF_CHANGES.map(|(name, _)| format!("{name} is not set"));
+    assert_eq!(BTreeSet::from_iter(missing), BTreeSet::from(expected));
 }
