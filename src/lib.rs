@@ -1,5 +1,6 @@
 //! The `clientele` command: the local stack, the demonstration, and the operator's commands.
 
+mod change_feed_consumption;
 pub mod cli;
 pub mod commands;
 pub mod console;
@@ -21,6 +22,7 @@ pub mod http;
 pub mod json_diff;
 pub mod listings;
 pub mod local_usage;
+mod log_consumption;
 pub mod message_ages;
 pub mod oldest_message;
 pub mod prices;

@@ -26,7 +26,7 @@ pub struct Template {
     pub conditions: BTreeMap<String, Value>,
     /// The memory of a function in MB.
     pub memory_mb: u32,
-    /// The number of resources of each type, without those that have a condition.
+    /// The number of resources of each type that exist with the defaults of the parameters.
     pub resources: BTreeMap<String, usize>,
     /// How many metrics their alarms watch, which is what CloudWatch charges for.
     pub alarm_metrics: usize,
@@ -242,10 +242,10 @@ impl Template {
         let globals = &root["Globals"]["Function"];
         for (id, resource) in mapping(&root["Resources"]) {
             let kind = resource["Type"].as_str().unwrap_or_default();
-            if resource["Condition"].is_null() {
+            if template.exists(resource).with_context(|| format!("in Resources.{id}"))? {
                 *template.resources.entry(kind.to_owned()).or_default() += 1;
                 if kind == "AWS::CloudWatch::Alarm" {
-                    template.alarm_metrics += metrics_of_alarm(&resource["Properties"]);
+                    template.alarm_metrics += template.metrics_of_alarm(&resource["Properties"]);
                 }
             }
             template.add(id, kind, resource, globals).with_context(|| format!("in Resources.{id}"))?;
@@ -311,6 +311,20 @@ impl Template {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a resource exists with the defaults of the parameters.
+    fn exists(&self, resource: &Value) -> Result<bool> {
+        let Some(name) = resource["Condition"].as_str() else { return Ok(true) };
+        let holds = self.conditions.get(name).and_then(|condition| self.holds(condition, &|_| None));
+        holds.with_context(|| format!("the condition {name} cannot be evaluated"))
+    }
+
+    /// One metric, or those that an expression combines.
+    fn metrics_of_alarm(&self, properties: &Value) -> usize {
+        let Some(queries) = properties["Metrics"].as_sequence() else { return 1 };
+        let queries = queries.iter().filter_map(|query| self.branch(query, &|_| None));
+        queries.filter(|query| !query["MetricStat"].is_null()).count()
     }
 
     /// The names of the indexes of all tables.
@@ -393,12 +407,6 @@ impl Template {
         }
         Some(result)
     }
-}
-
-/// One metric, or those that an expression combines.
-fn metrics_of_alarm(properties: &Value) -> usize {
-    let Some(queries) = properties["Metrics"].as_sequence() else { return 1 };
-    queries.iter().filter(|query| !query["MetricStat"].is_null()).count()
 }
 
 fn mapping(value: &Value) -> impl Iterator<Item = (&str, &Value)> {

@@ -10,17 +10,18 @@ use clientele_model::Provider;
 use clientele_providers::PROVIDERS;
 use serde_json::{Value, json};
 
+use crate::change_feed_consumption::ChangeFeedConsumption;
 use crate::events::{Case, EventFiles, signed_at};
 use crate::exit_code::ExitCode;
+use crate::log_consumption::{LINE_OVERHEAD_BYTES, LineConsumption};
 use crate::prices::{AS_OF, PRICES, Price};
 use crate::stack::{CapturedLog, LocalStack, LogOutput, StackOptions};
+use crate::template::Template;
 use crate::terminal::{self, Progress};
 use crate::text_table::TextTable;
 
-/// Size of a line of the access log with typical values, and the size that CloudWatch adds to each line.
+/// Size of a line of the access log with typical values.
 const ACCESS_LOG_BYTES: f64 = 420.0;
-const LINE_OVERHEAD_BYTES: f64 = 26.0;
-const DURATION_DIGITS: usize = "12.345".len();
 /// Send, receive and delete.
 const REQUESTS_PER_MESSAGE: f64 = 3.0;
 /// Lambda traces the first request of every second, and this share of the others.
@@ -30,7 +31,8 @@ const SECONDS_PER_MONTH: f64 = 30.0 * 24.0 * 60.0 * 60.0;
 /// Estimate what a month of events costs on AWS.
 ///
 /// The event files are delivered to a local stack, which counts what they consume: write units as DynamoDB reports them,
-/// bytes of log, messages and metrics. The prices are list prices of one region; set your own with --price.
+/// bytes of log, messages and metrics. The change feed is computed as if every change were a batch of its own. The prices
+/// are list prices of one region; set your own with --price.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -117,6 +119,14 @@ struct ProviderConsumption {
     metrics: BTreeSet<String>,
 }
 
+/// What everything consumes.
+struct Measured<'a> {
+    providers: Vec<ProviderConsumption>,
+    /// Absent if the template has no change feed by default.
+    feed: Option<ChangeFeedConsumption>,
+    template: &'a Template,
+}
+
 /// Runs `clientele cost`.
 ///
 /// # Errors
@@ -135,19 +145,21 @@ pub async fn cost(cost: Cost) -> Result<()> {
     let stack = LocalStack::start(options).await?;
     let cases = EventFiles::from(cost.events_folder.clone()).load()?;
     let progress = terminal::progress("events measured", Some(cases.len()));
-    let mut measured = vec![];
+    let feed = ChangeFeedConsumption::measure(&stack, &captured).await?;
+    let mut providers = vec![];
     for &provider in PROVIDERS {
-        measured.push(measure(&stack, &captured, provider, &cases, &progress).await?);
+        providers.push(measure(&stack, &captured, provider, &cases, &progress).await?);
     }
     drop(progress);
+    let measured = Measured { providers, feed, template: &stack.template };
     if cost.json {
-        terminal::json(&as_json(&cost, &measured, &stack));
+        terminal::json(&as_json(&cost, &measured));
         return Ok(());
     }
-    terminal::line(format!("Consumption per event\n{}\n", consumption(&measured)));
-    let monthly = monthly(&cost, &measured, &stack);
+    terminal::line(format!("Consumption per event\n{}\n", consumption(&measured.providers)));
+    let monthly = monthly(&cost, &measured);
     terminal::line(format!("Cost per month of {} events per provider, in US$\n{monthly}\n", cost.events));
-    terminal::line(format!("Fixed cost per month, in US$\n{}\n", fixed(&cost, &measured, &stack)));
+    terminal::line(format!("Fixed cost per month, in US$\n{}\n", fixed(&cost, &measured)));
     terminal::line(format!("List prices of {AS_OF}. --prices lists them, --price replaces one."));
     terminal::line("Not included: storage of table, backups and logs, reads by your systems, your own KMS keys.");
     Ok(())
@@ -176,13 +188,11 @@ async fn measure(
             let json: Value = serde_json::from_str(line)?;
             let units = json["write_units"].as_str().and_then(|units| units.parse::<f64>().ok());
             consumed.write_units += units.unwrap_or_default();
-            // The duration has a different number of digits in every run.
-            let digits = json["duration_ms"].as_str().map_or(0, str::len);
-            consumed.log_bytes +=
-                f64::from(u32::try_from(line.len() - digits + DURATION_DIGITS)?) + LINE_OVERHEAD_BYTES;
+            let of_line = LineConsumption::of(line, &json)?;
+            consumed.log_bytes += of_line.bytes;
             // CloudWatch charges for a metric only in the hours in which it is written, and unknown fields are rare.
             if json["UnknownFields"].is_null() {
-                metrics.extend(metrics_of(&json));
+                metrics.extend(of_line.metrics);
             }
         }
         by_case.insert(case.name.as_str(), consumed);
@@ -197,21 +207,6 @@ async fn measure(
         deleted: optional("customer-deleted"),
         metrics,
     })
-}
-
-/// The metrics that CloudWatch extracts from a line: each name once per set of dimensions.
-fn metrics_of(line: &Value) -> Vec<String> {
-    let mut metrics = vec![];
-    for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
-        for set in directive["Dimensions"].as_array().into_iter().flatten() {
-            let names = set.as_array().into_iter().flatten().filter_map(Value::as_str);
-            let Some(values) = names.map(|name| line[name].as_str()).collect::<Option<Vec<_>>>() else { continue };
-            let listed = directive["Metrics"].as_array().into_iter().flatten();
-            let present = listed.filter_map(|metric| metric["Name"].as_str()).filter(|name| line[*name].is_number());
-            metrics.extend(present.map(|name| format!("{name} {}", values.join(" "))));
-        }
-    }
-    metrics
 }
 
 impl Cost {
@@ -233,25 +228,51 @@ impl Cost {
     }
 
     /// The cost of a provider's events by service.
-    fn lines(&self, measured: &ProviderConsumption, memory_mb: u32) -> [(&'static str, f64); 7] {
+    fn lines(&self, of: &Measured<'_>, measured: &ProviderConsumption) -> [(&'static str, f64); 8] {
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 events")]
         let events = self.events as f64;
         let consumed = self.average(measured);
-        let gb_seconds = events * self.duration_ms / 1e3 * f64::from(memory_mb) / 1024.0;
-        let log_gb = events * (consumed.log_bytes + ACCESS_LOG_BYTES + LINE_OVERHEAD_BYTES) / f64::from(1 << 30);
-        let rate = events / SECONDS_PER_MONTH;
-        // The share of seconds with at least one event, if events arrive at random times.
-        let first_of_a_second = 1.0 - (-rate).exp();
-        let traces = (first_of_a_second + TRACED_SHARE * (rate - first_of_a_second)) * SECONDS_PER_MONTH;
+        let memory_mb = of.template.memory_mb;
+        // A delete writes twice: the tombstone, and the end of its cleanup, which changes nothing that is announced.
+        let batches = events * (1.0 + consumed.messages);
+        let feed = of.feed.as_ref().map_or(0.0, |feed| {
+            self.usd("custom-events", events) + self.usd_of_calls(batches, feed.log_bytes, memory_mb)
+        });
+        let access_log_bytes = ACCESS_LOG_BYTES + LINE_OVERHEAD_BYTES;
         [
             ("API Gateway", self.usd("api-requests", events)),
             ("Lambda, calls", self.usd("lambda-requests", events)),
-            ("Lambda, time", self.usd(if self.arm { "lambda-arm" } else { "lambda-x86" }, gb_seconds)),
+            ("Lambda, time", self.usd_of_time(events, memory_mb)),
             ("DynamoDB, writes", self.usd("dynamodb-write", events * consumed.write_units)),
             ("SQS, cleanup", self.usd("sqs-requests", events * consumed.messages * REQUESTS_PER_MESSAGE)),
-            ("CloudWatch, logs", self.usd("logs", log_gb)),
-            ("X-Ray, traces", self.usd("traces", traces)),
+            ("CloudWatch, logs", self.usd_of_logs(events, consumed.log_bytes + access_log_bytes)),
+            ("X-Ray, traces", self.usd_of_traces(events)),
+            ("Change feed", feed),
         ]
+    }
+
+    /// The cost of a function that is called so often and writes a line each time.
+    fn usd_of_calls(&self, calls: f64, log_bytes: f64, memory_mb: u32) -> f64 {
+        self.usd("lambda-requests", calls)
+            + self.usd_of_time(calls, memory_mb)
+            + self.usd_of_logs(calls, log_bytes)
+            + self.usd_of_traces(calls)
+    }
+
+    fn usd_of_time(&self, calls: f64, memory_mb: u32) -> f64 {
+        let gb_seconds = calls * self.duration_ms / 1e3 * f64::from(memory_mb) / 1024.0;
+        self.usd(if self.arm { "lambda-arm" } else { "lambda-x86" }, gb_seconds)
+    }
+
+    fn usd_of_logs(&self, calls: f64, bytes: f64) -> f64 {
+        self.usd("logs", calls * bytes / f64::from(1 << 30))
+    }
+
+    fn usd_of_traces(&self, calls: f64) -> f64 {
+        let rate = calls / SECONDS_PER_MONTH;
+        // The share of seconds with at least one call, if calls come at random times.
+        let first_of_a_second = 1.0 - (-rate).exp();
+        self.usd("traces", (first_of_a_second + TRACED_SHARE * (rate - first_of_a_second)) * SECONDS_PER_MONTH)
     }
 }
 
@@ -279,9 +300,9 @@ fn consumption(measured: &[ProviderConsumption]) -> TextTable {
     table
 }
 
-fn monthly(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> TextTable {
-    let mut table = table_by_provider(measured);
-    let columns: Vec<_> = measured.iter().map(|measured| cost.lines(measured, stack.template.memory_mb)).collect();
+fn monthly(cost: &Cost, measured: &Measured<'_>) -> TextTable {
+    let mut table = table_by_provider(&measured.providers);
+    let columns: Vec<_> = measured.providers.iter().map(|provider| cost.lines(measured, provider)).collect();
     for row in 0..columns.first().map_or(0, |column| column.len()) {
         let cells = columns.iter().map(|column| format!("{:.2}", column[row].1));
         table.add_row([columns[0][row].0.to_owned()].into_iter().chain(cells));
@@ -292,11 +313,12 @@ fn monthly(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) ->
 }
 
 /// What is paid for every month: what it is, how many there are, and their cost in US dollars.
-fn fixed_lines(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> [(&'static str, usize, f64); 4] {
-    let resources = |kind: &str| stack.template.resources.get(kind).copied().unwrap_or_default();
-    let metrics: usize = measured.iter().map(|measured| measured.metrics.len()).sum();
+fn fixed_lines(cost: &Cost, measured: &Measured<'_>) -> [(&'static str, usize, f64); 4] {
+    let resources = |kind: &str| measured.template.resources.get(kind).copied().unwrap_or_default();
+    let of_feed = measured.feed.iter().map(|feed| feed.metrics.len());
+    let metrics: usize = measured.providers.iter().map(|provider| provider.metrics.len()).chain(of_feed).sum();
     let lines = [
-        ("metrics of alarms", stack.template.alarm_metrics, "alarms"),
+        ("metrics of alarms", measured.template.alarm_metrics, "alarms"),
         ("secrets", resources("AWS::SecretsManager::Secret"), "secrets"),
         ("dashboards", resources("AWS::CloudWatch::Dashboard"), "dashboards"),
         // Metrics are charged by the hours in which they are written. Rare outcomes are not in the event files.
@@ -307,8 +329,8 @@ fn fixed_lines(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack
     })
 }
 
-fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> TextTable {
-    let lines = fixed_lines(cost, measured, stack);
+fn fixed(cost: &Cost, measured: &Measured<'_>) -> TextTable {
+    let lines = fixed_lines(cost, measured);
     let mut table = TextTable::new(["", "number", "US$"]);
     for (what, number, usd) in lines {
         table.add_row([what.to_owned(), number.to_string(), format!("{usd:.2}")]);
@@ -320,7 +342,7 @@ fn fixed(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> T
 }
 
 /// The same results for programs.
-fn as_json(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) -> Value {
+fn as_json(cost: &Cost, measured: &Measured<'_>) -> Value {
     let with_total = |lines: Vec<(&str, f64)>| {
         let total = lines.iter().map(|(_, usd)| usd).sum();
         lines
@@ -330,7 +352,7 @@ fn as_json(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) ->
             .collect::<Value>()
     };
     let by_provider = |of: &dyn Fn(&ProviderConsumption) -> Value| {
-        measured.iter().map(|measured| (measured.provider.name.to_owned(), of(measured))).collect::<Value>()
+        measured.providers.iter().map(|it| (it.provider.name.to_owned(), of(it))).collect::<Value>()
     };
     let consumption = |measured: &ProviderConsumption| {
         let kinds =
@@ -342,8 +364,8 @@ fn as_json(cost: &Cost, measured: &[ProviderConsumption], stack: &LocalStack) ->
         "events": cost.events,
         "prices_as_of": AS_OF,
         "consumption": by_provider(&consumption),
-        "monthly_usd": by_provider(&|measured| with_total(cost.lines(measured, stack.template.memory_mb).to_vec())),
-        "fixed_usd": with_total(fixed_lines(cost, measured, stack).map(|(what, _, usd)| (what, usd)).to_vec()),
+        "monthly_usd": by_provider(&|provider| with_total(cost.lines(measured, provider).to_vec())),
+        "fixed_usd": with_total(fixed_lines(cost, measured).map(|(what, _, usd)| (what, usd)).to_vec()),
     })
 }
 

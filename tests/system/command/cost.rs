@@ -33,7 +33,9 @@ fn prices_and_shares_are_arguments() {
         line.split_whitespace().nth(2).unwrap().parse::<f64>().unwrap()
     };
     let usual = total(&[]);
-    assert!(total(&["--price", "traces=0"]) < usual - 4.0);
+    // Those of the provider's function, and those of the change feed.
+    assert!(total(&["--price", "traces=0"]) < usual - 8.0);
+    assert!(total(&["--price", "custom-events=2"]) > usual + 0.9);
     assert!(total(&["--price", "dynamodb-write=1.25"]) > usual + 2.0);
     assert!(total(&["--deleted", "50"]) > usual);
     assert!(total(&["--events", "2000000"]) > usual * 1.5);
