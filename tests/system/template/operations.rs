@@ -152,11 +152,10 @@ async fn sweep_lines(stack: &LocalStack) -> Vec<Value> {
     json_lines(&lines)
 }
 
-/// A reconciliation that fails writes all metrics, too.
+/// Only a reconciliation that has seen all changes says how many webhooks were lost.
 async fn reconcile_lines(stack: &LocalStack) -> Vec<Value> {
     let lines = CapturedLog::default();
     let apis = ListApis::default();
-    apis.fail("plain", 401);
     let reconciler = reconciler(&stack.environments, &[], &stack.clients, apis.connect(), &lines);
     reconciler.handle(&json!({}), &invocation(signed_at())).await.unwrap();
     json_lines(&lines)
