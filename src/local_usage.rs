@@ -1,5 +1,6 @@
 //! What the local stack says about itself once it runs: its addresses, its secrets, and what to try.
 
+use clientele_flow::Queue;
 use clientele_model::{Scheme, TokenPlace};
 use clientele_providers::PROVIDERS;
 
@@ -34,11 +35,20 @@ pub fn addresses(stack: &LocalStack) -> Vec<String> {
             lines.push(format!("           {path:<29}{}", secrets.map_or("", String::as_str)));
         }
     }
-    let queues = stack.queue_urls.keys().cloned().collect::<Vec<_>>().join(", ");
     lines.push(format!("DynamoDB   http://{}   table customers", stack.dynamodb));
-    lines.push(format!("SQS        http://{}   queues {queues}", stack.sqs));
+    lines.push(format!("SQS        http://{}   queues {}", stack.sqs, queues(stack)));
     lines.push(format!("Admin      http://{}   the page", stack.admin));
     lines
+}
+
+/// The queues that functions send to and the one of `--changes-queue`, and how many others there are: all names do not fit
+/// on one line.
+fn queues(stack: &LocalStack) -> String {
+    let is_of_template = |name: &&str| stack.template.queues.iter().any(|queue| queue.name == **name);
+    let of_functions = [Queue::Cleanup, Queue::Inbox, Queue::Quarantine].map(Queue::name);
+    let own = stack.queue_urls.keys().map(String::as_str).filter(|name| !is_of_template(name));
+    let named: Vec<_> = of_functions.into_iter().chain(own).collect();
+    format!("{} and {} others", named.join(", "), stack.queue_urls.len().saturating_sub(named.len()))
 }
 
 /// What to try next. `program` is how the reader starts this command.
