@@ -2,12 +2,13 @@
 //! that are read here.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use clientele_aws::{CallTimeouts, Clients, Endpoints, https_with_system_roots};
-use clientele_model::{Provider, Scheme, SecretEntry};
+use clientele_model::{ErasureSettings, Provider, Scheme, SecretEntry};
 
 use crate::exit_code::{CommandError, ExitCode};
 use crate::oldest_message::OldestMessages;
@@ -165,6 +166,22 @@ impl DeployedStack {
     pub fn requires_domain_name(&self, provider: &Provider) -> bool {
         let name = format!("Require{}DomainName", provider.name);
         self.parameters.iter().any(|(key, value)| key.eq_ignore_ascii_case(&name) && value == "true")
+    }
+
+    /// How the stack erases customers: the parameters `ErasureSystems` and `CleanupHoldMinutes`.
+    ///
+    /// # Errors
+    /// When the stack was deployed from another template.
+    pub fn erasure(&self) -> Result<ErasureSettings> {
+        let parameter = |name: &str| {
+            self.parameter(name).with_context(|| {
+                format!("the stack {} has no parameter {name}: was it deployed from this template.yaml?", self.name)
+            })
+        };
+        let hold = parameter("CleanupHoldMinutes")?;
+        let hold = hold.parse().with_context(|| format!("CleanupHoldMinutes is `{hold}`, which is not a number"))?;
+        let awaits_receipts = !parameter("ErasureSystems")?.is_empty();
+        Ok(ErasureSettings { awaits_receipts, hold: Duration::from_mins(hold) })
     }
 
     fn secret_arn(&self, provider: &Provider) -> Result<&str> {

@@ -14,6 +14,7 @@ use clientele_model::{
 };
 use clientele_providers::PROVIDERS;
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -153,7 +154,7 @@ impl Settler {
         };
         let mut predictions = self.predictions(provider, &verified).await;
         let flow = self.clients.flow(self.resources.clone());
-        let settled = flow.settle(provider, &verified, Deadlines::of_redrive(Instant::now())).await;
+        let settled = flow.settle(provider, &verified, Deadlines::of_redrive(Instant::now(), Timestamp::now())).await;
         MessageResult::of(settled.into_iter().map(|event| {
             let predicted = predictions.remove(&event.place).and_then(Result::ok).map(|(_, detail)| detail);
             (event.outcome, event.reason.or(predicted).unwrap_or_default())

@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, FromArgMatches};
 use clientele_api::ApiUrl;
 use clientele_aws::{CallTimeouts, Clients, Resources};
+use clientele_model::ErasureSettings;
 use http::Uri;
 use serde::Deserialize;
 use serde_json::Value;
@@ -171,8 +172,18 @@ pub struct OpenTarget {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Local { admin_url: String, list_apis: BTreeMap<String, LocalListApi> },
+    Local { admin_url: String, list_apis: BTreeMap<String, LocalListApi>, erasure: ErasureSettings },
     Deployed(Box<DeployedStack>),
+}
+
+impl Kind {
+    /// How the stack erases customers.
+    fn erasure(&self) -> Result<ErasureSettings> {
+        match self {
+            Self::Local { erasure, .. } => Ok(*erasure),
+            Self::Deployed(stack) => stack.erasure(),
+        }
+    }
 }
 
 impl OpenTarget {
@@ -205,6 +216,7 @@ impl OpenTarget {
             cleanup_queue_url: url("cleanup")?,
             inbox_queue_url: url("inbox")?,
             quarantine_queue_url: url("quarantine")?,
+            erasure: kind.erasure()?,
         };
         Ok(Self { clients, resources, queue_urls, kind })
     }
@@ -295,6 +307,13 @@ struct Description {
     /// By provider. Older versions have none.
     #[serde(default)]
     list_apis: BTreeMap<String, ListApiDescription>,
+    erasure: ErasureDescription,
+}
+
+#[derive(Deserialize)]
+struct ErasureDescription {
+    awaits_receipts: bool,
+    hold_minutes: u64,
 }
 
 #[derive(Deserialize)]
@@ -330,7 +349,9 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
     let clients = Clients::local(&endpoint("dynamodb")?, &endpoint("sqs")?, CallTimeouts::Operator);
     let list_apis = description.list_apis.into_iter().map(|(name, api)| Ok((name, api.at(admin_url)?)));
     let list_apis = list_apis.collect::<Result<_>>()?;
-    let kind = Kind::Local { admin_url: admin_url.to_owned(), list_apis };
+    let ErasureDescription { awaits_receipts, hold_minutes } = description.erasure;
+    let erasure = ErasureSettings { awaits_receipts, hold: Duration::from_mins(hold_minutes) };
+    let kind = Kind::Local { admin_url: admin_url.to_owned(), list_apis, erasure };
     OpenTarget::new(clients, description.table, description.queues, kind)
 }
 

@@ -13,7 +13,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clientele_aws::Resources;
-use clientele_model::{ChangeKind, Item, Listed, Provider, RecordContext, SORT_KEY, SampleEvent, Verb, parse_json};
+use clientele_model::{
+    ChangeKind, ErasureSettings, Item, Listed, Provider, RecordContext, SORT_KEY, SampleEvent, Verb, parse_json,
+};
 use clientele_providers::{find, list_stand_in, listing};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -61,6 +63,7 @@ pub(crate) fn resources(url: &str) -> Resources {
         cleanup_queue_url: queue("cleanup"),
         inbox_queue_url: queue("inbox"),
         quarantine_queue_url: queue("quarantine"),
+        erasure: ErasureSettings::default(),
     }
 }
 

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clientele_aws::{CallTimeouts, Clients, Receiver, Resources, Sweeper};
-use clientele_model::{Provider, Scheme, SecretEntry};
+use clientele_model::{ErasureSettings, Provider, Scheme, SecretEntry};
 use clientele_providers::PROVIDERS;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -228,6 +228,7 @@ impl LocalStack {
             cleanup_queue_url: queue_url("cleanup"),
             inbox_queue_url: queue_url("inbox"),
             quarantine_queue_url: queue_url("quarantine"),
+            erasure: self.erasure(),
         };
         let [dynamodb, sqs] = [self.dynamodb, self.sqs].map(|address| format!("http://{address}"));
         // Looking at a queue takes longer than a function waits.
@@ -241,8 +242,18 @@ impl LocalStack {
         }
     }
 
+    /// How the functions erase customers.
+    fn erasure(&self) -> ErasureSettings {
+        let environments = self.receivers.keys().filter_map(|name| self.environments.get(*name));
+        let variable = |name| environments.clone().find_map(|environment| environment.get(name)).map(String::as_str);
+        let minutes = variable("CLEANUP_HOLD_MINUTES").and_then(|minutes| minutes.parse().ok()).unwrap_or_default();
+        let awaits_receipts = variable("AWAIT_RECEIPTS") == Some("true");
+        ErasureSettings { awaits_receipts, hold: Duration::from_mins(minutes) }
+    }
+
     /// What clients of the admin port get to know: they take the host from the URL that they use, and the ports from here.
     fn description(&self) -> Value {
+        let erasure = self.erasure();
         let [webhooks, dynamodb, sqs, admin] =
             [self.gateway, self.dynamodb, self.sqs, self.admin].map(|address| address.port());
         json!({
@@ -253,6 +264,7 @@ impl LocalStack {
             "table": CUSTOMERS_TABLE,
             "queues": self.queue_urls,
             "providers": self.receivers.keys().collect::<Vec<_>>(),
+            "erasure": { "awaits_receipts": erasure.awaits_receipts, "hold_minutes": erasure.hold.as_secs() / 60 },
             "list_apis": self.list_apis.description(&format!("http://{}", self.admin)),
         })
     }

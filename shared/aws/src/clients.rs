@@ -85,7 +85,8 @@ impl Clients {
     #[must_use]
     pub fn flow(&self, resources: Resources) -> Flow<Customers, SqsQueues> {
         let queues = SqsQueues::new(self.sqs.clone(), &resources);
-        Flow { table: Customers::new(self.dynamodb.clone(), resources.customers_table), queues }
+        let Resources { customers_table, erasure, .. } = resources;
+        Flow { table: Customers::new(self.dynamodb.clone(), customers_table), queues, erasure }
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Credentials;
-use clientele_model::{BODY_BYTES_MAX, Provider, Scheme, Secrets};
+use clientele_model::{BODY_BYTES_MAX, ErasureSettings, Provider, Scheme, Secrets};
 
 use crate::environment::{ConfigError, Environment};
 use crate::telemetry::{LogLevel, TelemetrySettings};
@@ -12,6 +12,9 @@ use crate::telemetry::{LogLevel, TelemetrySettings};
 /// The values of `SIGNATURE_TOLERANCE_SECONDS`. template.yaml allows an hour; the event files, which are signed once, need
 /// years on the local stack.
 const TOLERANCE_SECONDS: RangeInclusive<u64> = 1..=3_155_760_000;
+
+/// The values of `CLEANUP_HOLD_MINUTES`: up to 14 days.
+const HOLD_MINUTES: RangeInclusive<u64> = 0..=20_160;
 
 /// The configuration of a function that receives webhooks.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ pub struct WorkerConfig {
     pub lambda: LambdaEnvironment,
 }
 
-/// The table and the queues of a function.
+/// The table and the queues of a function, and how it erases customers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resources {
     /// `CUSTOMERS_TABLE`
@@ -74,6 +77,8 @@ pub struct Resources {
     pub inbox_queue_url: String,
     /// `QUARANTINE_QUEUE_URL`
     pub quarantine_queue_url: String,
+    /// `AWAIT_RECEIPTS` and `CLEANUP_HOLD_MINUTES`
+    pub erasure: ErasureSettings,
 }
 
 /// Where the secrets come from.
@@ -163,6 +168,7 @@ impl Resources {
             cleanup_queue_url: environment.required("CLEANUP_QUEUE_URL"),
             inbox_queue_url: environment.required("INBOX_QUEUE_URL"),
             quarantine_queue_url: environment.required("QUARANTINE_QUEUE_URL"),
+            erasure: erasure(environment),
         }
     }
 }
@@ -203,6 +209,19 @@ pub(crate) fn telemetry_settings(environment: &mut Environment<'_>, name: &str) 
         namespace: environment.optional("POWERTOOLS_METRICS_NAMESPACE").unwrap_or_else(|| "Clientele".to_owned()),
         level: level.flatten().unwrap_or_default(),
     }
+}
+
+fn erasure(environment: &mut Environment<'_>) -> ErasureSettings {
+    let awaits_receipts = match environment.optional("AWAIT_RECEIPTS").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => {
+            environment.problem("AWAIT_RECEIPTS is neither `true` nor `false`".to_owned());
+            false
+        }
+    };
+    let hold = Duration::from_mins(environment.number("CLEANUP_HOLD_MINUTES", 0, &HOLD_MINUTES));
+    ErasureSettings { awaits_receipts, hold }
 }
 
 fn scheme(environment: &mut Environment<'_>, provider: &Provider) -> Option<Scheme> {

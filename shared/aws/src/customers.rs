@@ -12,10 +12,11 @@ use aws_sdk_dynamodb::types::{
 };
 use clientele_flow::deadlines::START_WITHIN;
 use clientele_flow::{
-    CurrentItem, CustomerReader, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Table,
-    TableError,
+    CurrentItem, CustomerReader, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, ReplaceResult,
+    Table, TableError,
 };
-use clientele_model::{Item, ItemError, SORT_KEY};
+use clientele_model::{Item, ItemError, SORT_KEY, Time, Tombstone};
+use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::attributes::{from_attributes, to_attributes};
@@ -29,8 +30,8 @@ const PAGE_SIZE: i32 = 100;
 /// The table of customers in DynamoDB.
 #[derive(Clone, Debug)]
 pub struct Customers {
-    client: Client,
-    table: String,
+    pub(crate) client: Client,
+    pub(crate) table: String,
 }
 
 impl Customers {
@@ -75,68 +76,50 @@ impl Table for Customers {
             .await;
         match output {
             Ok(output) => Ok(PutResult::Written(units(output.consumed_capacity))),
-            Err(error) => put_failure(error),
+            Err(error) => put_failure(&error),
         }
     }
 
-    async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, TableError> {
-        let output = self
+    /// All that may change in an item without its rank is in its condition.
+    async fn replace(&self, tombstone: &Tombstone, seen: Option<&Item>) -> Result<ReplaceResult, TableError> {
+        let attributes = to_attributes(tombstone).map_err(|error| TableError::Unstorable(error.to_string()))?;
+        let seen = seen.map(to_attributes).transpose().map_err(|error| TableError::Unstorable(error.to_string()))?;
+        let request = self
             .client
-            .update_item()
+            .put_item()
             .table_name(&self.table)
-            .key("pk", AttributeValue::S(pk.to_owned()))
-            .key("sk", AttributeValue::S(SORT_KEY.to_owned()))
-            .update_expression("REMOVE cleanup, cleanup_due")
-            .condition_expression("#rank = :rank")
-            .expression_attribute_names("#rank", "rank")
-            .expression_attribute_values(":rank", AttributeValue::S(rank.to_owned()))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match output {
-            Ok(output) => Ok(units(output.consumed_capacity)),
-            Err(error)
-                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(None)
+            .set_item(Some(attributes))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let request = match seen {
+            None => request.condition_expression("attribute_not_exists(pk)"),
+            Some(mut seen) => {
+                let names = ["rank", "cleanup", "cleanup_due", "receipts"];
+                let is_tombstone = seen.contains_key("receipts");
+                let names = if is_tombstone { &names[..] } else { &names[..1] };
+                let mut conditions = vec![];
+                let mut request = request;
+                for name in names {
+                    request = request.expression_attribute_names(format!("#{name}"), *name);
+                    conditions.push(match seen.remove(*name) {
+                        Some(value) => {
+                            request = request.expression_attribute_values(format!(":{name}"), value);
+                            format!("#{name} = :{name}")
+                        }
+                        None => format!("attribute_not_exists(#{name})"),
+                    });
+                }
+                request.condition_expression(conditions.join(" AND "))
             }
-            Err(error) => Err(unavailable(&error)),
+        };
+        match request.send().await {
+            Ok(output) => Ok(ReplaceResult::Written(units(output.consumed_capacity))),
+            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
+                Ok(ReplaceResult::Changed)
+            }
+            Err(error) => Err(put_error(&error)),
         }
     }
 
-    async fn pending_cleanups(&self, after: Option<PendingCleanup>) -> Result<PendingCleanupPage, TableError> {
-        let start_key = after.map(|PendingCleanup { pk, since }| {
-            let key = [("pk", pk), ("sk", SORT_KEY.to_owned()), ("cleanup_due", since)];
-            key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
-        });
-        let request = self.client.scan().table_name(&self.table).index_name(CLEANUP_DUE_INDEX).limit(PAGE_SIZE);
-        let page = request.set_exclusive_start_key(start_key).send().await.map_err(|error| unavailable(&error))?;
-        let pending =
-            |key: HashMap<_, _>| Some(PendingCleanup { pk: text(&key, "pk")?, since: text(&key, "cleanup_due")? });
-        Ok(PendingCleanupPage {
-            pending: page.items.unwrap_or_default().into_iter().filter_map(pending).collect(),
-            next: page.last_evaluated_key.and_then(pending),
-        })
-    }
-
-    async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", AttributeValue::S(pk.to_owned()))
-            .key("sk", AttributeValue::S(SORT_KEY.to_owned()))
-            .projection_expression("#rank, cleanup")
-            .expression_attribute_names("#rank", "rank")
-            .consistent_read(true)
-            .send()
-            .await;
-        let item = output.map_err(|error| unavailable(&error))?.item;
-        Ok(item.and_then(|item| Some(CurrentItem { rank: text(&item, "rank")?, cleanup: text(&item, "cleanup") })))
-    }
-}
-
-impl CustomerReader for Customers {
     async fn item(&self, pk: &str) -> Result<Option<Result<Item, ItemError>>, TableError> {
         let output = self
             .client
@@ -151,6 +134,73 @@ impl CustomerReader for Customers {
         Ok(item.map(|item| Item::try_from(from_attributes(item))))
     }
 
+    async fn clear_cleanup(&self, pk: &str, rank: &str, message: &str) -> Result<Option<f64>, TableError> {
+        let output = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(SORT_KEY.to_owned()))
+            .update_expression("REMOVE cleanup, cleanup_due")
+            .condition_expression("#rank = :rank AND cleanup = :message")
+            .expression_attribute_names("#rank", "rank")
+            .expression_attribute_values(":rank", AttributeValue::S(rank.to_owned()))
+            .expression_attribute_values(":message", AttributeValue::S(message.to_owned()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        match output {
+            Ok(output) => Ok(units(output.consumed_capacity)),
+            Err(error)
+                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    async fn pending_cleanups(
+        &self,
+        due_by: Timestamp,
+        after: Option<PendingCleanup>,
+    ) -> Result<PendingCleanupPage, TableError> {
+        let start_key = after.map(|PendingCleanup { pk, due }| {
+            let key = [("pk", pk), ("sk", SORT_KEY.to_owned()), ("cleanup_due", due)];
+            key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
+        });
+        let request = self.client.scan().table_name(&self.table).index_name(CLEANUP_DUE_INDEX).limit(PAGE_SIZE);
+        // Messages that are held back for long must not be read one by one at each sweep.
+        let request = request
+            .filter_expression("cleanup_due <= :due_by")
+            .expression_attribute_values(":due_by", AttributeValue::S(Time::in_milliseconds(due_by).to_string()));
+        let page = request.set_exclusive_start_key(start_key).send().await.map_err(|error| unavailable(&error))?;
+        let pending =
+            |key: HashMap<_, _>| Some(PendingCleanup { pk: text(&key, "pk")?, due: text(&key, "cleanup_due")? });
+        Ok(PendingCleanupPage {
+            pending: page.items.unwrap_or_default().into_iter().filter_map(pending).collect(),
+            next: page.last_evaluated_key.and_then(pending),
+        })
+    }
+
+    async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(SORT_KEY.to_owned()))
+            .projection_expression("#rank, cleanup, cleanup_due")
+            .expression_attribute_names("#rank", "rank")
+            .consistent_read(true)
+            .send()
+            .await;
+        let item = output.map_err(|error| unavailable(&error))?.item;
+        Ok(item.as_ref().and_then(current_item))
+    }
+}
+
+impl CustomerReader for Customers {
     /// The whole table is read, because no index has the account. Each page is one call, so it may be empty.
     async fn live_items(
         &self,
@@ -193,7 +243,7 @@ fn text(item: &HashMap<String, AttributeValue>, name: &str) -> Option<String> {
     item.get(name)?.as_s().ok().cloned()
 }
 
-fn unavailable<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> TableError {
+pub(crate) fn unavailable<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> TableError {
     TableError::Unavailable(sdk_error::describe(error))
 }
 
@@ -201,20 +251,33 @@ fn units(capacity: Option<ConsumedCapacity>) -> Option<f64> {
     capacity.and_then(|capacity| capacity.capacity_units)
 }
 
-fn put_failure(error: SdkError<PutItemError>) -> Result<PutResult, TableError> {
-    let description = sdk_error::describe(&error);
-    match error.into_service_error() {
-        PutItemError::ConditionalCheckFailedException(failure) => {
-            let text = |name| text(failure.item()?, name);
+fn current_item(item: &HashMap<String, AttributeValue>) -> Option<CurrentItem> {
+    Some(CurrentItem {
+        rank: text(item, "rank")?,
+        cleanup: text(item, "cleanup"),
+        cleanup_due: text(item, "cleanup_due"),
+    })
+}
+
+fn put_failure(error: &SdkError<PutItemError>) -> Result<PutResult, TableError> {
+    match error.as_service_error() {
+        Some(PutItemError::ConditionalCheckFailedException(failure)) => {
             // Without the current item it is unknown whether the event is a duplicate, so it must be tried again.
-            let rank = text("rank").ok_or(TableError::Unavailable("no item with the failed condition".to_owned()))?;
-            Ok(PutResult::ConditionFailed(CurrentItem { rank, cleanup: text("cleanup") }))
+            let current = failure.item().and_then(current_item);
+            let missing = || TableError::Unavailable("no item with the failed condition".to_owned());
+            current.map(PutResult::ConditionFailed).ok_or_else(missing)
         }
-        error if error.code() == Some("ValidationException") => {
-            let is_too_large = error.message().is_some_and(|message| message.contains("Item size"));
-            Err(TableError::Unstorable(if is_too_large { "it is larger than 400 KB".to_owned() } else { description }))
-        }
-        _ => Err(TableError::Unavailable(description)),
+        _ => Err(put_error(error)),
+    }
+}
+
+fn put_error(error: &SdkError<PutItemError>) -> TableError {
+    let description = sdk_error::describe(error);
+    if error.code() == Some("ValidationException") {
+        let is_too_large = error.message().is_some_and(|message| message.contains("Item size"));
+        TableError::Unstorable(if is_too_large { "it is larger than 400 KB".to_owned() } else { description })
+    } else {
+        TableError::Unavailable(description)
     }
 }
 
@@ -265,10 +328,10 @@ mod tests {
     #[tokio::test]
     async fn clearing_a_cleanup_distinguishes_a_changed_item_from_a_failure() {
         let capacity = json!({ "ConsumedCapacity": { "CapacityUnits": 1.5 } });
-        assert_eq!(responding(200, &capacity).clear_cleanup("a", "1").await, Ok(Some(1.5)));
-        assert_eq!(failing("ConditionalCheckFailedException").clear_cleanup("a", "1").await, Ok(None));
+        assert_eq!(responding(200, &capacity).clear_cleanup("a", "1", "{}").await, Ok(Some(1.5)));
+        assert_eq!(failing("ConditionalCheckFailedException").clear_cleanup("a", "1", "{}").await, Ok(None));
         for error in ["ResourceNotFoundException", "ThrottlingException"] {
-            assert_unavailable(failing(error).clear_cleanup("a", "1").await, error);
+            assert_unavailable(failing(error).clear_cleanup("a", "1", "{}").await, error);
         }
     }
 
@@ -297,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn failed_reads_are_reported() {
         let error = "ResourceNotFoundException";
-        assert_unavailable(failing(error).pending_cleanups(None).await, error);
+        assert_unavailable(failing(error).pending_cleanups(Timestamp::UNIX_EPOCH, None).await, error);
         assert_unavailable(failing(error).current_item("a").await, error);
         assert_unavailable(failing(error).item("a").await, error);
         assert_unavailable(failing(error).live_items("plain", "w_1", None).await, error);

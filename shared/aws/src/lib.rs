@@ -33,6 +33,7 @@ mod stream_attributes;
 mod stream_event;
 mod sweeper;
 mod telemetry;
+mod tombstones;
 
 pub use api_keys::ApiKeySource;
 pub use attributes::{from_attributes, to_attributes};

@@ -66,7 +66,10 @@ impl Receiver {
         log.secrets_warning = secrets_warning;
         let outcomes = match verified {
             Ok(verified) => {
-                let settled = self.flow.receive(self.provider, &verified, Deadlines::of_delivery(started)).await;
+                let settled = self
+                    .flow
+                    .receive(self.provider, &verified, Deadlines::of_delivery(started, invocation.received_at))
+                    .await;
                 let secret_index = Some(verified.proof().secret_index);
                 log.write_settled(&settled, secret_index, None, started.elapsed());
                 settled.iter().map(|event| event.outcome).collect()

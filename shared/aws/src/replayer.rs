@@ -82,7 +82,7 @@ impl Replayer {
 
     /// Replays a batch. The response names the messages that SQS must deliver again. It is returned in time, whatever hangs.
     pub async fn handle(&self, event: SqsEvent, invocation: &Invocation) -> SqsBatchResponse {
-        let deadlines = Deadlines::of_replay(Instant::now());
+        let deadlines = Deadlines::of_replay(Instant::now(), invocation.received_at);
         let replay = async |message: SqsMessage| {
             let result = self.replay(&message, deadlines).await;
             ReplayedMessage { message, result }

@@ -1,12 +1,16 @@
-//! One event: a conditional write, and for a delete its cleanup message.
+//! One event: a conditional write. A delete is more, see `deletion.rs`.
 
-use clientele_model::{CustomerEvent, Item, Outcome};
+use clientele_model::{Change, CustomerEvent, Outcome};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Flow;
 use crate::deadlines::{CLEAR_WITHIN, Deadlines};
+use crate::deletion::ItemCondition;
 use crate::ports::{PutResult, Queue, Queues, Table, TableError};
+
+/// Why an event is parked although the table has not failed.
+pub(crate) const TABLE_TOO_SLOW: &str = "the table did not answer in time";
 
 /// The outcome of an event, and what is logged with it.
 pub(crate) struct EventResult {
@@ -27,60 +31,43 @@ impl EventResult {
     pub(crate) fn because(outcome: Outcome, reason: &dyn std::fmt::Display) -> Self {
         Self { reason: Some(reason.to_string()), ..Self::new(outcome) }
     }
+
+    /// The outcome of an event whose item could not be read or written.
+    pub(crate) fn of_failure(error: &TableError) -> Self {
+        match error {
+            TableError::Unavailable(_) => Self::because(Outcome::Parked, error),
+            TableError::Unstorable(_) => Self::because(Outcome::Quarantined, error),
+        }
+    }
 }
 
 impl<T: Table, Q: Queues> Flow<T, Q> {
-    /// Writes the event's item if it is the greatest of its customer. A delete then sends its cleanup message, which
-    /// stays in the tombstone until the queue has accepted it. If sending fails, a redelivered delete or the sweep finds
-    /// the message there and sends it, so the outcome of a written delete does not depend on it.
+    /// Writes the event's item if it is the greatest of its customer.
     pub(crate) async fn apply(
         &self,
         event: &CustomerEvent,
         received_at: Timestamp,
         deadlines: Deadlines,
     ) -> EventResult {
+        if matches!(event.change(), Change::Deletion(_)) {
+            return self.apply_delete(event, received_at, ItemCondition::Any, deadlines).await;
+        }
         // Starting a write costs time too, so stop once the deadline has passed.
         if Instant::now() >= deadlines.write_by {
             return EventResult::because(Outcome::Parked, &"no time left");
         }
         let item = event.item(received_at);
-        let put = match timeout_at(deadlines.write_by, self.table.put(&item)).await {
-            Ok(Ok(put)) => put,
-            Ok(Err(error @ TableError::Unavailable(_))) => return EventResult::because(Outcome::Parked, &error),
-            Ok(Err(error @ TableError::Unstorable(_))) => return EventResult::because(Outcome::Quarantined, &error),
-            Err(_) => return EventResult::because(Outcome::Parked, &"the table did not answer in time"),
-        };
-        let (mut result, rank, cleanup) = match (put, item) {
-            (PutResult::Written(write_units), Item::Tombstone(tombstone)) => {
-                let result = EventResult { write_units, ..EventResult::new(Outcome::Applied) };
-                (result, tombstone.rank, tombstone.cleanup)
+        match timeout_at(deadlines.write_by, self.table.put(&item)).await {
+            Ok(Ok(PutResult::Written(write_units))) => {
+                EventResult { write_units, ..EventResult::new(Outcome::Applied) }
             }
-            (PutResult::Written(write_units), Item::Customer(_)) => {
-                return EventResult { write_units, ..EventResult::new(Outcome::Applied) };
-            }
-            (PutResult::ConditionFailed(current), item) => {
+            Ok(Ok(PutResult::ConditionFailed(current))) => {
                 let outcome = if current.rank == item.rank() { Outcome::Duplicate } else { Outcome::Stale };
-                let cleanup = current.cleanup.filter(|_| matches!(item, Item::Tombstone(_)));
-                let result = EventResult { current_rank: Some(current.rank.clone()), ..EventResult::new(outcome) };
-                (result, current.rank, cleanup)
+                EventResult { current_rank: Some(current.rank), ..EventResult::new(outcome) }
             }
-        };
-        if let Some(message) = cleanup {
-            let (pk, provider) = (event.key().to_string(), event.key().provider());
-            let forwarded = timeout_at(deadlines.send_by, self.forward(&pk, &rank, provider, &message)).await;
-            result.warning = match forwarded.unwrap_or_else(|_| ForwardResult::NotSent("no time left".to_owned())) {
-                ForwardResult::SentAndCleared(units) => {
-                    let units = [result.write_units, units].into_iter().flatten();
-                    result.write_units = units.reduce(|sum, units| sum + units);
-                    None
-                }
-                ForwardResult::SentNotCleared(why) => {
-                    Some(format!("cleanup message sent but not removed from the tombstone: {why}"))
-                }
-                ForwardResult::NotSent(why) => Some(format!("cleanup message left to the sweep: {why}")),
-            };
+            Ok(Err(error)) => EventResult::of_failure(&error),
+            Err(_) => EventResult::because(Outcome::Parked, &TABLE_TOO_SLOW),
         }
-        result
     }
 
     /// Sends the cleanup message of a tombstone, then removes it from the tombstone.
@@ -88,10 +75,10 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
         if let Err(error) = self.queues.send(Queue::Cleanup, provider, message).await {
             return ForwardResult::NotSent(error.to_string());
         }
-        match timeout(CLEAR_WITHIN, self.table.clear_cleanup(pk, rank)).await {
+        match timeout(CLEAR_WITHIN, self.table.clear_cleanup(pk, rank, message)).await {
             Ok(Ok(units)) => ForwardResult::SentAndCleared(units),
             Ok(Err(error)) => ForwardResult::SentNotCleared(error.to_string()),
-            Err(_) => ForwardResult::SentNotCleared("the table did not answer in time".to_owned()),
+            Err(_) => ForwardResult::SentNotCleared(TABLE_TOO_SLOW.to_owned()),
         }
     }
 }

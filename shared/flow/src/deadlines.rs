@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 /// The shortest time that a provider waits for an answer, as far as they document it: Flexprice Cloud's.
@@ -18,6 +19,8 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 pub const WRITE_WITHIN: Duration = Duration::from_millis(2_500);
 /// Time from the arrival of a delivery to the end of its last call, which sends a message.
 pub const SEND_WITHIN: Duration = Duration::from_millis(3_600);
+/// Attempts to write a delete. Each reads the item first, and fails if the item changes in between.
+pub const DELETE_ATTEMPTS_MAX: u32 = 3;
 /// Time to remove a cleanup message from its tombstone. Once the message is sent, a failure is harmless: the message is
 /// sent again later.
 pub const CLEAR_WITHIN: Duration = Duration::from_millis(500);
@@ -128,6 +131,8 @@ pub const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Deadlines {
     /// When it arrived.
     pub started: Instant,
+    /// The same on the clock of the wall.
+    pub started_at: Timestamp,
     /// Writes end by then. Events that are not written are kept.
     pub write_by: Instant,
     /// Messages are sent by then.
@@ -137,26 +142,32 @@ pub struct Deadlines {
 impl Deadlines {
     /// While a provider waits for the answer.
     #[must_use]
-    pub fn of_delivery(started: Instant) -> Self {
-        Self { started, write_by: started + WRITE_WITHIN, send_by: started + SEND_WITHIN }
+    pub fn of_delivery(started: Instant, started_at: Timestamp) -> Self {
+        Self { started, started_at, write_by: started + WRITE_WITHIN, send_by: started + SEND_WITHIN }
     }
 
     /// While Lambda waits for the replay of a batch.
     #[must_use]
-    pub fn of_replay(started: Instant) -> Self {
-        Self { started, write_by: started + REPLAY_WRITE_WITHIN, send_by: started + REPLAY_SEND_WITHIN }
+    pub fn of_replay(started: Instant, started_at: Timestamp) -> Self {
+        Self { started, started_at, write_by: started + REPLAY_WRITE_WITHIN, send_by: started + REPLAY_SEND_WITHIN }
     }
 
     /// While a record of a list is written.
     #[must_use]
-    pub fn of_record(started: Instant) -> Self {
-        Self { started, write_by: started + RECORD_WRITE_WITHIN, send_by: started + RECORD_SEND_WITHIN }
+    pub fn of_record(started: Instant, started_at: Timestamp) -> Self {
+        Self { started, started_at, write_by: started + RECORD_WRITE_WITHIN, send_by: started + RECORD_SEND_WITHIN }
+    }
+
+    /// The time on the clock of the wall.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.started_at.saturating_add(self.started.elapsed()).unwrap_or(self.started_at)
     }
 
     /// While an operator waits for the redrive of a message.
     #[must_use]
-    pub fn of_redrive(started: Instant) -> Self {
-        Self { started, write_by: started + REDRIVE_WITHIN, send_by: started + REDRIVE_WITHIN }
+    pub fn of_redrive(started: Instant, started_at: Timestamp) -> Self {
+        Self { started, started_at, write_by: started + REDRIVE_WITHIN, send_by: started + REDRIVE_WITHIN }
     }
 }
 
@@ -202,6 +213,10 @@ const _: () = {
     assert!(
         fit([SECRETS_REFRESH_TIMEOUT, attempts(2, DYNAMODB_ATTEMPT_TIMEOUT)], WRITE_WITHIN),
         "a write has two attempts even after a slow refresh of the secrets"
+    );
+    assert!(
+        fit([attempts(2, DYNAMODB_ATTEMPT_TIMEOUT), DYNAMODB_ATTEMPT_TIMEOUT], WRITE_WITHIN),
+        "a delete, which reads the item first, has a second attempt for one of its two calls"
     );
     assert!(fit([WRITE_WITHIN, SQS_ATTEMPT_TIMEOUT], SEND_WITHIN), "what is not written can still be kept");
     assert!(fit([CLEAR_WITHIN], SEND_WITHIN));

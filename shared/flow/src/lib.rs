@@ -23,6 +23,7 @@ mod call_size;
 mod candidates;
 mod change_feed;
 pub mod deadlines;
+mod deletion;
 mod delivery;
 mod event_sender;
 mod import;
@@ -34,6 +35,7 @@ mod list_walk;
 pub mod memory;
 mod pacing;
 mod ports;
+mod receipts;
 mod reconcile;
 mod record_comparison;
 mod record_write;
@@ -53,12 +55,15 @@ pub use list_run::{CLOSING_WALKS_MAX, Progress, RunEnd};
 pub use ports::{
     ApiUnreachable, BusError, CurrentItem, CustomerReader, CustomerScan, EventBus, EventResult, ItemPage, ListClient,
     LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, RefusedChanges,
-    Table, TableError, UnreadableItem,
+    ReplaceResult, Table, TableError, Tombstones, UnreadableItem,
 };
+pub use receipts::ReceiptOutcome;
 pub use reconcile::{Deletes, ReconcileCounts, ReconcileObserver, ReconcileOptions, ReconcileReport};
 pub use resend::{ResendCounts, ResendObserver, ResendOptions, ResendReport, resend};
 pub use sweep::{SweepLimits, SweepReport};
 pub use window::{LostDeletes, WindowOptions, WindowReport};
+
+use clientele_model::ErasureSettings;
 
 /// Processes deliveries with a table and queues.
 #[derive(Clone, Debug)]
@@ -67,4 +72,6 @@ pub struct Flow<T, Q> {
     pub table: T,
     /// The queues.
     pub queues: Q,
+    /// How customers are erased.
+    pub erasure: ErasureSettings,
 }

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clientele_model::{Item, ItemError};
+use clientele_model::{Item, ItemError, Receipt, Tombstone};
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::ports::{
     CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage,
-    PutResult, Queue, QueueError, Queues, Table, TableError, UnreadableItem,
+    PutResult, Queue, QueueError, Queues, ReplaceResult, Table, TableError, Tombstones, UnreadableItem,
 };
 
 /// How many items are on a page.
@@ -71,6 +73,14 @@ impl InMemoryStorage {
         }
     }
 
+    /// Removes the tombstone of that rank, as an operator does who restores a customer. Returns whether it did.
+    #[must_use]
+    pub fn remove_tombstone(&self, pk: &str, rank: &str) -> bool {
+        let mut contents = self.contents();
+        let is_same = contents.items.get(pk).is_some_and(|item| text(item, "rank").as_deref() == Some(rank));
+        is_same && contents.items.remove(pk).is_some()
+    }
+
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,9 +88,7 @@ impl InMemoryStorage {
 
 impl Table for InMemoryStorage {
     async fn put(&self, item: &Item) -> Result<PutResult, TableError> {
-        let Ok(Value::Object(item)) = serde_json::to_value(item) else {
-            return Err(TableError::Unstorable("not an object".to_owned()));
-        };
+        let item = to_map(item)?;
         let mut contents = self.contents();
         let pk = text(&item, "pk").unwrap_or_default();
         match contents.items.get(&pk).and_then(current_item) {
@@ -94,23 +102,55 @@ impl Table for InMemoryStorage {
         }
     }
 
-    async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, TableError> {
+    async fn replace(&self, tombstone: &Tombstone, seen: Option<&Item>) -> Result<ReplaceResult, TableError> {
         let mut contents = self.contents();
-        let Some(item) = contents.items.get_mut(pk).filter(|item| text(item, "rank").as_deref() == Some(rank)) else {
-            return Ok(None);
+        let current = contents.items.get(&tombstone.pk);
+        let names: &[&str] = match seen {
+            Some(Item::Tombstone(_)) => &["rank", "cleanup", "cleanup_due", "receipts"],
+            _ => &["rank"],
         };
+        let seen = seen.map(to_map).transpose()?;
+        let is_same = match (&seen, current) {
+            (None, None) => true,
+            (Some(seen), Some(current)) => names.iter().all(|name| seen.get(*name) == current.get(*name)),
+            _ => false,
+        };
+        if !is_same {
+            return Ok(ReplaceResult::Changed);
+        }
+        contents.items.insert(tombstone.pk.clone(), to_map(tombstone)?);
+        Ok(ReplaceResult::Written(Some(1.0)))
+    }
+
+    async fn item(&self, pk: &str) -> Result<Option<Result<Item, ItemError>>, TableError> {
+        Ok(self.contents().items.get(pk).cloned().map(Item::try_from))
+    }
+
+    async fn clear_cleanup(&self, pk: &str, rank: &str, message: &str) -> Result<Option<f64>, TableError> {
+        let mut contents = self.contents();
+        let is_sent = |item: &Map<String, Value>| {
+            (text(item, "rank").as_deref(), text(item, "cleanup").as_deref()) == (Some(rank), Some(message))
+        };
+        let Some(item) = contents.items.get_mut(pk).filter(|item| is_sent(item)) else { return Ok(None) };
         item.remove("cleanup");
         item.remove("cleanup_due");
         Ok(Some(1.0))
     }
 
-    async fn pending_cleanups(&self, after: Option<PendingCleanup>) -> Result<PendingCleanupPage, TableError> {
+    async fn pending_cleanups(
+        &self,
+        due_by: Timestamp,
+        after: Option<PendingCleanup>,
+    ) -> Result<PendingCleanupPage, TableError> {
         let contents = self.contents();
         let later = contents.items.iter().filter(|(pk, _)| after.as_ref().is_none_or(|after| **pk > after.pk));
         let pending =
-            |(pk, item): (&String, _)| Some(PendingCleanup { pk: pk.clone(), since: text(item, "cleanup_due")? });
-        let pending: Vec<_> = later.filter_map(pending).take(PAGE).collect();
+            |(pk, item): (&String, _)| Some(PendingCleanup { pk: pk.clone(), due: text(item, "cleanup_due")? });
+        let is_due = |pending: &PendingCleanup| pending.due.parse::<Timestamp>().map_or(true, |due| due <= due_by);
+        let mut pending: Vec<_> = later.filter_map(pending).take(PAGE).collect();
         let next = pending.last().filter(|_| pending.len() == PAGE).cloned();
+        // As in DynamoDB, those that do not match take their place on the page.
+        pending.retain(is_due);
         Ok(PendingCleanupPage { pending, next })
     }
 
@@ -119,11 +159,26 @@ impl Table for InMemoryStorage {
     }
 }
 
-impl CustomerReader for InMemoryStorage {
-    async fn item(&self, pk: &str) -> Result<Option<Result<Item, ItemError>>, TableError> {
-        Ok(self.contents().items.get(pk).cloned().map(Item::try_from))
+impl Tombstones for InMemoryStorage {
+    async fn add_receipt(&self, pk: &str, system: &str, receipt: Receipt) -> Result<Option<Tombstone>, TableError> {
+        let Some(Ok(Item::Tombstone(mut tombstone))) = self.item(pk).await? else { return Ok(None) };
+        tombstone.receipts.entry(system.to_owned()).or_insert(receipt);
+        self.contents().items.insert(pk.to_owned(), to_map(&tombstone)?);
+        Ok(Some(*tombstone))
     }
 
+    async fn close_erasure(&self, pk: &str, systems: &[String]) -> Result<(), TableError> {
+        if let Some(Ok(Item::Tombstone(tombstone))) = self.item(pk).await?
+            && tombstone.missing_receipts(systems).is_empty()
+            && let Some(item) = self.contents().items.get_mut(pk)
+        {
+            item.remove("erasure_open");
+        }
+        Ok(())
+    }
+}
+
+impl CustomerReader for InMemoryStorage {
     async fn live_items(
         &self,
         provider: &str,
@@ -169,7 +224,18 @@ impl Queues for InMemoryStorage {
 }
 
 fn current_item(item: &Map<String, Value>) -> Option<CurrentItem> {
-    Some(CurrentItem { rank: text(item, "rank")?, cleanup: text(item, "cleanup") })
+    Some(CurrentItem {
+        rank: text(item, "rank")?,
+        cleanup: text(item, "cleanup"),
+        cleanup_due: text(item, "cleanup_due"),
+    })
+}
+
+fn to_map(item: &impl Serialize) -> Result<Map<String, Value>, TableError> {
+    match serde_json::to_value(item) {
+        Ok(Value::Object(item)) => Ok(item),
+        _ => Err(TableError::Unstorable("not an object".to_owned())),
+    }
 }
 
 fn text(item: &Map<String, Value>, name: &str) -> Option<String> {

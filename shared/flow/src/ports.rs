@@ -1,6 +1,7 @@
 //! What the flow needs from outside: a table with conditional writes, queues, a provider's list API, and a bus for events.
 
-use clientele_model::{ApiAnswer, ApiRequest, ChangeEvent, Item, ItemError, RefusedChange};
+use clientele_model::{ApiAnswer, ApiRequest, ChangeEvent, Item, ItemError, Receipt, RefusedChange, Tombstone};
+use jiff::Timestamp;
 
 /// The table of customers.
 pub trait Table: Sync {
@@ -10,20 +11,44 @@ pub trait Table: Sync {
     /// When it is not known that the item was written. It may have been.
     fn put(&self, item: &Item) -> impl Future<Output = Result<PutResult, TableError>> + Send;
 
-    /// Removes the cleanup message from the tombstone of that rank. An item of another rank is left alone. Returns the
-    /// write units, if the service reported them.
+    /// Writes the tombstone of a delete, provided that the customer's item is still the one that was seen: in its rank, and
+    /// if it is a tombstone, in its cleanup message and its receipts as well. Atomic.
+    ///
+    /// # Errors
+    /// When it is not known that the tombstone was written. It may have been.
+    fn replace(
+        &self,
+        tombstone: &Tombstone,
+        seen: Option<&Item>,
+    ) -> impl Future<Output = Result<ReplaceResult, TableError>> + Send;
+
+    /// The whole item of a customer, strongly consistent. A later version may have written an item that this one does not
+    /// understand, and reading it again does not help.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    fn item(&self, pk: &str) -> impl Future<Output = Result<Option<Result<Item, ItemError>>, TableError>> + Send;
+
+    /// Removes this cleanup message from the tombstone of that rank. Another item is left alone, and so is another message,
+    /// because a delete may have added to it. Returns the write units, if the service reported them.
     ///
     /// # Errors
     /// When it is not known that the message was removed. It may have been.
-    fn clear_cleanup(&self, pk: &str, rank: &str) -> impl Future<Output = Result<Option<f64>, TableError>> + Send;
+    fn clear_cleanup(
+        &self,
+        pk: &str,
+        rank: &str,
+        message: &str,
+    ) -> impl Future<Output = Result<Option<f64>, TableError>> + Send;
 
-    /// A page of the tombstones that still hold their cleanup message, starting after an earlier page. Eventually
+    /// A page of the tombstones whose cleanup message may be sent at that time, starting after an earlier page. Eventually
     /// consistent: a tombstone that was written or cleared a moment ago may be missing or still be there.
     ///
     /// # Errors
     /// When the table cannot be read.
     fn pending_cleanups(
         &self,
+        due_by: Timestamp,
         after: Option<PendingCleanup>,
     ) -> impl Future<Output = Result<PendingCleanupPage, TableError>> + Send;
 
@@ -36,13 +61,6 @@ pub trait Table: Sync {
 
 /// The customers in the table, for those who compare them with a provider's list. The receivers only write.
 pub trait CustomerReader: Sync {
-    /// The whole item of a customer, strongly consistent. A later version may have written an item that this one does not
-    /// understand, and reading it again does not help.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    fn item(&self, pk: &str) -> impl Future<Output = Result<Option<Result<Item, ItemError>>, TableError>> + Send;
-
     /// A page of the customers of one account that are not deleted, starting after an earlier page. Eventually consistent,
     /// as [`Table::pending_cleanups`].
     ///
@@ -134,6 +152,38 @@ pub struct CurrentItem {
     pub rank: String,
     /// The cleanup message of a tombstone, until it is sent and removed.
     pub cleanup: Option<String>,
+    /// When that message may be sent, in RFC 3339.
+    pub cleanup_due: Option<String>,
+}
+
+/// The result of a conditional write of a tombstone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplaceResult {
+    /// The tombstone was written. With the write units, if the service reported them.
+    Written(Option<f64>),
+    /// It was not written, because the item has changed.
+    Changed,
+}
+
+/// What the receipts of systems that have erased their copies change in tombstones.
+pub trait Tombstones: Sync {
+    /// Adds a system's receipt to the tombstone of a customer, unless it has one, and returns the tombstone. Atomic. `None` if
+    /// the customer is not deleted.
+    ///
+    /// # Errors
+    /// When it is not known that the receipt was added. It may have been.
+    fn add_receipt(
+        &self,
+        pk: &str,
+        system: &str,
+        receipt: Receipt,
+    ) -> impl Future<Output = Result<Option<Tombstone>, TableError>> + Send;
+
+    /// Removes `erasure_open` from the tombstone of a customer, provided that it has the receipts of all these systems.
+    ///
+    /// # Errors
+    /// When it is not known that it was removed. It may have been.
+    fn close_erasure(&self, pk: &str, systems: &[String]) -> impl Future<Output = Result<(), TableError>> + Send;
 }
 
 /// A page of tombstones that still hold their cleanup message.
@@ -150,8 +200,8 @@ pub struct PendingCleanupPage {
 pub struct PendingCleanup {
     /// Its key.
     pub pk: String,
-    /// When it was written, in RFC 3339.
-    pub since: String,
+    /// When its message may be sent, in RFC 3339.
+    pub due: String,
 }
 
 /// Why the table could not be written or read.

@@ -1,11 +1,12 @@
 //! The reads and writes of a run through a list. They are tried again for longer than those of a delivery.
 
-use clientele_model::{CustomerEvent, CustomerItem, CustomerKey, Deletion, Item, ItemError, Outcome, Rank, Time};
+use clientele_model::{CustomerEvent, CustomerKey, Deletion, Item, ItemError, Outcome, Rank, Time};
 use tokio::time::{Instant, timeout};
 
 use crate::Flow;
 use crate::apply::EventResult;
 use crate::deadlines::{Deadlines, RECORD_ATTEMPTS_MAX, RECORD_READ_WITHIN};
+use crate::deletion::ItemCondition;
 use crate::list_requests::ListRunError;
 use crate::pacing::{Clock, pause_before_write};
 use crate::ports::{CurrentItem, CustomerReader, LiveItemPage, Queues, Table, TableError};
@@ -28,7 +29,8 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
     pub(crate) async fn write_record(&self, event: &CustomerEvent, clock: &Clock) -> EventResult {
         let mut attempt = 1;
         loop {
-            let mut result = self.apply(event, clock.now(), Deadlines::of_record(Instant::now())).await;
+            let deadlines = Deadlines::of_record(Instant::now(), clock.now());
+            let mut result = self.apply(event, clock.now(), deadlines).await;
             if result.outcome == Outcome::Duplicate && attempt > 1 {
                 result.outcome = Outcome::Applied;
             }
@@ -65,22 +67,21 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
     }
 
     /// Replaces the customer by a tombstone and sends the cleanup message, as a delete of the provider does. Returns
-    /// whether it did: not if the item is no longer the one that the provider was asked about. Each attempt reads the
-    /// item again, because a newer event may have arrived since the one before.
+    /// whether it did: not if the item is no longer the one that the provider was asked about.
     pub(crate) async fn erase(&self, delete: &VerifiedDelete, clock: &Clock) -> Result<bool, ListRunError> {
+        let Some(event) = delete.event(clock) else { return Ok(false) };
+        let condition = ItemCondition::OfRank(&delete.rank);
         let mut attempt = 1;
         loop {
-            let item = match self.read_item(&delete.key.to_string(), clock).await? {
-                Some(Ok(Item::Customer(item))) if item.rank == delete.rank => item,
-                // An attempt that failed may have written the tombstone. Then its message is left to the sweep.
-                Some(Ok(Item::Tombstone(_))) => return Ok(attempt > 1),
-                Some(Ok(Item::Customer(_)) | Err(ItemError)) | None => return Ok(false),
-            };
-            let Some(event) = delete.event(&item, clock) else { return Ok(false) };
-            let result = self.apply(&event, clock.now(), Deadlines::of_record(Instant::now())).await;
+            let deadlines = Deadlines::of_record(Instant::now(), clock.now());
+            let result = self.apply_delete(&event, clock.now(), condition, deadlines).await;
             match result.outcome {
-                Outcome::Applied | Outcome::Duplicate => return Ok(true),
-                Outcome::Stale => return Ok(false),
+                Outcome::Applied => return Ok(true),
+                // An attempt that failed, or another run, may have written this very tombstone. Its message is then left to
+                // the sweep.
+                Outcome::Duplicate | Outcome::Stale => {
+                    return Ok(result.current_rank == Some(event.rank().to_string()));
+                }
                 Outcome::Parked if attempt < RECORD_ATTEMPTS_MAX => pause_before_write(clock, attempt).await,
                 _ => return Err(ListRunError::Table(result.reason.unwrap_or_default())),
             }
@@ -90,11 +91,11 @@ impl<T: Table + CustomerReader, Q: Queues> Flow<T, Q> {
 }
 
 impl VerifiedDelete {
-    /// The delete of the customer with this item. `None` if the item's rank cannot be read.
-    fn event(&self, item: &CustomerItem, clock: &Clock) -> Option<CustomerEvent> {
+    /// The delete, which takes its identifiers from the item. `None` if the item's rank cannot be read.
+    fn event(&self, clock: &Clock) -> Option<CustomerEvent> {
         let version = self.rank.parse::<Rank>().ok()?.version;
         let deleted_at = self.deleted_at.unwrap_or_else(|| Time::in_milliseconds(clock.now()));
-        Some(CustomerEvent::observed_deletion(self.key.clone(), version, Deletion::of_item(item, deleted_at)))
+        Some(CustomerEvent::observed_deletion(self.key.clone(), version, Deletion::at(deleted_at)))
     }
 }
 

@@ -25,7 +25,7 @@ pub struct SweepLimits {
     pub end_by: Instant,
     /// The most tombstones.
     pub tombstones_max: usize,
-    /// Younger tombstones are skipped, because the function that wrote them may still be sending the message.
+    /// Messages that have been due for less than this are skipped, because the function that wrote them may still be sending the message.
     pub grace: Duration,
 }
 
@@ -61,10 +61,12 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
     /// whose message was sent.
     pub async fn sweep(&self, now: Timestamp, limits: SweepLimits) -> SweepReport {
         let mut report = SweepReport::default();
+        let grace = SignedDuration::try_from(limits.grace).unwrap_or_default();
+        let due_by = now.saturating_sub(grace).unwrap_or(now);
         let mut tombstones = 0;
         let mut after = None;
         loop {
-            let page = match timeout_at(limits.end_by, self.table.pending_cleanups(after)).await {
+            let page = match timeout_at(limits.end_by, self.table.pending_cleanups(due_by, after)).await {
                 Ok(Ok(page)) => page,
                 Ok(Err(error)) => {
                     report.fail(&error.to_string());
@@ -77,7 +79,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
             };
             let left = limits.tombstones_max.saturating_sub(tombstones);
             let mut due = page.pending;
-            due.retain(|pending| is_due(pending, now, limits.grace));
+            due.retain(|pending| is_due(&pending.due, due_by));
             report.is_cut_short |= due.len() > left;
             due.truncate(left);
             tombstones += due.len();
@@ -85,7 +87,7 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
                 if Instant::now() >= limits.start_by {
                     return TombstoneResult::NotStarted;
                 }
-                let result = timeout_at(limits.end_by, self.sweep_tombstone(&pending.pk)).await;
+                let result = timeout_at(limits.end_by, self.sweep_tombstone(&pending.pk, now)).await;
                 result.unwrap_or_else(|_| TombstoneResult::Failed("no time left".to_owned()))
             };
             let mut results = futures_util::stream::iter(due).map(sweep_tombstone).buffer_unordered(CONCURRENT_SENDS);
@@ -106,9 +108,13 @@ impl<T: Table, Q: Queues> Flow<T, Q> {
     }
 
     /// The index may lag behind the table, so this reads the tombstone itself.
-    async fn sweep_tombstone(&self, pk: &str) -> TombstoneResult {
+    async fn sweep_tombstone(&self, pk: &str, now: Timestamp) -> TombstoneResult {
         let (rank, message) = match self.table.current_item(pk).await {
-            Ok(Some(CurrentItem { rank, cleanup: Some(message) })) => (rank, message),
+            Ok(Some(CurrentItem { rank, cleanup: Some(message), cleanup_due }))
+                if cleanup_due.as_deref().is_none_or(|due| is_due(due, now)) =>
+            {
+                (rank, message)
+            }
             Ok(_) => return TombstoneResult::NothingPending,
             Err(error) => return TombstoneResult::Failed(error.to_string()),
         };
@@ -134,8 +140,7 @@ impl SweepReport {
     }
 }
 
-/// Whether the tombstone is old enough. One with an unreadable time counts as old enough.
-fn is_due(pending: &PendingCleanup, now: Timestamp, grace: Duration) -> bool {
-    let grace = SignedDuration::try_from(grace).unwrap_or_default();
-    pending.since.parse::<Timestamp>().map_or(true, |since| now.duration_since(since) >= grace)
+/// Whether a message may be sent at that time. One whose time is unreadable may.
+fn is_due(due: &str, now: Timestamp) -> bool {
+    due.parse::<Timestamp>().map_or(true, |due| due <= now)
 }

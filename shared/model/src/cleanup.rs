@@ -13,6 +13,10 @@ use crate::time::Time;
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 
+/// The most bytes of identifiers in JSON to which an item's are added, so that the message fits into its tombstone together
+/// with those of any delete.
+const IDENTIFIERS_BYTES_MAX: usize = 256 * 1024;
+
 /// The message on the cleanup queue: erase your copies of this customer.
 ///
 /// It may come more than once, always with the same `cleanup_id`.
@@ -63,7 +67,8 @@ impl CleanupType {
     }
 }
 
-/// The customer's own e-mails and phones, without those of its contacts, as they were sent and without duplicates.
+/// What the delete and the customer's item say that other systems may know the customer by: its own e-mails and phones,
+/// without those of its contacts, and your keys for it. As they were sent, without duplicates, those of the delete first.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -72,6 +77,12 @@ pub struct Identifiers {
     pub emails: Vec<String>,
     /// Phone numbers.
     pub phones: Vec<String>,
+    /// Your own keys for the customer: `external_id`, and the one of the item if it was another one.
+    #[serde(default)]
+    pub external_ids: Vec<String>,
+    /// Whether some are left out, because the item had more than a message can hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// What other systems need to know to erase their copies.
@@ -92,12 +103,19 @@ impl Deletion {
         let profile = &customer.profile;
         let emails = profile.emails.iter().map(|email| &email.email).chain(&customer.primary_email);
         let phones = profile.phones.iter().map(|phone| &phone.number).chain(&customer.primary_phone);
-        let identifiers = Identifiers { emails: without_duplicates(emails), phones: without_duplicates(phones) };
-        Self { deleted_at, external_id: customer.external_id.clone(), identifiers }
+        let external_id = customer.external_id.clone();
+        let (emails, phones) = (without_duplicates(emails), without_duplicates(phones));
+        let external_ids = external_id.iter().cloned().collect();
+        let identifiers = Identifiers { emails, phones, external_ids, truncated: false };
+        Self { deleted_at, external_id, identifiers }
     }
-}
 
-impl Deletion {
+    /// A delete of which nothing is known but its time.
+    #[must_use]
+    pub fn at(deleted_at: Time) -> Self {
+        Self { deleted_at, external_id: None, identifiers: Identifiers::default() }
+    }
+
     /// A delete of which nothing is known but the customer's item.
     #[must_use]
     pub fn of_item(item: &CustomerItem, deleted_at: Time) -> Self {
@@ -108,8 +126,43 @@ impl Deletion {
         }
         let phones = without_duplicates(profile.phones.iter().map(|phone| &phone.number));
         let external_id = item.external_id.clone().or_else(|| profile.external_id.clone());
-        Self { deleted_at, external_id, identifiers: Identifiers { emails, phones } }
+        let external_ids = external_id.iter().cloned().collect();
+        let identifiers = Identifiers { emails, phones, external_ids, truncated: false };
+        Self { deleted_at, external_id, identifiers }
     }
+
+    /// This delete with what another source knows of the customer as well.
+    #[must_use]
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        let Identifiers { emails, phones, external_ids, truncated } = other.identifiers;
+        let mine = &mut self.identifiers;
+        mine.truncated |= truncated;
+        let mut bytes = json_bytes(&mine.emails) + json_bytes(&mine.phones) + json_bytes(&mine.external_ids);
+        for (all, more) in
+            [(&mut mine.external_ids, external_ids), (&mut mine.emails, emails), (&mut mine.phones, phones)]
+        {
+            let mut seen: HashSet<_> = all.iter().cloned().collect();
+            for value in more {
+                if seen.contains(&value) {
+                    continue;
+                }
+                bytes += json_bytes(std::slice::from_ref(&value));
+                if bytes > IDENTIFIERS_BYTES_MAX {
+                    mine.truncated = true;
+                    break;
+                }
+                seen.insert(value.clone());
+                all.push(value);
+            }
+        }
+        self.external_id = self.external_id.or(other.external_id);
+        self
+    }
+}
+
+/// The length of the values in JSON.
+fn json_bytes(values: &[String]) -> usize {
+    values.iter().map(|value| serde_json::to_string(value).map_or(0, |json| json.len() + 1)).sum()
 }
 
 fn without_duplicates<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
@@ -118,6 +171,12 @@ fn without_duplicates<'a>(values: impl Iterator<Item = &'a String>) -> Vec<Strin
 }
 
 impl CleanupMessage {
+    /// The delete that the message announces.
+    pub(crate) fn deletion(&self) -> Deletion {
+        let Self { external_id, identifiers, deleted_at, .. } = self.clone();
+        Deletion { deleted_at, external_id, identifiers }
+    }
+
     pub(crate) fn new(key: &CustomerKey, deletion: &Deletion, event_id: Option<String>) -> Self {
         let Deletion { deleted_at, external_id, identifiers } = deletion.clone();
         Self {

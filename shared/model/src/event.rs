@@ -53,6 +53,8 @@ pub struct EventFacts {
 const OBSERVATION: &str = "import";
 /// The type of an observed delete in `last_event`.
 const OBSERVED_DELETION: &str = "reconcile";
+/// The type of an operator's delete in `last_event`.
+const OPERATOR_DELETION: &str = "operator.erased";
 
 /// An event about a customer: which customer, its place in the order, and the change.
 #[derive(Clone, PartialEq)]
@@ -133,11 +135,11 @@ impl CustomerEvent {
         &self.kind
     }
 
-    /// When the event was raised, unless it is an observation or a delete without a usable time.
+    /// When the event was raised, unless it is an observation, a delete without a usable time, or a delete by an operator.
     #[must_use]
     pub fn raised_at(&self) -> Option<Timestamp> {
         let raised = self.sequence.raised;
-        if self.verb == Verb::Observed || raised == EventTime::EARLIEST.into() { None } else { raised.timestamp() }
+        if self.verb == Verb::Observed || raised <= EventTime::EARLIEST.into() { None } else { raised.timestamp() }
     }
 
     /// A record that was read from the provider's list. It is less than every event of the same version, so an event
@@ -155,6 +157,23 @@ impl CustomerEvent {
     #[must_use]
     pub fn observed_deletion(key: CustomerKey, version: EpochMicros, deletion: Deletion) -> Self {
         Self::observed(key, OBSERVED_DELETION, version, Change::Deletion(deletion))
+    }
+
+    /// A delete by an operator, which is greater than every event of the provider. `reason` is a code of the operator's own, and
+    /// the id of the event: with the same one, the delete is the same.
+    #[must_use]
+    pub fn operator_deletion(key: CustomerKey, reason: &str, deletion: Deletion) -> Self {
+        let sequence = Sequence { raised: EpochMicros::EPOCH, place: 0 };
+        let (id, kind) = (reason.to_owned(), OPERATOR_DELETION.to_owned());
+        Self {
+            key,
+            id,
+            kind,
+            version: EpochMicros::MAX,
+            verb: Verb::Updated,
+            sequence,
+            change: Change::Deletion(deletion),
+        }
     }
 
     fn observed(key: CustomerKey, kind: &str, version: EpochMicros, change: Change) -> Self {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::cleanup::{CleanupMessage, Deletion};
 use crate::customer::{Customer, CustomerStatus};
+use crate::erasure::Receipts;
 use crate::event::{Change, CustomerEvent};
 use crate::extra::ExtraFields;
 use crate::json::sqs_message;
@@ -101,9 +102,15 @@ pub struct Tombstone {
     /// The cleanup message, byte for byte as it is sent. Removed when SQS has accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<String>,
-    /// Since when the message has been waiting; indexed by `cleanup-due`. Removed when SQS has accepted the message.
+    /// When the message may be sent; indexed by `cleanup-due`. Removed when SQS has accepted the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup_due: Option<Time>,
+    /// Which systems have confirmed that they erased their copies.
+    #[serde(default)]
+    pub receipts: Receipts,
+    /// Since when some system's receipt has been missing; indexed by `erasure-open`. Removed when all systems have confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasure_open: Option<Time>,
 }
 
 /// The status of a tombstone.
@@ -136,12 +143,16 @@ impl CustomerEvent {
     /// The item to write if this is the customer's greatest event. `received_at` is when its delivery arrived.
     #[must_use]
     pub fn item(&self, received_at: Timestamp) -> Item {
-        let id = Some(self.id.clone()).filter(|id| !id.is_empty());
-        let last_event = LastEvent { id, kind: self.kind.clone(), received_at: Time::in_milliseconds(received_at) };
+        let last_event = self.last_event(received_at);
         match &self.change {
             Change::Snapshot(customer) => Item::Customer(Box::new(self.customer_item(customer, last_event))),
             Change::Deletion(deletion) => Item::Tombstone(Box::new(self.tombstone(deletion, last_event))),
         }
+    }
+
+    pub(crate) fn last_event(&self, received_at: Timestamp) -> LastEvent {
+        let id = Some(self.id.clone()).filter(|id| !id.is_empty());
+        LastEvent { id, kind: self.kind.clone(), received_at: Time::in_milliseconds(received_at) }
     }
 
     fn customer_item(&self, customer: &Customer, last_event: LastEvent) -> CustomerItem {
@@ -171,7 +182,7 @@ impl CustomerEvent {
         }
     }
 
-    fn tombstone(&self, deletion: &Deletion, last_event: LastEvent) -> Tombstone {
+    pub(crate) fn tombstone(&self, deletion: &Deletion, last_event: LastEvent) -> Tombstone {
         let key = &self.key;
         Tombstone {
             pk: key.to_string(),
@@ -184,6 +195,8 @@ impl CustomerEvent {
             rank: self.rank().to_string(),
             cleanup: Some(sqs_message(&CleanupMessage::new(key, deletion, last_event.id.clone()))),
             cleanup_due: Some(last_event.received_at),
+            receipts: Receipts::new(),
+            erasure_open: None,
             last_event,
             schema: SCHEMA_VERSION,
         }

@@ -25,6 +25,8 @@ impl From<Time> for EpochMicros {
 impl EpochMicros {
     /// 1970-01-01T00:00:00Z.
     pub(crate) const EPOCH: Self = Self(0);
+    /// Later than any time.
+    pub(crate) const MAX: Self = Self(i64::MAX);
 
     /// The moment as a [`Timestamp`]. `None` is only possible for a value that was decoded from a string, which may be
     /// out of range.

@@ -168,7 +168,8 @@ fn a_deletion_is_written_as_a_tombstone_with_the_message() {
     let message = concat!(
         r#"{"schema":1,"type":"customer.deleted","cleanup_id":"acme#w%231#50%25","provider":"acme","account":"w#1","#,
         r#""customer_id":"50%","external_id":"crm-1","identifiers":"#,
-        r#"{"emails":["First@Example.com","Ada@Example.com","PRIMARY@Example.com"],"phones":["+44 1","+44 3"]},"#,
+        r#"{"emails":["First@Example.com","Ada@Example.com","PRIMARY@Example.com"],"phones":["+44 1","+44 3"],"#,
+        r#""external_ids":["crm-1"]},"#,
         r#""deleted_at":"2026-02-09T08:42:07.500Z","event_id":"evt.1"}"#,
     );
     let expected = json!({
@@ -184,6 +185,7 @@ fn a_deletion_is_written_as_a_tombstone_with_the_message() {
         "schema": 1,
         "cleanup": message,
         "cleanup_due": "2026-11-20T12:00:00.123Z",
+        "receipts": {},
     });
     assert_eq!(serde_json::to_value(item(&deletion(&customer))).unwrap(), expected);
 }
@@ -221,7 +223,7 @@ fn sqs_accepts_the_cleanup_message() {
         concat!(
             r#"{"schema":1,"type":"customer.deleted","cleanup_id":"acme#w%231#50%25","provider":"acme","#,
             r#""account":"w#1","customer_id":"50%","external_id":null,"#,
-            r#""identifiers":{"emails":["a\ufffeb\uffffc"],"phones":[]},"#,
+            r#""identifiers":{"emails":["a\ufffeb\uffffc"],"phones":[],"external_ids":[]},"#,
             r#""deleted_at":"2026-02-09T08:42:07.500Z","event_id":"evt.1"}"#,
         )
     );

@@ -116,7 +116,7 @@ fn an_observed_deletion_is_written_as_a_tombstone_with_a_message() {
     let message = concat!(
         r#"{"schema":1,"type":"customer.deleted","cleanup_id":"acme#w%231#50%25","provider":"acme","account":"w#1","#,
         r#""customer_id":"50%","external_id":"crm-1","identifiers":"#,
-        r#"{"emails":["First@Example.com","Ada@Example.com"],"phones":["+44 1"]},"#,
+        r#"{"emails":["First@Example.com","Ada@Example.com"],"phones":["+44 1"],"external_ids":["crm-1"]},"#,
         r#""deleted_at":"2026-02-10T00:00:00Z"}"#,
     );
     let expected = json!({

@@ -39,9 +39,8 @@ async fn a_delete_leaves_only_a_tombstone() {
         let tombstone = item(&stack, &pk).await.unwrap();
         let mut names: Vec<_> = tombstone.as_object().unwrap().keys().map(String::as_str).collect();
         names.sort_unstable();
-        let allowed =
-            ["account", "customer_id", "deleted_at", "last_event", "pk", "provider", "rank", "schema", "sk", "status"];
-        assert_eq!(names, allowed, "{provider}");
+        let allowed = "account customer_id deleted_at last_event pk provider rank receipts schema sk status";
+        assert_eq!(names.join(" "), allowed, "{provider}");
         for personal in ["@example.com", "x-zelda", "zelda-canary v"] {
             assert!(!tombstone.to_string().contains(personal), "{provider}: {personal}");
         }
@@ -95,7 +94,7 @@ async fn a_redelivery_sends_the_waiting_message_of_a_delete() {
     assert_eq!(drain(&stack, "cleanup").await.len(), 0);
 }
 
-/// An event costs one call of the table and no read. A delete costs two calls, and one message.
+/// An event costs one call of the table and no read. A delete costs a read and two writes, and one message.
 #[tokio::test]
 async fn one_write_per_event() {
     let stack = stack().await;
@@ -104,7 +103,9 @@ async fn one_write_per_event() {
     for case in cases() {
         let signed = case.sign(&scheme(case), &local_secret(case.provider), signed_at()).unwrap();
         handle(&receivers[case.provider.name], &signed, signed_at()).await;
-        let mut expected = vec!["DynamoDB_20120810.PutItem"; customer_events(case)];
+        let is_delete = case.name == "customer-deleted";
+        let mut expected = if is_delete { vec!["DynamoDB_20120810.GetItem"] } else { vec![] };
+        expected.extend(vec!["DynamoDB_20120810.PutItem"; customer_events(case)]);
         if case.expected.answer.as_ref().is_some_and(|answer| answer.to_string().contains("quarantined")) {
             expected.push("AmazonSQS.SendMessage");
         }

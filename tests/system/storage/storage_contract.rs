@@ -17,9 +17,10 @@ use clientele::template::Template;
 use clientele_aws::{CallTimeouts, Clients, Customers, Resources, SqsQueues};
 use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{
-    CurrentItem, CustomerReader, Flow, LiveItem, PendingCleanup, PutResult, Queue, Queues, Table, TableError,
+    CurrentItem, CustomerReader, Flow, LiveItem, PendingCleanup, PutResult, Queue, Queues, ReplaceResult, Table,
+    TableError, Tombstones,
 };
-use clientele_model::{ChangeKind, CustomerEvent, Item, Translated};
+use clientele_model::{ChangeKind, CustomerEvent, ErasureSettings, Item, Receipt, Time, Tombstone, Translated};
 use futures_util::future::join_all;
 
 use crate::support::deliveries::{DELETED, UPDATED, change, deliver};
@@ -43,11 +44,11 @@ fn item(customer: &str, version: i64, number: u32, kind: ChangeKind) -> Item {
 }
 
 fn current_item(item: &Item) -> CurrentItem {
-    let cleanup = match item {
-        Item::Customer(_) => None,
-        Item::Tombstone(tombstone) => tombstone.cleanup.clone(),
+    let (cleanup, cleanup_due) = match item {
+        Item::Customer(_) => (None, None),
+        Item::Tombstone(tombstone) => (tombstone.cleanup.clone(), tombstone.cleanup_due.map(|due| due.to_string())),
     };
-    CurrentItem { rank: item.rank().to_owned(), cleanup }
+    CurrentItem { rank: item.rank().to_owned(), cleanup, cleanup_due }
 }
 
 /// The id of a customer that no other run uses, because the table may be in use.
@@ -94,17 +95,75 @@ async fn a_cleanup_message_stays_until_it_is_cleared(table: &impl Table) {
     assert!(due(table).await.contains(&pk));
     assert!(matches!(table.put(&greater).await.unwrap(), PutResult::Written(_)));
     // A newer tombstone has replaced it, and keeps its message.
-    assert_eq!(table.clear_cleanup(&pk, tombstone.rank()).await.unwrap(), None);
+    let message = current_item(&greater).cleanup.unwrap();
+    assert_eq!(table.clear_cleanup(&pk, tombstone.rank(), &message).await.unwrap(), None);
+    // A delete has added to the message that was sent.
+    assert_eq!(table.clear_cleanup(&pk, greater.rank(), &format!("{message} ")).await.unwrap(), None);
     assert_eq!(table.current_item(&pk).await.unwrap(), Some(current_item(&greater)));
-    table.clear_cleanup(&pk, greater.rank()).await.unwrap();
-    let cleared = CurrentItem { cleanup: None, ..current_item(&greater) };
+    table.clear_cleanup(&pk, greater.rank(), &message).await.unwrap();
+    let cleared = CurrentItem { cleanup: None, cleanup_due: None, ..current_item(&greater) };
     assert_eq!(table.current_item(&pk).await.unwrap(), Some(cleared.clone()));
     assert!(!due(table).await.contains(&pk));
     // Clearing again, or for an unknown customer, changes nothing.
-    table.clear_cleanup(&pk, greater.rank()).await.unwrap();
-    table.clear_cleanup(&format!("{pk}-not"), greater.rank()).await.unwrap();
+    table.clear_cleanup(&pk, greater.rank(), &message).await.unwrap();
+    table.clear_cleanup(&format!("{pk}-not"), greater.rank(), &message).await.unwrap();
     assert_eq!(table.current_item(&format!("{pk}-not")).await.unwrap(), None, "clearing creates nothing");
     assert_eq!(table.put(&greater).await.unwrap(), PutResult::ConditionFailed(cleared));
+}
+
+/// A tombstone is written only if the item is still the one that was seen, in everything that can change.
+async fn a_delete_replaces_what_it_has_seen(table: &(impl Table + Tombstones)) {
+    let id = unique("replaced");
+    let pk = format!("plain#w_1#{id}");
+    let tombstone = |version| match item(&id, version, 1, DELETED) {
+        Item::Tombstone(tombstone) => *tombstone,
+        Item::Customer(_) => panic!("a tombstone"),
+    };
+    let written = async |tombstone: &Tombstone, seen: Option<&Item>| {
+        matches!(table.replace(tombstone, seen).await.unwrap(), ReplaceResult::Written(_))
+    };
+    let (live, newer) = (item(&id, 1, 1, UPDATED), item(&id, 2, 2, UPDATED));
+    let first = tombstone(3);
+    assert!(!written(&first, Some(&live)).await, "there is no item");
+    assert!(matches!(table.put(&newer).await.unwrap(), PutResult::Written(_)));
+    assert!(!written(&first, None).await, "there is an item");
+    assert!(!written(&first, Some(&live)).await, "the customer has changed");
+    assert!(written(&first, Some(&newer)).await);
+    // Whatever changes in a tombstone.
+    let seen = Item::Tombstone(Box::new(first.clone()));
+    let erased_at = first.deleted_at;
+    let receipt = Receipt { erased_at, received_at: erased_at };
+    assert_eq!(table.add_receipt(&pk, "crm", receipt).await.unwrap().unwrap().receipts["crm"], receipt);
+    assert!(!written(&tombstone(4), Some(&seen)).await, "there is a receipt");
+    let seen = table.item(&pk).await.unwrap().unwrap().unwrap();
+    table.clear_cleanup(&pk, &first.rank, first.cleanup.as_ref().unwrap()).await.unwrap();
+    assert!(!written(&tombstone(4), Some(&seen)).await, "the message was sent");
+    let seen = table.item(&pk).await.unwrap().unwrap().unwrap();
+    assert!(written(&tombstone(4), Some(&seen)).await);
+    assert!(!written(&tombstone(5), Some(&seen)).await, "there is another tombstone");
+}
+
+/// The first receipt of a system stays, and only tombstones have receipts.
+async fn receipts_are_only_added(table: &(impl Table + Tombstones)) {
+    let id = unique("receipts");
+    let pk = format!("plain#w_1#{id}");
+    let at = |second: i64| Time(jiff::Timestamp::from_second(1_795_176_000 + second).unwrap());
+    let receipt = |second| Receipt { erased_at: at(second), received_at: at(second) };
+    assert!(table.add_receipt(&pk, "crm", receipt(0)).await.unwrap().is_none(), "no item");
+    table.put(&item(&id, 1, 1, UPDATED)).await.unwrap();
+    assert!(table.add_receipt(&pk, "crm", receipt(0)).await.unwrap().is_none(), "a customer");
+    let Item::Tombstone(tombstone) = item(&id, 2, 1, DELETED) else { panic!("a tombstone") };
+    table.put(&Item::Tombstone(Box::new(Tombstone { erasure_open: Some(at(0)), ..*tombstone }))).await.unwrap();
+    let systems = ["crm", "mailing"].map(str::to_owned);
+    for (system, second) in [("crm", 1), ("crm", 2), ("mailing", 3)] {
+        table.close_erasure(&pk, &systems).await.unwrap();
+        let tombstone = table.add_receipt(&pk, system, receipt(second)).await.unwrap().unwrap();
+        assert_eq!(tombstone.receipts["crm"], receipt(1));
+        assert!(tombstone.erasure_open.is_some(), "{system}");
+    }
+    table.close_erasure(&pk, &systems).await.unwrap();
+    let Some(Ok(Item::Tombstone(closed))) = table.item(&pk).await.unwrap() else { panic!("a tombstone") };
+    assert_eq!((closed.erasure_open, closed.receipts.len()), (None, 2));
 }
 
 /// Whole items are read as they were written, and only customers that are not deleted are listed.
@@ -164,9 +223,9 @@ async fn all_live_items_are_found(table: &(impl Table + CustomerReader)) {
 async fn due(table: &impl Table) -> BTreeSet<String> {
     let (mut found, mut after) = (BTreeSet::new(), None::<PendingCleanup>);
     loop {
-        let page = table.pending_cleanups(after).await.unwrap();
+        let page = table.pending_cleanups(jiff::Timestamp::now(), after).await.unwrap();
         for waiting in page.pending {
-            waiting.since.parse::<jiff::Timestamp>().unwrap();
+            waiting.due.parse::<jiff::Timestamp>().unwrap();
             assert!(found.insert(waiting.pk), "twice");
         }
         after = page.next;
@@ -187,13 +246,15 @@ async fn all_pages_are_found(table: &impl Table) {
     assert_eq!(found, pks);
 }
 
-async fn a_table(table: &(impl Table + CustomerReader)) {
+async fn a_table(table: &(impl Table + CustomerReader + Tombstones)) {
     the_greater_stays(table).await;
     of_many_at_once_the_greatest_stays(table).await;
     a_cleanup_message_stays_until_it_is_cleared(table).await;
     all_pages_are_found(table).await;
     customers_are_read(table).await;
     all_live_items_are_found(table).await;
+    a_delete_replaces_what_it_has_seen(table).await;
+    receipts_are_only_added(table).await;
 }
 
 /// Bodies with characters that JSON does not escape and SQS does not accept, among others.
@@ -220,6 +281,7 @@ async fn of_services(clients: &Clients) {
         cleanup_queue_url: urls["cleanup"].clone(),
         inbox_queue_url: urls["inbox"].clone(),
         quarantine_queue_url: urls["quarantine"].clone(),
+        erasure: ErasureSettings::default(),
     });
     a_table(&flow.table).await;
     the_write_at_the_start_leaves_nothing(&flow.table, clients).await;

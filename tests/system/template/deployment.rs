@@ -118,15 +118,21 @@ fn what_a_function_depends_on_is_in_its_version() {
         let values = variables.into_iter().flat_map(|it| it.as_object().unwrap().values());
         let values = values.chain([&globals["Architectures"][0], &globals["Tracing"]]);
         for parameter in values.flat_map(parameters_in) {
-            assert!(description.contains(&format!("${{{parameter}}}")), "{id}: {parameter}");
+            let is_named = names.values().flat_map(parameters_in).any(|named| named == parameter);
+            assert!(is_named || description.contains(&format!("${{{parameter}}}")), "{id}: {parameter}");
         }
         assert!(description.contains("${CustomersTable}"), "{id}");
         // The secrets of `reconcile` are created and removed together with it.
         let secret = function["Environment"]["Variables"]["WEBHOOK_SECRET_ARN"].as_str();
         // The name of the secret in its ARN.
-        let expected = secret.map(|secret| ("Secret".to_owned(), json!([6, [":", secret]])));
-        assert_eq!(names, expected.into_iter().collect(), "{id}");
-        assert_eq!(description.contains("${Secret}"), secret.is_some(), "{id}");
+        let secret = secret.map(|secret| ("Secret".to_owned(), json!([6, [":", secret]])));
+        let receipts = function["Environment"]["Variables"]["AWAIT_RECEIPTS"].as_array();
+        let receipts = receipts.map(|_| ("Receipts".to_owned(), json!(["AwaitsReceipts", "r", ""])));
+        let expected: BTreeMap<_, _> = secret.into_iter().chain(receipts).collect();
+        assert_eq!(names, expected, "{id}");
+        for name in ["Secret", "Receipts"] {
+            assert_eq!(description.contains(&format!("${{{name}}}")), names.contains_key(name), "{id}: {name}");
+        }
     }
 }
 
@@ -152,6 +158,7 @@ fn version_descriptions_fit() {
             chars += after.len();
             chars += match name {
                 "CustomersTable" => STACK_NAME_CHARS_MAX + "-CustomersTable".len() + GENERATED_SUFFIX.len(),
+                "Receipts" => "r".len(),
                 "Secret" => id.replace("Function", "Secret").len() + SECRET_SUFFIX.len(),
                 parameter => longest(&template()["Parameters"][parameter]),
             };

@@ -56,6 +56,7 @@ async fn the_table_is_that_of_the_template() {
             ("by-email", "email HASH".to_owned()),
             ("by-external-id", "external_id HASH".to_owned()),
             ("cleanup-due", "pk HASH, cleanup_due RANGE".to_owned()),
+            ("erasure-open", "pk HASH, erasure_open RANGE".to_owned()),
         ]
     );
 }

@@ -8,7 +8,7 @@ use clientele_model::Outcome;
 use crate::simulation::faulty_storage::{Fault, Operation};
 use crate::simulation::history::History;
 use crate::simulation::provider::{EventSpec, Kind};
-use crate::simulation::simulate;
+use crate::simulation::{later, simulate};
 
 /// A delete, a greater one of the same customer, and an update.
 fn two_deletes() -> History {
@@ -44,10 +44,13 @@ fn only_the_tombstone_of_the_sent_message_is_cleared() {
         let before = simulation.storage.items();
         let pk = history.event(0).key().to_string();
         let [smaller, current] = [0, 1].map(|delivery| history.event(delivery).rank().to_string());
-        assert_eq!(simulation.storage.clear_cleanup(&pk, &smaller).await, Ok(None));
+        let message = before[&pk]["cleanup"].as_str().unwrap().to_owned();
+        for (rank, message) in [(&smaller, &message), (&current, &format!("{message} "))] {
+            assert_eq!(simulation.storage.clear_cleanup(&pk, rank, message).await, Ok(None));
+        }
         assert_eq!(simulation.storage.items(), before);
-        assert_eq!(simulation.storage.clear_cleanup(&pk, &current).await, Ok(Some(1.0)));
-        assert!(simulation.storage.pending_cleanups(None).await.unwrap().pending.is_empty());
+        assert_eq!(simulation.storage.clear_cleanup(&pk, &current, &message).await, Ok(Some(1.0)));
+        assert!(simulation.storage.pending_cleanups(later(), None).await.unwrap().pending.is_empty());
     });
 }
 

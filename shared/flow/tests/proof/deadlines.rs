@@ -28,7 +28,7 @@ fn settle(kind: Kind, hangs: fn(Operation) -> bool) -> (Outcome, String, String,
 fn an_answer_comes_in_time() {
     let table = "the table did not answer in time";
     assert_eq!(settle(Kind::Deleted, |_| false), (Applied, String::new(), String::new(), 0));
-    let (outcome, reason, _, ms) = settle(Kind::Updated, |operation| operation == Operation::Put);
+    let (outcome, reason, _, ms) = settle(Kind::Updated, Operation::is_write);
     assert_eq!((outcome, reason.as_str(), ms / 10), (Parked, table, 250));
     let (outcome, reason, _, ms) = settle(Kind::Updated, |_| true);
     let both = format!("{table}; the inbox queue did not answer in time");
@@ -53,7 +53,7 @@ fn the_largest_batch_is_parked_in_time() {
         (0..EVENTS_MAX).map(|number| EventSpec::new(&format!("e{number}"), &format!("c{number}"), 1, Kind::Updated));
     let history = History::of_batch(&events.collect::<Vec<_>>());
     simulate(&history, async |simulation| {
-        let storage = simulation.faulty(Fault::HangsBefore, |operation| operation == Operation::Put);
+        let storage = simulation.faulty(Fault::HangsBefore, Operation::is_write);
         let started = Instant::now();
         assert_eq!(simulation.deliver(&storage, 0).await, [Parked; EVENTS_MAX]);
         assert!(started.elapsed() <= Duration::from_millis(2_600), "{:?}", started.elapsed());

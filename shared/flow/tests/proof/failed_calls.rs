@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::simulation::actors::reproducible;
 use crate::simulation::faulty_storage::{Fault, FaultyStorage};
-use crate::simulation::history::History;
+use crate::simulation::history::{Destination, History, SentEvent};
 use crate::simulation::provider::{ACME, EventSpec, Kind};
 use crate::simulation::{Simulation, simulate};
 
@@ -95,11 +95,15 @@ impl Workload {
 
 /// The status by what the table and the queues have acknowledged: 2xx only if they did for every event.
 fn expected_status(simulation: &Simulation<'_>, storage: &FaultyStorage) -> u16 {
-    let (written, kept) = (storage.written(), storage.kept());
-    let ids = || simulation.history.deliveries[0].events.iter().map(|event| &event.id);
-    if ids().any(|id| !written.contains(id) && !kept.contains(id)) {
+    let kept = storage.kept();
+    let is_written = |event: &SentEvent| match &event.destination {
+        Destination::Table(event) => storage.has_acknowledged(event),
+        Destination::Quarantine => false,
+    };
+    let events = &simulation.history.deliveries[0].events;
+    if events.iter().any(|event| !is_written(event) && !kept.contains(&event.id)) {
         503
-    } else if ids().any(|id| !written.contains(id)) {
+    } else if events.iter().any(|event| !is_written(event)) {
         202
     } else {
         200

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::simulation::faulty_storage::{Fault, FaultyStorage, Operation};
 use crate::simulation::history::{History, event_ids};
-use crate::simulation::provider::{ACME, EventSpec, IMPLAUSIBLE_VERSIONS, Kind};
+use crate::simulation::provider::{ACME, ARRIVED_AT, EventSpec, IMPLAUSIBLE_VERSIONS, Kind};
 use crate::simulation::{Simulation, assert_nothing_personal, flow, simulate};
 
 use Outcome::{Applied, Duplicate, Ignored, Parked, Quarantined, Stale, Unavailable};
@@ -45,8 +45,8 @@ fn only_failed_events_are_kept_in_their_places() {
         // The second write fails: that of the second customer, or the second one of the first customer.
         let mut puts = 0;
         let storage = FaultyStorage::new(&simulation.storage, move |_, operation| {
-            puts += usize::from(operation == Operation::Put);
-            (operation == Operation::Put && puts > 1).then_some(Fault::FailsBefore)
+            puts += usize::from(operation.is_write());
+            (operation.is_write() && puts > 1).then_some(Fault::FailsBefore)
         });
         let outcomes = simulation.deliver(&storage, 0).await;
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == Applied).count(), 1, "{outcomes:?}");
@@ -71,7 +71,7 @@ fn without_a_fault_only_bad_events_are_kept() {
 fn a_replay_quarantines_bad_events_once_and_last() {
     simulate(&batch(), async |simulation| {
         let message = simulation.enqueue(0).await;
-        let down = simulation.faulty(Fault::FailsBefore, |operation| operation == Operation::Put);
+        let down = simulation.faulty(Fault::FailsBefore, Operation::is_write);
         for _ in 0..3 {
             assert_eq!(simulation.replay(&down, &message).await, [Parked, Parked, Ignored, Parked, Parked, Parked]);
             assert_eq!(simulation.storage.messages(Queue::Inbox), std::slice::from_ref(&message));
@@ -104,7 +104,8 @@ fn too_many_events_are_quarantined_as_one() {
             let kept: Vec<_> = kept(simulation, Queue::Quarantine).into_iter().flatten().flatten().collect();
             assert_eq!(kept.len(), if number > EVENTS_MAX { number } else { 0 });
             let verified = &history.deliveries[0].verified;
-            let settled = flow(&storage).settle(&ACME, verified, Deadlines::of_redrive(Instant::now())).await;
+            let settled =
+                flow(&storage).settle(&ACME, verified, Deadlines::of_redrive(Instant::now(), ARRIVED_AT)).await;
             assert_eq!(settled.len(), number);
             assert!(settled.iter().all(|event| matches!(event.outcome, Applied | Stale | Duplicate)));
         });
@@ -235,7 +236,7 @@ fn a_kept_message_has_its_reasons() {
             let message = simulation.storage.messages(queue).pop().unwrap();
             KeptDelivery::from_message(&message.body).unwrap().reason
         };
-        let down = simulation.faulty(Fault::FailsBefore, |operation| operation == Operation::Put);
+        let down = simulation.faulty(Fault::FailsBefore, Operation::is_write);
         simulation.deliver(&down, 0).await;
         let unreadable = "kind has an unexpected type or value";
         assert_eq!(reason(Queue::Quarantine), unreadable);

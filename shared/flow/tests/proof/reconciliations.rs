@@ -340,8 +340,8 @@ fn a_write_whose_answer_is_lost_counts_as_recovered() {
             let mut puts = 0;
             // The first attempt of each write.
             let storage = FaultyStorage::new(&simulation.storage, move |_, operation| {
-                puts += u32::from(operation == Operation::Put);
-                (operation == Operation::Put && puts % 2 == 1).then_some(fault)
+                puts += u32::from(operation.is_write());
+                (operation.is_write() && puts % 2 == 1).then_some(fault)
             });
             let (report, told) = reconcile(&storage, &ListStandIn::new(list), deleting()).await;
             assert_eq!((report.end, report.counts.recovered, report.candidates.erased), (RunEnd::Complete, 1, 1));
@@ -359,7 +359,7 @@ fn an_item_that_was_just_written_counts_as_recovered() {
         let mut list = List::of(&[updated("new", 1)]);
         list.delete("gone");
         let list = ListStandIn::new(list);
-        let slow = simulation.faulty(Fault::Delayed(Duration::from_secs(10)), |operation| operation == Operation::Put);
+        let slow = simulation.faulty(Fault::Delayed(Duration::from_secs(10)), Operation::is_write);
         let runs = tokio::join!(reconcile(&slow, &list, deleting()), reconcile(&slow, &list, deleting()));
         for (report, told) in [runs.0, runs.1] {
             assert_eq!((report.end, report.counts.recovered, report.candidates.erased), (RunEnd::Complete, 1, 1));
@@ -380,8 +380,8 @@ fn an_item_that_changes_between_two_attempts_is_not_deleted() {
             list.delete("a");
             let mut puts = 0;
             let failing = FaultyStorage::new(&simulation.storage, move |_, operation| {
-                puts += u32::from(operation == Operation::Put);
-                (operation == Operation::Put && puts == 1).then_some(fault)
+                puts += u32::from(operation.is_write());
+                (operation.is_write() && puts == 1).then_some(fault)
             });
             let deliver = async {
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -495,11 +495,8 @@ fn a_record_that_comes_again_counts_once() {
 
 #[test]
 fn an_unavailable_table_ends_the_reconciliation() {
-    let operations: [fn(Operation) -> bool; 3] = [
-        |operation| operation == Operation::Item,
-        |operation| operation == Operation::LiveItems,
-        |operation| operation == Operation::Put,
-    ];
+    let operations: [fn(Operation) -> bool; 3] =
+        [|operation| operation == Operation::Item, |operation| operation == Operation::LiveItems, Operation::is_write];
     for is_down in operations {
         after(&[updated("gone", 1)], async |simulation| {
             let mut list = List::of(&[updated("new", 1)]);
@@ -623,8 +620,8 @@ fn a_window_that_is_cut_off_reports_what_it_has_done() {
             list.archive("gone_too", 2_000);
             let mut calls = 0;
             let storage = FaultyStorage::new(&simulation.storage, move |_, operation| {
-                calls += u32::from(operation == Operation::Put);
-                (operation == Operation::Put && calls > writes).then_some(Fault::HangsBefore)
+                calls += u32::from(operation.is_write());
+                (operation.is_write() && calls > writes).then_some(Fault::HangsBefore)
             });
             let list = ListStandIn::new(List { page_size: 1, ..list });
             let options = WindowOptions { end_by: Instant::now() + Duration::from_secs(20), ..window() };

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clientele_flow::deadlines::RESEND_ATTEMPTS_MAX;
 use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{
-    BusError, CustomerReader, EventBus, EventResult, EventSender, ResendCounts, ResendObserver, ResendOptions,
-    ResendReport, SendError, SendReport, SendResult, Table, resend,
+    BusError, EventBus, EventResult, EventSender, ResendCounts, ResendObserver, ResendOptions, ResendReport, SendError,
+    SendReport, SendResult, Table, resend,
 };
 use clientele_model::{ChangeEvent, ChangeType, FeedContent, FeedSettings, Item, REQUEST_BYTES_MAX};
 use jiff::Timestamp;

@@ -20,8 +20,7 @@ const STEPS: usize = 8;
 /// More polls than anything here takes.
 const POLLS_MAX: usize = 100;
 /// What fails while a delivery crashes.
-const OUTAGES: [fn(Operation) -> bool; 2] =
-    [|operation| operation == Operation::Put, |operation| matches!(operation, Operation::Send(_))];
+const OUTAGES: [fn(Operation) -> bool; 2] = [Operation::is_write, |operation| matches!(operation, Operation::Send(_))];
 
 #[test]
 fn every_sequence_converges() {

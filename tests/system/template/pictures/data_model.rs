@@ -37,11 +37,13 @@ const TOMBSTONE: &Rows = &[
     ("rank", "begins with 1"),
     ("last_event", "the delete"),
     ("cleanup", "the message"),
-    ("cleanup_due", "since when it waits"),
+    ("cleanup_due", "when it may be sent"),
+    ("receipts", "by system"),
+    ("erasure_open", "until all are there"),
 ];
 
 /// The indexes from top to bottom.
-const INDEXES: [&str; 3] = ["by-external-id", "by-email", "cleanup-due"];
+const INDEXES: [&str; 4] = ["by-external-id", "by-email", "cleanup-due", "erasure-open"];
 
 const FIRST_ROW: i32 = 74;
 const ROW: i32 = 20;
@@ -64,7 +66,7 @@ fn baseline(rows: &Rows, attribute: &str) -> i32 {
 
 fn items(drawing: &mut Drawing) {
     let mut item = |[x, column, width]: [i32; 3], title: &str, rows: &Rows| {
-        drawing.text_box(Kind::Data, [x, 24, width, 308], [26, 0], &[(Title, title)]);
+        drawing.text_box(Kind::Data, [x, 24, width, 320], [26, 0], &[(Title, title)]);
         for (row, (names, meaning)) in (0..).zip(rows) {
             drawing.text(Code, Anchor::Start, (x + 12, FIRST_ROW + row * ROW), names);
             if !meaning.is_empty() {
@@ -79,12 +81,12 @@ fn items(drawing: &mut Drawing) {
         "and cleanup_due are removed, and",
         "no personal data is left.",
     ]) {
-        drawing.text(Text, Anchor::Start, (818, 274 + line * 18), text);
+        drawing.text(Text, Anchor::Start, (818, 280 + line * 18), text);
     }
     let indexes = indexes();
-    for (name, y) in INDEXES.into_iter().zip([112, 188, 264]) {
+    for (name, y) in INDEXES.into_iter().zip([104, 166, 228, 290]) {
         let keys = format!("key: {}", indexes[name].join(", "));
-        drawing.text_box(Kind::Plain, [540, y, 186, 60], [26, 20], &[(Code, name), (Text, &keys)]);
+        drawing.text_box(Kind::Plain, [540, y, 186, 54], [23, 20], &[(Code, name), (Text, &keys)]);
     }
     drawing.arrow(false, &[(460, 50), (806, 50)]);
     drawing.text(Text, Anchor::Middle, (633, 42), "a delete replaces the item");
@@ -92,9 +94,11 @@ fn items(drawing: &mut Drawing) {
     let y = baseline(CUSTOMER, "external_id") - 4;
     drawing.arrow(false, &[(460, y), (540, y)]);
     let y = baseline(CUSTOMER, "email") - 4;
-    drawing.arrow(false, &[(460, y), (500, y), (500, 218), (540, 218)]);
+    drawing.arrow(false, &[(460, y), (500, y), (500, 193), (540, 193)]);
     let y = baseline(TOMBSTONE, "cleanup_due") - 4;
-    drawing.arrow(false, &[(806, y), (766, y), (766, 294), (726, 294)]);
+    drawing.arrow(false, &[(806, y), (756, y), (756, 255), (726, 255)]);
+    let y = baseline(TOMBSTONE, "erasure_open") - 4;
+    drawing.arrow(false, &[(806, y), (786, y), (786, 317), (726, 317)]);
 }
 
 /// The parts of an encoded rank, with what they mean.
@@ -214,7 +218,7 @@ fn items_have_exactly_the_attributes_of_the_schema() {
     assert!(meaning.split(", ").all(|name| last_event[name].is_object()), "{meaning}");
 }
 
-/// All three are drawn, and hold only keys, as the picture says.
+/// All four are drawn, and hold only keys, as the picture says.
 #[test]
 fn indexes_are_those_of_the_template() {
     assert_eq!(indexes().into_keys().collect::<BTreeSet<_>>(), INDEXES.map(str::to_owned).into());

@@ -1,6 +1,6 @@
 //! Storage in memory whose calls can be interrupted before and after their effect, and fail according to a plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,16 +10,18 @@ use std::time::Duration;
 use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{
     CurrentItem, CustomerReader, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError,
-    Queues, Table, TableError,
+    Queues, ReplaceResult, Table, TableError,
 };
-use clientele_model::{Item, ItemError};
+use clientele_model::{CustomerEvent, Item, ItemError, Tombstone};
+use jiff::Timestamp;
 
-use super::history::{can_hold, event_id, event_ids};
+use super::history::{can_hold, event_ids};
 
 /// A call to the table or a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
     Put,
+    Replace,
     ClearCleanup,
     PendingCleanups,
     CurrentItem,
@@ -69,10 +71,17 @@ struct State {
     before_effect: usize,
     /// A hash of all responses, if requested.
     responses: Option<DefaultHasher>,
-    /// The events whose write was acknowledged.
-    written: BTreeSet<String>,
+    /// The greatest rank of each customer that the table has acknowledged, by `pk`.
+    acknowledged: BTreeMap<String, String>,
     /// The messages to inbox and quarantine that were acknowledged.
     kept: Vec<String>,
+}
+
+impl Operation {
+    /// Whether it writes an item.
+    pub(crate) fn is_write(self) -> bool {
+        matches!(self, Self::Put | Self::Replace)
+    }
 }
 
 impl FaultyStorage {
@@ -86,7 +95,7 @@ impl FaultyStorage {
             yields: true,
             before_effect: 0,
             responses: None,
-            written: BTreeSet::new(),
+            acknowledged: BTreeMap::new(),
             kept: vec![],
         };
         Self { storage: storage.clone(), state: Arc::new(Mutex::new(state)) }
@@ -126,9 +135,18 @@ impl FaultyStorage {
         self.state().responses.as_ref().map_or(0, DefaultHasher::finish)
     }
 
-    /// The ids of events whose write was acknowledged.
-    pub(crate) fn written(&self) -> BTreeSet<String> {
-        self.state().written.clone()
+    /// Whether the table has acknowledged that it has the event or a greater one.
+    pub(crate) fn has_acknowledged(&self, event: &CustomerEvent) -> bool {
+        let rank = self.state().acknowledged.get(&event.key().to_string()).cloned();
+        rank >= Some(event.rank().to_string())
+    }
+
+    fn acknowledge(&self, pk: &str, rank: &str) {
+        let mut state = self.state();
+        let acknowledged = state.acknowledged.entry(pk.to_owned()).or_default();
+        if acknowledged.as_str() < rank {
+            rank.clone_into(acknowledged);
+        }
     }
 
     /// The ids of events in messages that the inbox or the quarantine queue acknowledged.
@@ -203,26 +221,27 @@ impl Table for FaultyStorage {
             }
         };
         let result = self.call(Operation::Put, effect, TableError::Unavailable).await?;
-        self.state().written.extend(event_id(item).map(str::to_owned));
+        match &result {
+            PutResult::Written(_) => self.acknowledge(item.pk(), item.rank()),
+            PutResult::ConditionFailed(current) => self.acknowledge(item.pk(), &current.rank),
+        }
         Ok(result)
     }
 
-    async fn clear_cleanup(&self, pk: &str, rank: &str) -> Result<Option<f64>, TableError> {
-        self.call(Operation::ClearCleanup, self.storage.clear_cleanup(pk, rank), TableError::Unavailable).await
+    async fn replace(&self, tombstone: &Tombstone, seen: Option<&Item>) -> Result<ReplaceResult, TableError> {
+        let effect = self.storage.replace(tombstone, seen);
+        let result = self.call(Operation::Replace, effect, TableError::Unavailable).await?;
+        if matches!(result, ReplaceResult::Written(_)) {
+            self.acknowledge(&tombstone.pk, &tombstone.rank);
+        }
+        Ok(result)
     }
 
-    async fn pending_cleanups(&self, after: Option<PendingCleanup>) -> Result<PendingCleanupPage, TableError> {
-        self.call(Operation::PendingCleanups, self.storage.pending_cleanups(after), TableError::Unavailable).await
-    }
-
-    async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
-        self.call(Operation::CurrentItem, self.storage.current_item(pk), TableError::Unavailable).await
-    }
-}
-
-impl CustomerReader for FaultyStorage {
     async fn item(&self, pk: &str) -> Result<Option<Result<Item, ItemError>>, TableError> {
         let item = self.call(Operation::Item, self.storage.item(pk), TableError::Unavailable).await?;
+        if let Some(Ok(item)) = &item {
+            self.acknowledge(pk, item.rank());
+        }
         if let Some(responses) = &mut self.state().responses {
             // An item does not print what it contains.
             let item = item.as_ref().map(|item| item.as_ref().map_err(ToString::to_string));
@@ -231,6 +250,26 @@ impl CustomerReader for FaultyStorage {
         Ok(item)
     }
 
+    async fn clear_cleanup(&self, pk: &str, rank: &str, message: &str) -> Result<Option<f64>, TableError> {
+        let effect = self.storage.clear_cleanup(pk, rank, message);
+        self.call(Operation::ClearCleanup, effect, TableError::Unavailable).await
+    }
+
+    async fn pending_cleanups(
+        &self,
+        due_by: Timestamp,
+        after: Option<PendingCleanup>,
+    ) -> Result<PendingCleanupPage, TableError> {
+        let effect = self.storage.pending_cleanups(due_by, after);
+        self.call(Operation::PendingCleanups, effect, TableError::Unavailable).await
+    }
+
+    async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
+        self.call(Operation::CurrentItem, self.storage.current_item(pk), TableError::Unavailable).await
+    }
+}
+
+impl CustomerReader for FaultyStorage {
     async fn live_items(
         &self,
         provider: &str,

@@ -123,14 +123,6 @@ pub(crate) fn can_hold(item: &Item) -> bool {
     !matches!(item, Item::Customer(item) if item.name.as_deref() == Some(OVERSIZED))
 }
 
-/// The id of the event that led to the item.
-pub(crate) fn event_id(item: &Item) -> Option<&str> {
-    match item {
-        Item::Customer(item) => item.last_event.id.as_deref(),
-        Item::Tombstone(item) => item.last_event.id.as_deref(),
-    }
-}
-
 impl FinalState {
     fn of(deliveries: &[SentDelivery], lists: &[Vec<EventSpec>], deleted_there: &BTreeSet<String>) -> Self {
         let mut final_state = Self::default();
