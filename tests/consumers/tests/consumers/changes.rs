@@ -1,4 +1,3 @@
-use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
 use crate::consumer_process::{Consumer, Language, change};
@@ -87,17 +86,12 @@ pub(crate) async fn items_are_read_if_the_event_has_none(language: Language) {
 
 pub(crate) async fn failed_messages_stay_on_the_queue(language: Language) {
     let consumer = Consumer::start(language).await;
-    let url = &consumer.changes_queue_url;
+    let url = consumer.changes_queue_url();
     for body in ["no JSON", "{}", r#"{"detail":{"type":"customer.deleted","subject":"plain#w_1#c_1","data":{}}}"#] {
         consumer.send(url, body).await;
         consumer.send_change(&change("customer.updated", body, "0.1", named("Ada"))).await;
     }
     consumer.consume_changes();
     assert_eq!(consumer.knowledge()["customers"].as_object().unwrap().len(), 3);
-    let request = consumer.stack.clients.sqs.get_queue_attributes().queue_url(url);
-    let answer = request.attribute_names(QueueAttributeName::All).send().await.unwrap();
-    let attributes = answer.attributes().unwrap();
-    let number = |name| attributes[&name].parse::<usize>().unwrap();
-    let waiting = number(QueueAttributeName::ApproximateNumberOfMessages);
-    assert_eq!(waiting + number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible), 3);
+    assert_eq!(consumer.messages(url).await, 3);
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clientele::events;
+use aws_sdk_sqs::types::QueueAttributeName;
+use clientele::events::{self, Case};
 use clientele::stack::{LAMBDA_VARIABLES, LocalStack, StackOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,18 +24,26 @@ pub(crate) fn package(path: &str) -> PathBuf {
 pub(crate) struct Consumer {
     language: Language,
     pub(crate) stack: LocalStack,
-    pub(crate) changes_queue_url: String,
+    /// The names of all event files.
+    pub(crate) cases: Vec<String>,
     folder: TempDir,
 }
 
 impl Consumer {
+    /// The stack announces no change unless it is asked to.
     pub(crate) async fn start(language: Language) -> Self {
+        Self::start_with_feed(language, "keys").await
+    }
+
+    /// With this `ChangeFeed`.
+    pub(crate) async fn start_with_feed(language: Language, content: &str) -> Self {
         let mut options = StackOptions::ephemeral(package("../../template.yaml"));
         options.cases = events::load(&package("../../events")).unwrap();
+        options.changes_queue = Some("changes".to_owned());
+        options.set_of("changes", "CHANGE_FEED", content.to_owned());
+        let cases = options.cases.iter().map(Case::title).collect();
         let stack = LocalStack::start(options).await.unwrap();
-        let queue = stack.clients.sqs.create_queue().queue_name("changes").send().await.unwrap();
-        let changes_queue_url = queue.queue_url.unwrap();
-        Self { language, stack, changes_queue_url, folder: TempDir::new().unwrap() }
+        Self { language, stack, cases, folder: TempDir::new().unwrap() }
     }
 
     /// What a command prints. It must succeed.
@@ -55,7 +64,7 @@ impl Consumer {
         command.env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", self.stack.dynamodb));
         command.env("AWS_ENDPOINT_URL_SQS", format!("http://{}", self.stack.sqs));
         command.env("CUSTOMERS_TABLE", "customers").env("STORE", self.folder.path().join("store"));
-        command.env("CHANGES_QUEUE_URL", &self.changes_queue_url);
+        command.env("CHANGES_QUEUE_URL", self.changes_queue_url());
         command.env("CLEANUP_QUEUE_URL", &self.stack.queue_urls["cleanup"]);
         let output = command.args(program).args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -79,20 +88,34 @@ impl Consumer {
         self.run(&["changes", "--until-idle"]);
     }
 
+    pub(crate) fn changes_queue_url(&self) -> &str {
+        &self.stack.queue_urls["changes"]
+    }
+
     pub(crate) async fn send(&self, queue_url: &str, body: &str) {
         self.stack.clients.sqs.send_message().queue_url(queue_url).message_body(body).send().await.unwrap();
     }
 
     pub(crate) async fn send_change(&self, event: &Value) {
-        self.send(&self.changes_queue_url, &envelope(event).to_string()).await;
+        self.send(self.changes_queue_url(), &envelope(event).to_string()).await;
+    }
+
+    /// How many messages a queue has, also those that were received and not deleted.
+    pub(crate) async fn messages(&self, queue_url: &str) -> usize {
+        let request = self.stack.clients.sqs.get_queue_attributes().queue_url(queue_url);
+        let answer = request.attribute_names(QueueAttributeName::All).send().await.unwrap();
+        let number = |name| answer.attributes().unwrap()[&name].parse::<usize>().unwrap();
+        number(QueueAttributeName::ApproximateNumberOfMessages)
+            + number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
     }
 
     /// Sends event files of the providers as webhooks.
-    pub(crate) fn receive_webhooks(&self, cases: &[&str]) {
+    pub(crate) fn receive_webhooks(&self, cases: &[impl AsRef<str>]) {
         let url = format!("http://{}/send", self.stack.admin);
         for case in cases {
             let request = ureq::post(&url).config().proxy(None).build();
-            assert_eq!(request.send(json!({ "case": case }).to_string()).unwrap().status(), 200, "{case}");
+            let answer = request.send(json!({ "case": case.as_ref() }).to_string()).unwrap();
+            assert_eq!(answer.status(), 200, "{}", case.as_ref());
         }
     }
 

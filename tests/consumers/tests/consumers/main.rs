@@ -18,6 +18,8 @@ mod changes;
 mod cleanup;
 /// The code in docs/consume.md.
 mod documentation;
+/// Consumers that follow all that happens to customers.
+mod feed;
 /// Readers of the table.
 mod reading;
 
@@ -57,5 +59,6 @@ in_every_language!(
     changes::removed_customers_are_forgotten,
     changes::items_are_read_if_the_event_has_none,
     changes::failed_messages_stay_on_the_queue,
+    feed::a_follower_knows_the_table,
     cleanup::only_the_deleted_customer_is_erased,
 );
