@@ -9,6 +9,7 @@ use crate::customer::CustomerStatus;
 use crate::customer_change::{ChangeType, CustomerChange};
 use crate::item::{CustomerItem, DeletedStatus, Item, LastEvent};
 use crate::json::sqs_message;
+use crate::key;
 use crate::schema_version::SCHEMA_VERSION;
 use crate::time::Time;
 
@@ -173,6 +174,27 @@ impl ChangeEvent {
         Self::new(item, kind, vec![], id, at, settings)
     }
 
+    /// The event about an item that is gone, of which only the key and the last rank are known. `None` if the text is not a
+    /// customer's `pk`.
+    #[must_use]
+    pub fn of_removed(pk: &str, rank: &str, id: &str, at: Timestamp, settings: &FeedSettings) -> Option<Self> {
+        let [provider, account, customer_id] = key::parts(pk)?;
+        let data = ChangeData {
+            schema: SCHEMA_VERSION,
+            provider,
+            account,
+            customer_id,
+            status: None,
+            rank: rank.to_owned(),
+            changed: vec![],
+            last_event: None,
+            external_id: None,
+            customer: None,
+            customer_omitted: None,
+        };
+        Some(Self::of_data(pk, ChangeType::Removed, data, id, at, settings))
+    }
+
     fn new(
         item: &Item,
         kind: ChangeType,
@@ -192,10 +214,20 @@ impl ChangeEvent {
             data.external_id.clone_from(&customer.external_id);
             data.customer = Some(customer.clone());
         }
-        let (pk, rank) = (item.pk().to_owned(), data.rank.clone());
+        Self::of_data(item.pk(), kind, data, id, at, settings)
+    }
+
+    fn of_data(
+        pk: &str,
+        kind: ChangeType,
+        mut data: ChangeData,
+        id: &str,
+        at: Timestamp,
+        settings: &FeedSettings,
+    ) -> Self {
+        let (id, pk, rank) = (id.to_owned(), pk.to_owned(), data.rank.clone());
         let source = settings.source.clone();
-        let mut event =
-            Self { id: id.to_owned(), pk, rank, kind, source, at, detail: String::new(), is_customer_omitted: false };
+        let mut event = Self { id, pk, rank, kind, source, at, detail: String::new(), is_customer_omitted: false };
         event.detail = event.cloud_event(&data);
         if event.bytes() > REQUEST_BYTES_MAX && data.customer.is_some() {
             data.customer = None;

@@ -95,6 +95,25 @@ fn escaped(part: &str) -> Cow<'_, str> {
     if part.contains(['#', '%']) { part.replace('%', "%25").replace('#', "%23").into() } else { part.into() }
 }
 
+/// Provider, account and customer id of a `pk`; nothing if it is not one.
+pub(crate) fn parts(pk: &str) -> Option<[String; 3]> {
+    let parts: Vec<_> = pk.split('#').map(unescaped).collect::<Option<_>>()?;
+    parts.try_into().ok()
+}
+
+/// The text that [`escaped`] has encoded.
+fn unescaped(part: &str) -> Option<String> {
+    let (plain, encoded) = part.split_once('%').unwrap_or((part, ""));
+    let mut text = plain.to_owned();
+    for piece in encoded.split('%').filter(|_| part.contains('%')) {
+        let rest = piece.strip_prefix("23").map(|rest| ('#', rest)).or_else(|| Some(('%', piece.strip_prefix("25")?)));
+        let (character, rest) = rest?;
+        text.push(character);
+        text.push_str(rest);
+    }
+    Some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +132,19 @@ mod tests {
     #[case("%23", "#", "plain#%2523#%23")]
     fn displayed_as_pk(#[case] account: &str, #[case] id: &str, #[case] pk: &str) {
         assert_eq!(key(account, id).unwrap().to_string(), pk);
+        assert_eq!(parts(pk), Some(["plain", account, id].map(str::to_owned)));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("plain#w_1")]
+    #[case("plain#w_1#c#1")]
+    #[case("plain#w_1#50%")]
+    #[case("plain#w_1#%2")]
+    #[case("plain#w_1#%41")]
+    #[case("plain#%#c_1")]
+    fn other_text_is_no_pk(#[case] text: &str) {
+        assert_eq!(parts(text), None);
     }
 
     #[rstest]

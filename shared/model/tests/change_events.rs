@@ -124,6 +124,8 @@ fn a_removed_item(
     let event = written(Some(&old), None, content);
     assert_eq!(data(&event, "customer.removed", &event.id), format!(r#"{KEY},"rank":"{rank}"}}"#));
     assert_eq!((event.rank.as_str(), event.is_customer_omitted), (rank, false));
+    let again = ChangeEvent::of_removed(&event.pk, rank, &event.id, event.at, &settings(content));
+    assert_eq!(again.map(|again| again == event), Some(true), "the same without the item");
 }
 
 #[test]
