@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    cleanup, completions, console, cost, customers, dead_letters, doctor, events, faults, import, inbox, local,
-    quarantine, reconcile, secrets, smoke,
+    changes, cleanup, completions, console, cost, customers, dead_letters, doctor, events, faults, import, inbox,
+    local, quarantine, reconcile, secrets, smoke,
 };
 use crate::exit_code::MEANINGS;
 
@@ -46,6 +46,7 @@ pub struct Cli {
 #[expect(missing_docs, reason = "each is described where its arguments are")]
 pub enum Command {
     Customers(customers::Customers),
+    Changes(changes::Changes),
     Import(import::Import),
     Reconcile(reconcile::Reconcile),
     Events(events::Events),
@@ -75,6 +76,7 @@ pub async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         None => local::local(cli.local).await,
         Some(Command::Customers(customers)) => customers::customers(customers).await,
+        Some(Command::Changes(changes)) => changes::changes(changes).await,
         Some(Command::Import(import)) => import::import(import).await,
         Some(Command::Reconcile(reconcile)) => reconcile::reconcile(reconcile).await,
         Some(Command::Events(events)) => tokio::task::spawn_blocking(move || events::events(events)).await?,

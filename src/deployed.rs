@@ -24,6 +24,8 @@ pub struct DeployedStack {
     pub account: String,
     /// SDK clients for its account and region.
     pub clients: Clients,
+    /// The SDK's configuration for its account and region.
+    pub environment: SdkConfig,
     /// Knows the resources of the stack.
     pub cloudformation: aws_sdk_cloudformation::Client,
     /// Knows its alarms and metrics.
@@ -121,6 +123,7 @@ impl DeployedStack {
             cloudformation: aws_sdk_cloudformation::Client::new(&environment),
             oldest_messages: OldestMessages::CloudWatch(cloudwatch.clone()),
             cloudwatch,
+            environment,
             outputs: outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect(),
             parameters: parameters.filter_map(|it| Some((it.parameter_key?, it.parameter_value?))).collect(),
         })

@@ -1,6 +1,7 @@
 //! The `clientele` command: the local stack, the demonstration, and the operator's commands.
 
 mod change_feed_consumption;
+pub mod changes;
 pub mod cli;
 pub mod commands;
 pub mod console;
@@ -19,6 +20,7 @@ pub mod exit_code;
 pub mod explanation;
 pub mod hosts;
 pub mod http;
+pub mod interruption;
 pub mod json_diff;
 pub mod listings;
 pub mod local_usage;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
+use crate::changes::access::{DISCARDED_CHANGES, LocalChangeFeed, REFUSED_CHANGES};
 use crate::deployed::DeployedStack;
 use crate::exit_code::{CommandError, ExitCode};
 use crate::terminal;
@@ -164,23 +165,33 @@ pub struct OpenTarget {
     pub clients: Clients,
     /// The table and the queues that functions use.
     pub resources: Resources,
-    /// The URLs of all queues by the names that they have on the local stack: `cleanup`, `cleanup-dead-letter`, `inbox`
-    /// and `quarantine`.
+    /// The URLs of all queues by the names that they have on the local stack: `cleanup`, `cleanup-dead-letter`, `inbox` and
+    /// `quarantine`, and with a change feed `refused-changes` and `discarded-changes`.
     pub queue_urls: BTreeMap<String, String>,
     kind: Kind,
 }
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Local { admin_url: String, list_apis: BTreeMap<String, LocalListApi>, erasure: ErasureSettings },
+    Local(Box<LocalKind>),
     Deployed(Box<DeployedStack>),
+}
+
+/// What is known of a local stack only.
+#[derive(Clone, Debug)]
+struct LocalKind {
+    admin_url: String,
+    dynamodb_url: String,
+    list_apis: BTreeMap<String, LocalListApi>,
+    change_feed: Option<LocalChangeFeed>,
+    erasure: ErasureSettings,
 }
 
 impl Kind {
     /// How the stack erases customers.
     fn erasure(&self) -> Result<ErasureSettings> {
         match self {
-            Self::Local { erasure, .. } => Ok(*erasure),
+            Self::Local(local) => Ok(local.erasure),
             Self::Deployed(stack) => stack.erasure(),
         }
     }
@@ -199,7 +210,10 @@ impl OpenTarget {
             ("quarantine", "QuarantineQueueUrl"),
         ];
         let url = |(role, output): (&str, &str)| Ok((role.to_owned(), stack.output(output)?.to_owned()));
-        let queue_urls = outputs.into_iter().map(url).collect::<Result<_>>()?;
+        let mut queue_urls = outputs.into_iter().map(url).collect::<Result<BTreeMap<_, _>>>()?;
+        // They exist only with a change feed.
+        let optional = [(REFUSED_CHANGES, "RefusedChangesQueueUrl"), (DISCARDED_CHANGES, "DiscardedChangesQueueUrl")];
+        queue_urls.extend(optional.into_iter().filter_map(|queue| url(queue).ok()));
         let (clients, table) = (stack.clients.clone(), stack.output("CustomersTableName")?.to_owned());
         Self::new(clients, table, queue_urls, Kind::Deployed(Box::new(stack)))
     }
@@ -246,7 +260,25 @@ impl OpenTarget {
     #[must_use]
     pub fn admin_url(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Local { admin_url, .. } => Some(admin_url),
+            Kind::Local(local) => Some(&local.admin_url),
+            Kind::Deployed(_) => None,
+        }
+    }
+
+    /// The URLs of the admin port and of DynamoDB of a local stack.
+    #[must_use]
+    pub fn local_urls(&self) -> Option<[&str; 2]> {
+        match &self.kind {
+            Kind::Local(local) => Some([&local.admin_url, &local.dynamodb_url]),
+            Kind::Deployed(_) => None,
+        }
+    }
+
+    /// The change feed, if it is a local stack that has one.
+    #[must_use]
+    pub fn local_change_feed(&self) -> Option<&LocalChangeFeed> {
+        match &self.kind {
+            Kind::Local(local) => local.change_feed.as_ref(),
             Kind::Deployed(_) => None,
         }
     }
@@ -255,7 +287,7 @@ impl OpenTarget {
     #[must_use]
     pub fn local_list_api(&self, provider: &str) -> Option<&LocalListApi> {
         match &self.kind {
-            Kind::Local { list_apis, .. } => list_apis.get(provider),
+            Kind::Local(local) => local.list_apis.get(provider),
             Kind::Deployed(_) => None,
         }
     }
@@ -270,11 +302,22 @@ impl OpenTarget {
         output.table.and_then(|table| table.table_id).context("DynamoDB did not return the id of the table")
     }
 
+    /// About how many items the table has. DynamoDB counts them every six hours.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn item_count(&self) -> Result<u64> {
+        let request = self.clients.dynamodb.describe_table().table_name(&self.resources.customers_table);
+        let output = request.send().await.with_context(|| self.cannot_read("the table"))?;
+        let count = output.table.and_then(|table| table.item_count).unwrap_or_default();
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
     /// The deployed stack, unless it is a local one.
     #[must_use]
     pub fn deployed_stack(&self) -> Option<&DeployedStack> {
         match &self.kind {
-            Kind::Local { .. } => None,
+            Kind::Local(_) => None,
             Kind::Deployed(stack) => Some(stack),
         }
     }
@@ -289,7 +332,7 @@ impl OpenTarget {
     #[must_use]
     pub fn cannot_read(&self, what: &str) -> CommandError {
         let advice = match &self.kind {
-            Kind::Local { admin_url, .. } => format!("is the local stack at {admin_url} still running?"),
+            Kind::Local(local) => format!("is the local stack at {} still running?", local.admin_url),
             Kind::Deployed(_) => "check the credentials and their permissions".to_owned(),
         };
         ExitCode::Unreachable.error(format!("{what} of {} cannot be read: {advice}", self.name()))
@@ -307,6 +350,9 @@ struct Description {
     /// By provider. Older versions have none.
     #[serde(default)]
     list_apis: BTreeMap<String, ListApiDescription>,
+    /// Absent if the change feed is off. Older versions have none.
+    #[serde(default)]
+    change_feed: Option<LocalChangeFeed>,
     erasure: ErasureDescription,
 }
 
@@ -346,12 +392,14 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
         let port = description.ports.get(name).with_context(|| format!("the local stack has no port for {name}"))?;
         anyhow::Ok(format!("http://{host}:{port}"))
     };
-    let clients = Clients::local(&endpoint("dynamodb")?, &endpoint("sqs")?, CallTimeouts::Operator);
+    let dynamodb_url = endpoint("dynamodb")?;
+    let clients = Clients::local(&dynamodb_url, &endpoint("sqs")?, CallTimeouts::Operator);
     let list_apis = description.list_apis.into_iter().map(|(name, api)| Ok((name, api.at(admin_url)?)));
     let list_apis = list_apis.collect::<Result<_>>()?;
     let ErasureDescription { awaits_receipts, hold_minutes } = description.erasure;
     let erasure = ErasureSettings { awaits_receipts, hold: Duration::from_mins(hold_minutes) };
-    let kind = Kind::Local { admin_url: admin_url.to_owned(), list_apis, erasure };
+    let (admin_url, change_feed) = (admin_url.to_owned(), description.change_feed);
+    let kind = Kind::Local(Box::new(LocalKind { admin_url, dynamodb_url, list_apis, change_feed, erasure }));
     OpenTarget::new(clients, description.table, description.queues, kind)
 }
 

@@ -26,6 +26,8 @@ const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 /// Whether something could not be written to standard output.
 static OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
+/// Whether the reader of standard output has gone.
+static OUTPUT_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// The text with control characters and characters that show nothing as escapes such as `\u{1b}`, `\n` and `\t`.
 ///
@@ -141,9 +143,16 @@ pub fn check_output() -> Result<()> {
 /// Writes to standard output. If its reader has gone, as in `… | head -1`, the command goes on without one.
 fn out(write: impl FnOnce() -> io::Result<()>) {
     suspended(|| match write() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => OUTPUT_LOST.store(true, Ordering::Relaxed),
-        _ => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => OUTPUT_CLOSED.store(true, Ordering::Relaxed),
+        Err(_) => OUTPUT_LOST.store(true, Ordering::Relaxed),
+        Ok(()) => {}
     });
+}
+
+/// Whether the reader of standard output has gone, so that a command without an end can stop.
+#[must_use]
+pub fn is_output_closed() -> bool {
+    OUTPUT_CLOSED.load(Ordering::Relaxed)
 }
 
 fn shown() -> MutexGuard<'static, Option<ProgressBar>> {

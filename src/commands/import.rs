@@ -17,15 +17,14 @@ use clientele_flow::{
 use clientele_model::{CustomerKey, Id, ListApi, Listed, Listing, Provider, RecordContext, Untranslatable};
 use futures_util::stream::{Stream, unfold};
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::time;
 use crate::exit_code::ExitCode;
+use crate::interruption::{self, stop_flag};
 use crate::listings::account::confirm_account;
 use crate::listings::api::{self, ListApiAccess, ListApiArgs, list_api};
-use crate::listings::interruption::stop_flag;
 use crate::listings::not_imported::{NotImported, note_waiting};
 use crate::listings::outcome::{Ended, left_out};
 use crate::listings::record_file::{RecordFile, RecordFileError};
@@ -99,13 +98,6 @@ pub struct Import {
     api: ListApiArgs,
     #[command(flatten)]
     target: Target,
-}
-
-fn time(text: &str) -> Result<Timestamp, String> {
-    let start_of_day = |date: Date| date.to_zoned(TimeZone::UTC).map(|start| start.timestamp());
-    let time: Result<Timestamp, _> = text.parse().or_else(|_| text.parse().and_then(start_of_day));
-    let time = time.map_err(|_| "expected a time as in 2026-11-28T08:00:00Z, or a date")?;
-    if time > Timestamp::now() { Err("expected a time in the past".to_owned()) } else { Ok(time) }
 }
 
 /// Runs `clientele import`.
@@ -184,7 +176,7 @@ async fn from_api(import: &Import, listing: &Listing) -> Result<()> {
     let is_resumed = resume.is_some();
     let mut watch = ImportWatch::new(import, saved, is_resumed);
     let flow = target.clients.flow(target.resources.clone());
-    let stop = stop_flag();
+    let stop = stop_flag(interruption::RECORDS);
     let report = flow.import(listing, &access.client, import.options(resume), &mut watch, &stop).await;
     let ended = Ended::of(&report.end, |error| match error {
         ListRunError::OtherAccount { .. } if is_resumed => {
@@ -206,7 +198,7 @@ async fn from_file(import: &Import, listing: &Listing, file: PathBuf) -> Result<
     let records = read_in_background(listed(listing.read_file_entry, input, context, error.clone()));
     let mut watch = ImportWatch::new(import, None, false);
     let flow = target.clients.flow(target.resources.clone());
-    let stop = stop_flag();
+    let stop = stop_flag(interruption::RECORDS);
     let report = flow.import_records(records, import.options(None), &mut watch, &stop).await;
     let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
     let ended = match error {

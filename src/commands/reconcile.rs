@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::exit_code::ExitCode;
+use crate::interruption::{self, stop_flag};
 use crate::listings::account::confirm_account;
 use crate::listings::api::{self, ListApiAccess, ListApiArgs, list_api};
 use crate::listings::findings::Findings;
-use crate::listings::interruption::stop_flag;
 use crate::listings::not_imported::{NotImported, note_waiting};
 use crate::listings::outcome::{Ended, left_out};
 use crate::target::Target;
@@ -129,7 +129,7 @@ pub async fn reconcile(reconcile: Reconcile) -> Result<()> {
         findings: Findings::default(),
     };
     let flow = target.clients.flow(target.resources.clone());
-    let stop = stop_flag();
+    let stop = stop_flag(interruption::RECORDS);
     let report = flow.reconcile(listing, &access.client, reconcile.options(), &mut watch, &stop).await;
     let ended = Ended::of(&report.end, |error| access.explain(error));
     watch.finish(&reconcile, &report, ended)

@@ -4,7 +4,6 @@
 pub mod account;
 pub mod api;
 pub mod findings;
-pub mod interruption;
 pub mod not_imported;
 pub mod outcome;
 pub mod record_file;

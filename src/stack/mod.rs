@@ -69,6 +69,8 @@ const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
 /// The name of the local stack.
 const STACK_NAME: &str = "clientele";
+/// The function that announces changes.
+const CHANGES: &str = "changes";
 /// The local name of the customers' table.
 const CUSTOMERS_TABLE: &str = "customers";
 
@@ -266,6 +268,20 @@ impl LocalStack {
             "providers": self.receivers.keys().collect::<Vec<_>>(),
             "erasure": { "awaits_receipts": erasure.awaits_receipts, "hold_minutes": erasure.hold.as_secs() / 60 },
             "list_apis": self.list_apis.description(&format!("http://{}", self.admin)),
+            "change_feed": self.change_feed_description(),
+        })
+    }
+
+    /// What is needed to send events as the function `changes` does; null if there is no change feed.
+    fn change_feed_description(&self) -> Value {
+        let Some(environment) = self.environments.get(CHANGES).filter(|_| self.change_stream.is_some()) else {
+            return Value::Null;
+        };
+        let variable = |name: &str| environment.get(name).map(String::as_str);
+        json!({
+            "content": variable("CHANGE_FEED").unwrap_or("keys"),
+            "bus": variable("EVENT_BUS_NAME"),
+            "source": variable("CHANGE_SOURCE"),
         })
     }
 

@@ -40,6 +40,9 @@ mod storage {
 
 /// The `clientele` command.
 mod command {
+    mod changes;
+    mod changes_redrive;
+    mod changes_resend;
     mod cli;
     mod commands_page;
     mod completions;

@@ -111,7 +111,8 @@ pub(crate) fn config_of_function(environment: &LambdaEnvironment) -> SdkConfig {
 }
 
 /// The SDK's configuration for a local stack.
-pub(crate) fn local_config(http: SharedHttpClient) -> SdkConfig {
+#[must_use]
+pub fn local_config(http: SharedHttpClient) -> SdkConfig {
     let credentials = Credentials::new("local", "local", None, None, "local");
     config(Region::from_static("us-east-1"), credentials, http)
 }

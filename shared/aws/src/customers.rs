@@ -12,8 +12,8 @@ use aws_sdk_dynamodb::types::{
 };
 use clientele_flow::deadlines::START_WITHIN;
 use clientele_flow::{
-    CurrentItem, CustomerReader, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, ReplaceResult,
-    Table, TableError,
+    CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage,
+    PutResult, ReplaceResult, Table, TableError, UnreadableItem,
 };
 use clientele_model::{Item, ItemError, SORT_KEY, Time, Tombstone};
 use jiff::Timestamp;
@@ -234,6 +234,26 @@ impl CustomerReader for Customers {
         };
         Ok(LiveItemPage {
             items: page.items.unwrap_or_default().into_iter().filter_map(live).collect(),
+            next: page.last_evaluated_key.and_then(|key| text(&key, "pk")),
+        })
+    }
+}
+
+impl CustomerScan for Customers {
+    /// Each page is one call, of 1 MB.
+    async fn items_after(&self, pk: Option<String>) -> Result<ItemPage, TableError> {
+        let start_key = pk.map(|pk| {
+            let key = [("pk", pk), ("sk", SORT_KEY.to_owned())];
+            key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
+        });
+        let request = self.client.scan().table_name(&self.table).consistent_read(true);
+        let page = request.set_exclusive_start_key(start_key).send().await.map_err(|error| unavailable(&error))?;
+        let item = |item: HashMap<_, _>| {
+            let pk = text(&item, "pk").unwrap_or_default();
+            Item::try_from(from_attributes(item)).map_err(|error| UnreadableItem { pk, why: error.to_string() })
+        };
+        Ok(ItemPage {
+            items: page.items.unwrap_or_default().into_iter().map(item).collect(),
             next: page.last_evaluated_key.and_then(|key| text(&key, "pk")),
         })
     }

@@ -40,7 +40,7 @@ pub use attributes::{from_attributes, to_attributes};
 pub use change_clients::ChangeClients;
 pub use change_publisher::ChangePublisher;
 pub use changes_config::ChangesConfig;
-pub use clients::{CallTimeouts, Clients, https_with_system_roots};
+pub use clients::{CallTimeouts, Clients, https_with_system_roots, local_config};
 pub use config::{DomainNames, Endpoints, LambdaEnvironment, ReceiverConfig, Resources, SecretSource, WorkerConfig};
 pub use customers::Customers;
 pub use environment::ConfigError;

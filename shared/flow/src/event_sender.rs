@@ -49,8 +49,11 @@ pub enum SendError {
     #[error("it was stopped")]
     Stopped,
     /// The bus took nothing in many attempts. With the reason of the last failure.
-    #[error("{0}")]
+    #[error("the event bus cannot be used: {0}")]
     Failed(String),
+    /// The customers could not be read. With the reason.
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 impl<'a, B: EventBus> EventSender<'a, B> {

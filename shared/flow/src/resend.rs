@@ -78,7 +78,7 @@ pub async fn resend<B: EventBus>(
         }
         let page = match read_table(sender.clock(), || table.items_after(after.clone())).await {
             Ok(page) => page,
-            Err(error) => return ResendReport { counts, error: Some(SendError::Failed(error.to_string())) },
+            Err(error) => return ResendReport { counts, error: Some(SendError::Unreadable(error.to_string())) },
         };
         let (mut events, mut read) = (vec![], 0);
         for scanned in page.items {

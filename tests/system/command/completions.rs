@@ -14,7 +14,7 @@ use crate::support::cli::{run, run_with_input};
 fn each_shell_has_a_script(#[case] shell: &str, #[case] start: &str) {
     let (code, script, errors) = run(&["completions", shell]);
     assert_eq!((code, errors.as_str()), (0, ""));
-    for word in [start, "customers", "quarantine", "stack"] {
+    for word in [start, "customers", "quarantine", "redrive", "resend", "stack"] {
         assert!(script.contains(word), "{shell} has no {word}");
     }
 }

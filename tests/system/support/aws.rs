@@ -34,6 +34,7 @@ pub(crate) struct AwsStandIn {
     emulators: Client<HttpConnector, Full<Bytes>>,
     dynamodb: SocketAddr,
     sqs: SocketAddr,
+    admin: SocketAddr,
     /// The ARN of each provider's secret.
     secret_arns: BTreeMap<&'static str, String>,
     stack_description: Arc<Mutex<String>>,
@@ -51,6 +52,8 @@ struct Behaviour {
     hanging: Vec<(&'static str, &'static str)>,
     /// Which operations are not allowed.
     denied: Vec<&'static str>,
+    /// The operation that is answered with an error, and the error's code.
+    error: Option<(&'static str, &'static str)>,
     concurrent: usize,
     concurrent_max: usize,
     /// Secrets by ARN, as `GetSecretValue` returns them.
@@ -89,6 +92,7 @@ impl AwsStandIn {
             emulators: Client::builder(TokioExecutor::new()).build_http(),
             dynamodb: stack.dynamodb,
             sqs: stack.sqs,
+            admin: stack.admin,
             secret_arns,
             stack_description: Arc::new(Mutex::new(describe(stack))),
             state: Arc::new(Mutex::new(state)),
@@ -143,16 +147,30 @@ impl AwsStandIn {
 
     /// From now on this parameter of the stack has that value.
     pub(crate) fn set_parameter(&self, name: &str, value: &str) {
+        self.set_member("Parameter", name, value);
+    }
+
+    fn set_member(&self, kind: &str, name: &str, value: &str) {
         let mut description = self.stack_description.lock().unwrap();
-        let start = format!("<ParameterKey>{name}</ParameterKey><ParameterValue>");
+        let start = format!("<{kind}Key>{name}</{kind}Key><{kind}Value>");
         let (before, rest) = description.split_once(&start).unwrap();
-        let (_, after) = rest.split_once("</ParameterValue>").unwrap();
-        *description = format!("{before}{start}{value}</ParameterValue>{after}");
+        let (_, after) = rest.split_once(&format!("</{kind}Value>")).unwrap();
+        *description = format!("{before}{start}{value}</{kind}Value>{after}");
     }
 
     /// From now on these operations are not allowed.
     pub(crate) fn deny(&self, operations: &[&'static str]) {
         self.state.lock().unwrap().denied = operations.to_vec();
+    }
+
+    /// From now on this operation is answered with an error of that code.
+    pub(crate) fn answer_with_error(&self, operation: &'static str, code: &'static str) {
+        self.state.lock().unwrap().error = Some((operation, code));
+    }
+
+    /// From now on this output of the stack has that value.
+    pub(crate) fn set_output(&self, name: &str, value: &str) {
+        self.set_member("Output", name, value);
     }
 
     fn is_denied(&self, operation: &str) -> bool {
@@ -168,6 +186,7 @@ impl AwsStandIn {
     pub(crate) fn recover(&self) {
         let mut state = self.state.lock().unwrap();
         state.denied.clear();
+        state.error = None;
         state.failing.clear();
         state.hanging.clear();
     }
@@ -247,8 +266,8 @@ impl AwsStandIn {
         (StatusCode::OK, answer.into_writer().into())
     }
 
-    async fn emulator(&self, address: SocketAddr, headers: &HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
-        let mut request = Request::post(format!("http://{address}/"));
+    async fn emulator(&self, address: SocketAddr, path: &str, headers: &HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
+        let mut request = Request::post(format!("http://{address}/{path}"));
         for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
             request = request.header(name, headers[name].clone());
         }
@@ -357,12 +376,17 @@ async fn call(aws: &AwsStandIn, operation: &str, headers: &HeaderMap, body: Byte
     if aws.is_denied(name) {
         return (StatusCode::BAD_REQUEST, r#"{"__type":"AccessDeniedException"}"#.into());
     }
+    let error = aws.state.lock().unwrap().error.filter(|(operation, _)| *operation == name);
+    if let Some((_, code)) = error {
+        return (StatusCode::BAD_REQUEST, json!({ "__type": code }).to_string().into());
+    }
     let (status, answer) = match (service, name) {
         ("secretsmanager", operation) => aws.secrets_manager(operation, &request),
-        ("AmazonSQS", _) => aws.emulator(aws.sqs, headers, body).await,
+        ("AmazonSQS", _) => aws.emulator(aws.sqs, "", headers, body).await,
         // The emulator does not know backups.
         (_, "DescribeContinuousBackups") => (StatusCode::OK, Bytes::new()),
-        _ => aws.emulator(aws.dynamodb, headers, body).await,
+        ("AWSEvents", _) => aws.emulator(aws.admin, "event-bus", headers, body).await,
+        _ => aws.emulator(aws.dynamodb, "", headers, body).await,
     };
     let described = aws.monitoring().describe_table(name, &answer);
     let answer = described.map_or(answer, |answer| answer.to_string().into());
@@ -389,6 +413,10 @@ fn describe(stack: &LocalStack) -> String {
         "CleanupDeadLetterQueueUrl" => stack.queue_urls["cleanup-dead-letter"].clone(),
         "InboxQueueUrl" => stack.queue_urls["inbox"].clone(),
         "QuarantineQueueUrl" => stack.queue_urls["quarantine"].clone(),
+        "RefusedChangesQueueUrl" => stack.queue_urls["refused-changes"].clone(),
+        "DiscardedChangesQueueUrl" => stack.queue_urls["discarded-changes"].clone(),
+        "ChangeFeed" => "keys".to_owned(),
+        "ChangesBusName" => "test-changes".to_owned(),
         name => match name.strip_suffix("Arn") {
             Some(secret) => format!("local:{secret}"),
             None => "not read by the command".to_owned(),
