@@ -109,6 +109,11 @@ impl Consumer {
             + number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
     }
 
+    /// Removes all changes from their queue.
+    pub(crate) async fn purge_changes(&self) {
+        self.stack.clients.sqs.purge_queue().queue_url(self.changes_queue_url()).send().await.unwrap();
+    }
+
     /// Sends event files of the providers as webhooks.
     pub(crate) fn receive_webhooks(&self, cases: &[impl AsRef<str>]) {
         let url = format!("http://{}/send", self.stack.admin);

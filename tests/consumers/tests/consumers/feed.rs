@@ -1,5 +1,8 @@
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use clientele::cli::{self, Cli};
+
 use crate::consumer_process::{Consumer, Language};
 
 /// Webhooks of all that can happen: new, repeated, late, forged and deleted customers, some with the same e-mail address,
@@ -34,4 +37,20 @@ pub(crate) async fn a_follower_knows_the_table(language: Language) {
         assert!(everything.as_object().unwrap().len() > 20);
         assert_eq!(consumer.knowledge()["customers"], everything, "{content}");
     }
+}
+
+/// A consumer that starts when everything has happened gets the customers by a resend.
+pub(crate) async fn a_late_start_knows_the_table(language: Language) {
+    let consumer = Consumer::start_with_feed(language, "full").await;
+    consumer.receive_webhooks(&consumer.cases);
+    consumer.stack.change_stream.as_ref().unwrap().publish_now().await.unwrap();
+    wait_for_messages(&consumer, consumer.stack.event_bus.recent().len()).await;
+    consumer.purge_changes().await;
+    let admin = format!("http://{}", consumer.stack.admin);
+    let resend = ["clientele", "changes", "resend", "--yes", "--local", &admin];
+    cli::run(Cli::try_parse_from(resend).unwrap()).await.unwrap();
+    let everything = consumer.everything().await;
+    wait_for_messages(&consumer, everything.as_object().unwrap().len()).await;
+    consumer.consume_changes();
+    assert_eq!(consumer.knowledge()["customers"], everything);
 }

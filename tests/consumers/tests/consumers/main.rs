@@ -60,5 +60,6 @@ in_every_language!(
     changes::items_are_read_if_the_event_has_none,
     changes::failed_messages_stay_on_the_queue,
     feed::a_follower_knows_the_table,
+    feed::a_late_start_knows_the_table,
     cleanup::only_the_deleted_customer_is_erased,
 );
