@@ -26,6 +26,16 @@ struct Contents {
     items: BTreeMap<String, Map<String, Value>>,
     messages: Vec<QueuedMessage>,
     sent: usize,
+    writes: Vec<TableWrite>,
+}
+
+/// A write to the table, as its stream reports it: the item before and after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableWrite {
+    /// The item before; absent if there was none.
+    pub old: Option<Map<String, Value>>,
+    /// The item after; absent if it was removed.
+    pub new: Option<Map<String, Value>>,
 }
 
 /// A message on a queue.
@@ -46,6 +56,12 @@ impl InMemoryStorage {
     #[must_use]
     pub fn items(&self) -> BTreeMap<String, Map<String, Value>> {
         self.contents().items.clone()
+    }
+
+    /// All writes that had an effect since that many of them, in their order.
+    #[must_use]
+    pub fn writes_from(&self, number: usize) -> Vec<TableWrite> {
+        self.contents().writes.get(number..).unwrap_or_default().to_vec()
     }
 
     /// The messages of a queue, oldest first.
@@ -78,7 +94,10 @@ impl InMemoryStorage {
     pub fn remove_tombstone(&self, pk: &str, rank: &str) -> bool {
         let mut contents = self.contents();
         let is_same = contents.items.get(pk).is_some_and(|item| text(item, "rank").as_deref() == Some(rank));
-        is_same && contents.items.remove(pk).is_some()
+        let removed = if is_same { contents.items.remove(pk) } else { None };
+        let is_removed = removed.is_some();
+        contents.writes.extend(removed.map(|old| TableWrite { old: Some(old), new: None }));
+        is_removed
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -96,7 +115,8 @@ impl Table for InMemoryStorage {
                 Ok(PutResult::ConditionFailed(current))
             }
             _ => {
-                contents.items.insert(pk, item);
+                let old = contents.items.insert(pk, item.clone());
+                contents.writes.push(TableWrite { old, new: Some(item) });
                 Ok(PutResult::Written(Some(1.0)))
             }
         }
@@ -118,7 +138,9 @@ impl Table for InMemoryStorage {
         if !is_same {
             return Ok(ReplaceResult::Changed);
         }
-        contents.items.insert(tombstone.pk.clone(), to_map(tombstone)?);
+        let item = to_map(tombstone)?;
+        let old = contents.items.insert(tombstone.pk.clone(), item.clone());
+        contents.writes.push(TableWrite { old, new: Some(item) });
         Ok(ReplaceResult::Written(Some(1.0)))
     }
 
@@ -132,8 +154,13 @@ impl Table for InMemoryStorage {
             (text(item, "rank").as_deref(), text(item, "cleanup").as_deref()) == (Some(rank), Some(message))
         };
         let Some(item) = contents.items.get_mut(pk).filter(|item| is_sent(item)) else { return Ok(None) };
+        let old = item.clone();
         item.remove("cleanup");
         item.remove("cleanup_due");
+        if *item != old {
+            let new = Some(item.clone());
+            contents.writes.push(TableWrite { old: Some(old), new });
+        }
         Ok(Some(1.0))
     }
 

@@ -47,6 +47,10 @@ pub(crate) enum Task {
     /// Imports the list of that index.
     Import(usize),
     Reconcile,
+    /// Announces what the stream has.
+    Publish,
+    /// Sends everything to a consumer that starts.
+    Resend,
 }
 
 /// Which actor takes a step or crashes.
@@ -199,6 +203,8 @@ impl<'a> Execution<'a> {
                     Task::Sweep => drop(simulation.sweep(&storage).await),
                     Task::Import(list) => drop(simulation.import(&storage, list).await),
                     Task::Reconcile => drop(simulation.reconcile(&storage).await),
+                    Task::Publish => simulation.publish(&storage).await,
+                    Task::Resend => simulation.resend(&storage).await,
                 }
             }))
         };

@@ -1,12 +1,12 @@
-//! Every interleaving of the actors that write, send and clear the cleanup message of a delete, and of imports and
-//! reconciliations with them.
+//! Every interleaving of the actors that write, send and clear the cleanup message of a delete, and of imports,
+//! reconciliations and the change feed with them.
 
 use crate::exploration::{Bounds, Choice, Scenario, Task};
 use crate::simulation::history::History;
 use crate::simulation::provider::{EventSpec, Kind};
 use crate::{is_full, report};
 
-use Task::{Deliver, Import, Reconcile, Replay, Sweep};
+use Task::{Deliver, Import, Publish, Reconcile, Replay, Resend, Sweep};
 
 /// Every order of steps, and a crash of any actor at any step.
 const ALL: Bounds = Bounds { preemptions_max: usize::MAX, crashes_max: 1, is_unreduced: false };
@@ -51,6 +51,22 @@ fn three_actors_with_lists() -> Vec<Scenario> {
     ]
 }
 
+/// The change feed and a consumer that starts, while the table is written.
+fn three_actors_with_the_feed() -> Vec<Scenario> {
+    vec![
+        scenario("announced_while_deleted", &[Deliver(2), Deliver(0), Publish]),
+        scenario("announced_while_deleted_twice", &[Deliver(0), Deliver(1), Publish]),
+        Scenario { pending: &[0], ..scenario("announced_while_swept", &[Sweep, Deliver(1), Publish]) },
+        Scenario { pending: &[0], ..scenario("announced_twice", &[Deliver(1), Publish, Publish]) },
+        Scenario { parked: &[2], ..with_lists("announced_while_imported", &[Replay(0), Import(2), Publish]) },
+        with_lost_delete("announced_while_reconciled", &[Import(0), Reconcile, Publish]),
+        scenario("resent_while_deleted", &[Deliver(2), Deliver(0), Resend]),
+        Scenario { pending: &[0], ..scenario("resent_while_swept", &[Sweep, Deliver(1), Resend]) },
+        Scenario { pending: &[0], ..with_lists("resent_and_announced", &[Deliver(1), Publish, Resend]) },
+        with_lists("resent_while_imported", &[Import(1), Import(2), Resend]),
+    ]
+}
+
 fn three_actors() -> Vec<Scenario> {
     vec![
         scenario("redelivered", &[Deliver(0), Deliver(0), Sweep]),
@@ -80,8 +96,9 @@ fn every_interleaving() {
         if is_full() { (ALL, 5_000_000) } else { (Bounds { preemptions_max: 1, ..ALL }, 1_500) };
     let of_three = three_actors().into_iter().map(|scenario| (scenario, ALL, 700));
     let with_lists = three_actors_with_lists().into_iter().map(|scenario| (scenario, ALL, 20));
+    let with_the_feed = three_actors_with_the_feed().into_iter().map(|scenario| (scenario, ALL, 20));
     let of_four = four_actors().into_iter().map(|scenario| (scenario, bounds_of_four, schedules_min_of_four));
-    for (scenario, bounds, schedules_min) in of_three.chain(with_lists).chain(of_four) {
+    for (scenario, bounds, schedules_min) in of_three.chain(with_lists).chain(with_the_feed).chain(of_four) {
         let explored = scenario.explore(bounds);
         assert!(explored.schedules >= schedules_min, "{}: {explored:?}", scenario.name);
         report(&format!("{}: {} schedules, {} states", scenario.name, explored.schedules, explored.states));
@@ -92,7 +109,8 @@ fn every_interleaving() {
 fn reproduce(text: &str) {
     let (name, choices) = text.split_once(':').unwrap();
     let choices: Vec<Choice> = choices.split_whitespace().map(|choice| choice.parse().unwrap()).collect();
-    let mut scenarios = three_actors().into_iter().chain(three_actors_with_lists()).chain(four_actors());
+    let scenarios = three_actors().into_iter().chain(three_actors_with_lists());
+    let mut scenarios = scenarios.chain(three_actors_with_the_feed()).chain(four_actors());
     scenarios.find(|scenario| scenario.name == name).unwrap().reproduce(&choices);
 }
 

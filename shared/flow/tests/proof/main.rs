@@ -3,6 +3,8 @@
 //! choices have a seed, so every failure can be reproduced.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
 
+mod change_batches;
+mod change_feed;
 mod cleanup_messages;
 mod deadlines;
 mod exploration;

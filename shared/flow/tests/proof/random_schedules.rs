@@ -1,4 +1,5 @@
-//! Random schedules by a seed: concurrent deliveries, replays, sweeps, imports and reconciliations, with faults and crashes.
+//! Random schedules by a seed: concurrent deliveries, replays, sweeps, imports, reconciliations and the change feed, with
+//! faults and crashes.
 
 use std::ops::Range;
 use std::task::Waker;
@@ -96,12 +97,12 @@ fn storage(simulation: &Simulation<'_>, random: &mut Random, percent: usize) -> 
 }
 
 /// The next actor: mostly a delivery, perhaps a repeated one; the replay of a message; a sweep; an import; a reconciliation;
-/// or an operator who moves messages out of quarantine, although nothing is repaired yet.
+/// the change feed; a consumer that starts; or an operator who moves messages out of quarantine, although nothing is repaired yet.
 fn actor<'a>(simulation: &'a Simulation<'a>, random: &mut Random, percent: usize, waker: &Waker) -> Actor<'a> {
     let storage = storage(simulation, random, percent);
     let mut inbox = simulation.storage.messages(Queue::Inbox);
     let lists = simulation.history.lists.len();
-    match random.below(13) {
+    match random.below(15) {
         0 if random.percent(30) => Actor::new(waker, async move { simulation.redrive() }),
         0..2 => Actor::new(waker, async move { drop(simulation.sweep(&storage).await) }),
         2..5 if !inbox.is_empty() => {
@@ -113,6 +114,8 @@ fn actor<'a>(simulation: &'a Simulation<'a>, random: &mut Random, percent: usize
             Actor::new(waker, async move { drop(simulation.import(&storage, list).await) })
         }
         7 => Actor::new(waker, async move { drop(simulation.reconcile(&storage).await) }),
+        8..10 => Actor::new(waker, async move { simulation.publish(&storage).await }),
+        10 => Actor::new(waker, async move { simulation.resend(&storage).await }),
         _ => {
             let delivery = random.below(simulation.history.deliveries.len());
             Actor::new(waker, async move { drop(simulation.deliver(&storage, delivery).await) })

@@ -1,6 +1,6 @@
 //! Events that an operator sends: in which calls, how often, and what a consumer ends with.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +15,8 @@ use clientele_model::{ChangeEvent, ChangeType, FeedContent, FeedSettings, Item, 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+
+use crate::simulation::scripted_bus::{Answer, ScriptedBus};
 
 const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
 
@@ -51,50 +53,6 @@ fn small_events(number: usize) -> Vec<ChangeEvent> {
     (0..number).map(|place| event(&place.to_string(), 0)).collect()
 }
 
-/// A bus that gives these answers one after the other, and then accepts everything.
-#[derive(Default)]
-struct ScriptedBus {
-    answers: Mutex<VecDeque<Answer>>,
-    /// The ids of the events of each call, and when it was made.
-    calls: Mutex<Vec<(Vec<String>, Instant)>>,
-}
-
-#[derive(Clone)]
-enum Answer {
-    /// A letter per event: `a` accepted, `r` refused, `f` failed.
-    Results(&'static str),
-    Unavailable,
-    Refused,
-}
-
-impl ScriptedBus {
-    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
-        Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() }
-    }
-
-    fn calls(&self) -> Vec<String> {
-        self.calls.lock().unwrap().iter().map(|(ids, _)| ids.join(" ")).collect()
-    }
-}
-
-impl EventBus for ScriptedBus {
-    async fn put(&self, events: &[ChangeEvent]) -> Result<Vec<EventResult>, BusError> {
-        let ids = events.iter().map(|event| event.id.clone()).collect();
-        self.calls.lock().unwrap().push((ids, Instant::now()));
-        let result = |letter| match letter {
-            'a' => EventResult::Accepted,
-            'r' => EventResult::Refused("malformed".to_owned()),
-            _ => EventResult::Failed("throttled".to_owned()),
-        };
-        match self.answers.lock().unwrap().pop_front() {
-            None => Ok(vec![EventResult::Accepted; events.len()]),
-            Some(Answer::Results(letters)) => Ok(letters.chars().map(result).collect()),
-            Some(Answer::Unavailable) => Err(BusError::Unavailable("no answer".to_owned())),
-            Some(Answer::Refused) => Err(BusError::Refused("too large".to_owned())),
-        }
-    }
-}
-
 async fn send(bus: &ScriptedBus, events: &[ChangeEvent]) -> SendReport {
     let stop = AtomicBool::new(false);
     EventSender::new(bus, NOW, None, &stop, &|_, _| {}).send(events).await
@@ -127,7 +85,7 @@ async fn a_call_has_as_many_events_as_the_bus_takes() {
         let bus = ScriptedBus::default();
         let report = send(&bus, &events).await;
         assert_eq!((letters(&report), report.error), ("s".repeat(events.len()), None));
-        let calls = bus.calls.lock().unwrap().clone();
+        let calls = bus.made();
         assert_eq!(calls.iter().map(|(ids, _)| ids.len()).collect::<Vec<_>>(), expected);
         let sent: Vec<_> = calls.into_iter().flat_map(|(ids, _)| ids).collect();
         assert_eq!(sent, events.iter().map(|event| event.id.clone()).collect::<Vec<_>>());
@@ -193,7 +151,7 @@ async fn pauses_are_announced_and_grow() {
     for ((why, millis), longest) in pauses.iter().zip([1_000, 2_000, 4_000, 8_000]) {
         assert!(why == "no answer" && (longest / 2..=longest).contains(millis), "{pauses:?}");
     }
-    let made: Vec<_> = bus.calls.into_inner().unwrap().into_iter().map(|(_, at)| at).collect();
+    let made: Vec<_> = bus.made().into_iter().map(|(_, at)| at).collect();
     let waited: Vec<_> = made.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
     assert_eq!(waited, pauses.into_iter().map(|(_, millis)| millis).collect::<Vec<_>>());
 }
@@ -205,7 +163,7 @@ async fn no_more_events_per_second_than_the_rate() {
     let started = Instant::now();
     sender.send(&small_events(25)).await;
     sender.send(&small_events(1)).await;
-    let made = bus.calls.into_inner().unwrap();
+    let made = bus.made();
     let made: Vec<_> = made.into_iter().map(|(ids, at)| (ids.len(), (at - started).as_millis())).collect();
     assert_eq!(made, [(10, 0), (10, 500), (5, 1_000), (1, 1_250)]);
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{
-    CurrentItem, CustomerReader, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError,
-    Queues, ReplaceResult, Table, TableError,
+    CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult,
+    Queue, QueueError, Queues, ReplaceResult, Table, TableError,
 };
 use clientele_model::{CustomerEvent, Item, ItemError, Tombstone};
 use jiff::Timestamp;
@@ -27,7 +27,15 @@ pub(crate) enum Operation {
     CurrentItem,
     Item,
     LiveItems,
+    /// Reads a page of all items.
+    Scan,
     Send(Queue),
+    /// Reads the table's stream.
+    ReadStream,
+    PutEvents,
+    KeepRefused,
+    /// A consumer starts to receive the events of the bus.
+    Subscribe,
 }
 
 /// What goes wrong with a call.
@@ -159,7 +167,7 @@ impl FaultyStorage {
     }
 
     /// A call: other actors may have their turn before its effect, and after.
-    async fn call<T: Debug + Send, E: Debug + Send>(
+    pub(crate) async fn call<T: Debug + Send, E: Debug + Send>(
         &self,
         operation: Operation,
         effect: impl Future<Output = Result<T, E>> + Send,
@@ -278,6 +286,17 @@ impl CustomerReader for FaultyStorage {
     ) -> Result<LiveItemPage, TableError> {
         let effect = self.storage.live_items(provider, account, after);
         self.call(Operation::LiveItems, effect, TableError::Unavailable).await
+    }
+}
+
+impl CustomerScan for FaultyStorage {
+    async fn items_after(&self, pk: Option<String>) -> Result<ItemPage, TableError> {
+        let page = self.call(Operation::Scan, self.storage.items_after(pk), TableError::Unavailable).await?;
+        if let Some(responses) = &mut self.state().responses {
+            let items = page.items.iter().map(|item| serde_json::to_string(item.as_ref().unwrap()).unwrap());
+            items.for_each(|item| item.hash(responses));
+        }
+        Ok(page)
     }
 }
 

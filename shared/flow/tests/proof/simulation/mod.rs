@@ -3,14 +3,16 @@
 
 pub(crate) mod actors;
 pub(crate) mod faulty_storage;
+pub(crate) mod feed;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod provider;
+pub(crate) mod scripted_bus;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clientele_flow::deadlines::{ANSWER_WITHIN, FUNCTION_TIMEOUT};
@@ -26,6 +28,7 @@ use tokio::time::Instant;
 
 use actors::run;
 use faulty_storage::{Fault, FaultyStorage, Operation, yield_now};
+use feed::Bus;
 use history::{Destination, History, SentEvent, comparable, event_ids, key_attributes};
 use list::{LISTING, List, ListStandIn, observation};
 use provider::{ACME, ARRIVED_AT, CANARY};
@@ -57,6 +60,12 @@ pub(crate) struct Simulation<'h> {
     imported: RefCell<BTreeSet<usize>>,
     /// How often each message of the inbox was received.
     receives: RefCell<BTreeMap<usize, usize>>,
+    /// The event bus.
+    bus: Bus,
+    /// How many writes of the table's stream are settled.
+    published: AtomicUsize,
+    /// The first event that a consumer receives which has started late, if everything was sent to it.
+    late_consumer: Cell<Option<usize>>,
 }
 
 /// Runs a test in a new simulation.
@@ -82,8 +91,16 @@ fn outcomes(settled: &[SettledEvent]) -> Vec<Outcome> {
 
 impl<'h> Simulation<'h> {
     pub(crate) fn new(history: &'h History) -> Self {
-        let (accepted, imported, receives) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Self { storage: InMemoryStorage::default(), history, accepted, imported, receives }
+        Self {
+            storage: InMemoryStorage::default(),
+            history,
+            accepted: RefCell::default(),
+            imported: RefCell::default(),
+            receives: RefCell::default(),
+            bus: Bus::default(),
+            published: AtomicUsize::default(),
+            late_consumer: Cell::default(),
+        }
     }
 
     /// Storage without faults and interruptions.
@@ -254,6 +271,10 @@ impl<'h> Simulation<'h> {
         assert_eq!((report.failed, report.is_cut_short), (0, false), "{report:?}");
         let page = self.storage.pending_cleanups(later(), None).await.unwrap();
         assert!(page.pending.is_empty(), "cleanup messages are left: {page:?}");
+        if self.late_consumer.get().is_none() {
+            self.resend(&storage).await;
+        }
+        self.publish(&storage).await;
     }
 
     /// Nothing is lost now, and the state converges.
@@ -261,6 +282,7 @@ impl<'h> Simulation<'h> {
         self.assert_nothing_lost();
         self.settle_down().await;
         self.assert_converged();
+        self.assert_every_change_is_announced();
     }
 
     /// The state is the final state of the history.
@@ -332,6 +354,12 @@ impl<'h> Simulation<'h> {
         let mut messages: Vec<_> = self.all_messages().map(|message| (message.queue, message.body)).collect();
         messages.sort_unstable();
         messages.hash(state);
+        self.published.load(Ordering::Relaxed).hash(state);
+        let events = |first| {
+            let events = self.bus.events_from(first).into_iter();
+            events.map(|event| (event.pk, event.rank, event.kind)).collect::<BTreeSet<_>>()
+        };
+        (events(0), self.late_consumer.get().map(events)).hash(state);
     }
 
     /// The cleanup ids that were sent, each of them in a readable message.
