@@ -30,7 +30,7 @@ const CONDITION: &str = r#"condition_expression("attribute_not_exists(pk) OR #ra
 const ALWAYS: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank <> :rank OR #rank = :rank")"#;
 const VERIFICATION: &str = "shared/model/src/verification.rs";
 
-pub(crate) const FLAWS: [Flaw; 18] = [
+pub(crate) const FLAWS: [Flaw; 21] = [
     Flaw {
         name: "no-idempotency",
         edits: &[(CUSTOMERS, CONDITION, ALWAYS)],
@@ -190,6 +190,37 @@ pub(crate) const FLAWS: [Flaw; 18] = [
             "match next.filter(|next| begins_before(next) && false) {",
         )],
         caught_by: (FLEXPRICE, "the_next_page_starts_at_a_time_instead_of_an_offset"),
+    },
+    Flaw {
+        name: "cleared-cleanup-announced",
+        edits: &[(
+            "shared/model/src/customer_change.rs",
+            "(Some(old), Some(new)) if old.rank() == new.rank() => None,",
+            "(Some(old), Some(new)) if old == new => None,",
+        )],
+        caught_by: (MODEL, "types_of_changes"),
+    },
+    Flaw {
+        name: "failed-entries-dropped",
+        edits: &[(
+            "shared/flow/src/change_feed.rs",
+            "EventResult::Failed(why) => report.fail(sequence_number, &why),",
+            "EventResult::Failed(why) => {
+                report.error = Some(why);
+                ControlFlow::Continue(())
+            }",
+        )],
+        caught_by: (FLOW, "no_change_is_lost_in_a_batch_of_a_hundred"),
+    },
+    Flaw {
+        name: "refused-entry-blocks",
+        edits: &[(
+            "shared/flow/src/change_feed.rs",
+            "            EventResult::Refused(why) => {\n                let ChangeEvent",
+            "            EventResult::Refused(why) if !why.is_empty() => report.fail(sequence_number, &why),
+            EventResult::Refused(why) => {\n                let ChangeEvent",
+        )],
+        caught_by: (FLOW, "a_refused_entry_never_blocks_the_others"),
     },
 ];
 

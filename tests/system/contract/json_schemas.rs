@@ -3,7 +3,10 @@
 //! `UPDATE=1 cargo test schemas` writes the files.
 
 use clientele::events::signed_at;
-use clientele_model::{CredentialFields, KeptDelivery, KeptPart, schema};
+use clientele_model::{
+    ChangeEvent, CredentialFields, FeedContent, FeedSettings, Item, ItemWrite, KeptDelivery, KeptPart, RefusedChange,
+    schema,
+};
 use clientele_providers::PROVIDERS;
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -44,6 +47,31 @@ fn written_items_and_messages_are_valid() {
     let deletes = cases().iter().filter(|case| case.name == "customer-deleted").count();
     assert!(items > 40 && deletes >= 3);
     assert_eq!(messages, deletes);
+}
+
+/// The events about every customer and tombstone of the event files, and the messages about refused changes.
+#[test]
+fn change_events_are_valid() {
+    let data = jsonschema::validator_for(&checked_in("change-data")).unwrap();
+    let refused = jsonschema::validator_for(&checked_in("refused-change")).unwrap();
+    let images = cases().iter().flat_map(|case| case.expected.items.values());
+    let items = images.map(|image| Item::try_from(image.as_object().unwrap().clone()).unwrap());
+    let mut number = 0;
+    for (item, content) in
+        items.flat_map(|item| [FeedContent::Keys, FeedContent::Full].map(|content| (item.clone(), content)))
+    {
+        let settings = FeedSettings { source: "/clientele/test".to_owned(), content };
+        let removed = ItemWrite { id: "2".to_owned(), at: signed_at(), old: Some(item.clone()), new: None };
+        let removed = ChangeEvent::of_write(&removed, &settings).unwrap();
+        for event in [ChangeEvent::of_item(&item, "1", signed_at(), &settings), removed] {
+            let detail: Value = serde_json::from_str(&event.detail).unwrap();
+            assert_valid(&data, &detail["data"]);
+            let message = RefusedChange::new(event.id, event.pk, Some(event.rank), "MalformedDetail");
+            assert_valid(&refused, &serde_json::from_str(&message.message()).unwrap());
+            number += 1;
+        }
+    }
+    assert!(number > 160, "{number}");
 }
 
 #[test]

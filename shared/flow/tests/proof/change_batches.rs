@@ -184,7 +184,7 @@ fn a_refused_call_is_sent_one_by_one() {
             calls: vec!["0 1 2 3", "0", "1"],
             counts: [1, 0, 0, 0],
             failed_from: Some("1"),
-            error: Some("no answer"),
+            error: Some("the event bus cannot be used: no answer"),
             ..Case::default()
         },
         Case {
@@ -227,7 +227,7 @@ fn the_first_failure_is_where_the_batch_is_tried_again() {
             calls: vec!["1 2 3 4 5 6 7 8 9 10", "11 12"],
             counts: [10, 0, 1, 0],
             failed_from: Some("11"),
-            error: Some("no answer"),
+            error: Some("the event bus cannot be used: no answer"),
             ..Case::default()
         },
         Case {
