@@ -130,6 +130,7 @@ fn an_observed_deletion_is_written_as_a_tombstone_with_a_message() {
         "rank": "1.80064a601d402261.0.8000000000000000.00000000.",
         "last_event": {"type": "reconcile", "received_at": "2026-11-20T12:00:00.123Z"},
         "schema": 1,
+        "receipts": {},
         "cleanup": message,
         "cleanup_due": "2026-11-20T12:00:00.123Z",
     });
