@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::erasure_state::ErasureState;
+
 /// Parts of an e-mail address, a phone number, a postal address, a contact, a tax id or an actor that need no name, in
 /// the order in which they are shown.
 const SELF_EXPLANATORY: [&str; 16] = [
@@ -30,6 +32,8 @@ const IDENTITY: [&str; 7] = ["provider", "account", "customer_id", "external_id"
 const TIMES: [&str; 4] = ["created_at", "updated_at", "deleted_at", "cleanup_due"];
 /// The same in every item.
 const CONSTANT: [&str; 2] = ["sk", "schema"];
+/// Attributes of a tombstone that [`ErasureState`](crate::erasure_state::ErasureState) shows.
+const ERASURE: [&str; 2] = ["receipts", "erasure_open"];
 /// Longer labels do not move the values of the other rows to the right.
 const LABEL_WIDTH_MAX: usize = 48;
 
@@ -70,16 +74,17 @@ impl Section {
     }
 }
 
-/// The sections of an item. Every value of the item is in one of them.
+/// The sections of an item. Every value of the item is in one of them, and for a tombstone also the systems among these
+/// that have not confirmed its erasure yet.
 #[must_use]
-pub fn sections(item: &Value) -> Vec<Section> {
+pub fn sections(item: &Value, systems: &[String]) -> Vec<Section> {
     let fields_of = |name: &str| item.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
     let (profile, extra, event) = (fields_of("profile"), fields_of("extra"), fields_of("last_event"));
     let empty = Map::new();
     let attributes = item.as_object().unwrap_or(&empty);
     let is_known = |name: &str| {
         ["pk", "profile", "extra", "last_event"].contains(&name)
-            || [&IDENTITY[..], &TIMES, &CONSTANT].iter().any(|names| names.contains(&name))
+            || [&IDENTITY[..], &TIMES, &CONSTANT, &ERASURE].iter().any(|names| names.contains(&name))
     };
     let others: Map<_, _> = attributes.iter().filter(|(name, _)| !is_known(name)).map(cloned).collect();
     let personal: Map<_, _> =
@@ -93,6 +98,7 @@ pub fn sections(item: &Value) -> Vec<Section> {
         ("Event", [rows(&event, compact_rows), rows(&others, leaf_rows)].concat()),
     ];
     let sections = sections.into_iter().map(|(title, rows)| Section::new(title, rows));
+    let sections = sections.chain([ErasureState::of(item, systems).section()]);
     sections.filter(|section| !section.rows.is_empty()).collect()
 }
 
@@ -182,7 +188,7 @@ mod tests {
             "created_by": { "id": "u_1", "type": "user" },
             "metadata": { "seats": 12, "line1": ["a", "b"] },
         } });
-        let lines: Vec<_> = sections(&item).iter().flat_map(Section::lines).collect();
+        let lines: Vec<_> = sections(&item, &[]).iter().flat_map(Section::lines).collect();
         assert_eq!(
             lines,
             [

@@ -10,6 +10,7 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use clientele_aws::{CallTimeouts, Clients, Endpoints, https_with_system_roots};
 use clientele_model::{ErasureSettings, Provider, Scheme, SecretEntry};
 
+use crate::erasure_state::system_names;
 use crate::exit_code::{CommandError, ExitCode};
 use crate::oldest_message::OldestMessages;
 
@@ -185,6 +186,12 @@ impl DeployedStack {
         let hold = hold.parse().with_context(|| format!("CleanupHoldMinutes is `{hold}`, which is not a number"))?;
         let awaits_receipts = !parameter("ErasureSystems")?.is_empty();
         Ok(ErasureSettings { awaits_receipts, hold: Duration::from_mins(hold) })
+    }
+
+    /// The systems that confirm that they have erased a deleted customer: the parameter `ErasureSystems`.
+    #[must_use]
+    pub fn erasure_systems(&self) -> Vec<String> {
+        self.parameter("ErasureSystems").map_or(vec![], system_names)
     }
 
     fn secret_arn(&self, provider: &Provider) -> Result<&str> {

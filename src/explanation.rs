@@ -9,20 +9,21 @@ use serde_json::Value;
 const SCHEMA: u64 = 1;
 /// The attributes of an item in that version.
 #[rustfmt::skip]
-const ATTRIBUTES: [&str; 19] = [
+const ATTRIBUTES: [&str; 21] = [
     "pk", "sk", "provider", "account", "customer_id", "external_id", "status", "name", "email", "profile", "extra",
     "created_at", "updated_at", "deleted_at", "rank", "last_event", "schema", "cleanup", "cleanup_due",
+    "receipts", "erasure_open",
 ];
 
-/// The sentences that explain an item of the table. They contain ids and event types as the provider sent them, so make
+/// The sentences that explain an item of the table at this time. They contain ids and event types as the provider sent them, so make
 /// control characters visible before you show them.
 #[must_use]
-pub fn why(item: &Value) -> Vec<String> {
+pub fn why(item: &Value, now: Timestamp) -> Vec<String> {
     let rank = item["rank"].as_str().unwrap_or_default();
     let is_deleted = item["status"] == "deleted";
     let mut sentences = vec![origin(item, is_deleted)];
     match rank.parse::<Rank>() {
-        Ok(rank) if rank.erased || is_deleted => sentences.extend(of_tombstone(item, &rank)),
+        Ok(rank) if rank.erased || is_deleted => sentences.extend(of_tombstone(item, &rank, now)),
         Ok(rank) => sentences.extend(of_customer(item, &rank)),
         Err(_) => sentences.push(
             "This release cannot read the item's rank, so it cannot tell which events would change it.".to_owned(),
@@ -79,7 +80,7 @@ fn of_customer(item: &Value, rank: &Rank) -> Vec<String> {
     sentences
 }
 
-fn of_tombstone(item: &Value, rank: &Rank) -> Vec<String> {
+fn of_tombstone(item: &Value, rank: &Rank, now: Timestamp) -> Vec<String> {
     let mut sentences = vec![];
     if rank.sequence.raised == EventTime::EARLIEST.into() {
         let received = time(&item["last_event"]["received_at"]).map_or(String::new(), |time| format!(", {time},"));
@@ -89,16 +90,10 @@ fn of_tombstone(item: &Value, rank: &Rank) -> Vec<String> {
     } else {
         sentences.push(format!("The delete was raised at {}{}.", rank.sequence.raised, arrival(item, rank)));
     }
-    let is_waiting = !item["cleanup"].is_null();
-    sentences.push(if is_waiting {
-        let since = time(&item["cleanup_due"]).map_or(String::new(), |time| format!(" since {time}"));
-        format!(
-            "The message to the cleanup queue is not sent yet; it has been waiting in this tombstone{since}. The next \
-             sweep sends it and removes it from here."
-        )
-    } else {
-        "The message to the cleanup queue was sent. This tombstone contains no personal data.".to_owned()
-    });
+    sentences.push(message(item, now));
+    if let Some(since) = time(&item["erasure_open"]) {
+        sentences.push(format!("Since {since}, other systems have to confirm that they have erased their copies."));
+    }
     sentences.push(
         "The tombstone stays in the table for ever, so that an event that arrives late cannot bring the customer back."
             .to_owned(),
@@ -110,6 +105,26 @@ fn of_tombstone(item: &Value, rank: &Rank) -> Vec<String> {
     );
     sentences.push("If the customer comes back, the provider has to create it under another id.".to_owned());
     sentences
+}
+
+/// Whether the tombstone's message was sent, is held back, or waits for a sweep.
+fn message(item: &Value, now: Timestamp) -> String {
+    if item["cleanup"].is_null() {
+        return "The message to the cleanup queue was sent. This tombstone contains no personal data.".to_owned();
+    }
+    match time(&item["cleanup_due"]) {
+        Some(due) if due > now => format!(
+            "The message to the cleanup queue is held back in this tombstone until {due}. The first sweep after that \
+             sends it and removes it from here."
+        ),
+        due => {
+            let since = due.map_or(String::new(), |due| format!(" since {due}"));
+            format!(
+                "The message to the cleanup queue is not sent yet; it has been waiting in this tombstone{since}. The \
+                 next sweep sends it and removes it from here."
+            )
+        }
+    }
 }
 
 /// The rest of a sentence about when the event was raised: its place in its batch, and when it arrived.
@@ -160,6 +175,11 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
     use std::path::Path;
+
+    /// Ten minutes after the events of these tests arrived.
+    fn now() -> Timestamp {
+        "2026-11-20T12:10:00Z".parse().unwrap()
+    }
 
     fn micros(time: &str) -> EpochMicros {
         time.parse::<Time>().unwrap().into()
@@ -241,7 +261,7 @@ mod tests {
         let rank = rank(verb, version, raised, place);
         let version = rank.version;
         assert_eq!(
-            why(&item(&rank, kind, &json!({}))),
+            why(&item(&rank, kind, &json!({})), now()),
             [
                 format!("The event {kind} with the id e1 brought this state.").as_str(),
                 format!("The record's version is {version}: that is when the provider last changed it.").as_str(),
@@ -257,7 +277,7 @@ mod tests {
     #[test]
     fn an_inactive_customer_is_not_deleted() {
         let rank = rank(Verb::Updated, "2026-11-20T11:00:00Z", "2026-11-20T11:00:00Z", 0);
-        let sentences = why(&item(&rank, "customer_account.update", &json!({ "status": "inactive" })));
+        let sentences = why(&item(&rank, "customer_account.update", &json!({ "status": "inactive" })), now());
         assert_eq!(sentences[3], "The customer is inactive because the record says so. It is not deleted.");
         assert_eq!(sentences.last().unwrap(), DELETE);
     }
@@ -274,6 +294,18 @@ mod tests {
          "The message to the cleanup queue is not sent yet; it has been waiting in this tombstone since \
           2026-11-20T12:00:00.5Z. The next sweep sends it and removes it from here."]
     )]
+    #[case::held_back(
+        "2026-11-20T11:00:00Z", json!({ "cleanup": "{}", "cleanup_due": "2026-11-20T12:10:00.001Z" }),
+        ["The delete was raised at 2026-11-20T11:00:00Z, and arrived at 2026-11-20T12:00:00Z, 1 h later.",
+         "The message to the cleanup queue is held back in this tombstone until 2026-11-20T12:10:00.001Z. The first \
+          sweep after that sends it and removes it from here."]
+    )]
+    #[case::no_longer_held_back(
+        "2026-11-20T11:00:00Z", json!({ "cleanup": "{}", "cleanup_due": "2026-11-20T12:10:00Z" }),
+        ["The delete was raised at 2026-11-20T11:00:00Z, and arrived at 2026-11-20T12:00:00Z, 1 h later.",
+         "The message to the cleanup queue is not sent yet; it has been waiting in this tombstone since \
+          2026-11-20T12:10:00Z. The next sweep sends it and removes it from here."]
+    )]
     #[case::without_a_time(
         "2000-01-01T00:00:00Z", json!({}),
         ["The event has no time that can be used, so its arrival, 2026-11-20T12:00:00Z, counts as the time of the \
@@ -282,7 +314,7 @@ mod tests {
     )]
     fn of_tombstones(#[case] raised: &str, #[case] more: Value, #[case] expected: [&str; 2]) {
         let rank = Rank { erased: true, ..rank(Verb::Updated, raised, raised, 0) };
-        let sentences = why(&item(&rank, "customer.deleted", &more));
+        let sentences = why(&item(&rank, "customer.deleted", &more), now());
         assert_eq!(sentences[0], "The event customer.deleted with the id e1 deleted the customer.");
         assert_eq!(sentences[1..3], expected);
         assert_eq!(
@@ -297,6 +329,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn receipts_are_awaited() {
+        let raised = "2026-11-20T11:00:00Z";
+        let rank = Rank { erased: true, ..rank(Verb::Updated, raised, raised, 0) };
+        let open = json!({ "receipts": {}, "erasure_open": "2026-11-20T12:00:00.5Z" });
+        let expected =
+            "Since 2026-11-20T12:00:00.5Z, other systems have to confirm that they have erased their copies.";
+        assert_eq!(why(&item(&rank, "customer.deleted", &open), now())[3], expected);
+        let closed = why(&item(&rank, "customer.deleted", &json!({ "receipts": {} })), now());
+        assert!(!closed.iter().any(|sentence| sentence.contains("confirm")), "{closed:?}");
+    }
+
     /// What cannot be read is said, and nothing is guessed.
     #[test]
     fn of_items_that_are_not_known() {
@@ -304,11 +348,11 @@ mod tests {
         let unreadable = "This release cannot read the item's rank, so it cannot tell which events would change it.";
         let no_schema = "The item does not say which schema it has.";
         let no_event = "The item does not say which event brought this state.";
-        assert_eq!(why(&json!({})), [no_event, unreadable, no_schema]);
-        assert_eq!(why(&json!(null)), [no_event, unreadable, no_schema]);
+        assert_eq!(why(&json!({}), now()), [no_event, unreadable, no_schema]);
+        assert_eq!(why(&json!(null), now()), [no_event, unreadable, no_schema]);
         let newer = item(&rank, "k", &json!({ "rank": "2.x", "schema": 2, "score": 1, "tags": [] }));
         assert_eq!(
-            why(&newer),
+            why(&newer, now()),
             [
                 "The event k with the id e1 brought this state.",
                 unreadable,
@@ -316,11 +360,11 @@ mod tests {
                 "This release does not know what these attributes mean: score, tags.",
             ]
         );
-        let sparse = why(&item(&rank, "k", &json!({ "last_event": { "type": "k", "received_at": 5 } })));
+        let sparse = why(&item(&rank, "k", &json!({ "last_event": { "type": "k", "received_at": 5 } })), now());
         assert_eq!(sparse[0], "An event of the type k brought this state.");
         assert_eq!(sparse[2], "The event was raised at the same time.");
         let number = item(&rank, "k", &json!({ "last_event": { "id": "e1" }, "rank": 5 }));
-        assert_eq!(why(&number), ["The event with the id e1 brought this state.", unreadable]);
+        assert_eq!(why(&number, now()), ["The event with the id e1 brought this state.", unreadable]);
     }
 
     /// The items of all event files can be explained.
@@ -330,7 +374,7 @@ mod tests {
         let items: Vec<_> = cases.iter().flat_map(|case| case.expected.items.values()).collect();
         assert!(items.iter().any(|item| item["status"] == "deleted"));
         for item in items {
-            let text = why(item).join("\n");
+            let text = why(item, now()).join("\n");
             let id = item["last_event"]["id"].as_str().unwrap();
             assert!(text.contains(id) && !text.contains("This release") && !text.contains("does not say"), "{text}");
             assert!(text.contains(item["last_event"]["received_at"].as_str().unwrap()), "{text}");

@@ -15,6 +15,7 @@ pub mod deployed;
 pub mod doctor;
 pub mod duration_text;
 pub mod embedded;
+pub mod erasure_state;
 pub mod events;
 pub mod exit_code;
 pub mod explanation;

@@ -215,7 +215,7 @@ impl Story {
     pub fn finished_item(&self) -> Vec<String> {
         let Some(item) = self.items.iter().find(|item| item["provider"] == SHOWN_PROVIDER) else { return vec![] };
         let mut lines = vec![format!("The finished item of {SHOWN_PROVIDER}:")];
-        for section in customer_card::sections(item) {
+        for section in customer_card::sections(item, &[]) {
             let value = |(label, value): &(String, String)| match label.as_str() {
                 "" => visible(value).into_owned(),
                 label => format!("{}: {}", visible(label), visible(value)),

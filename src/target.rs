@@ -168,6 +168,8 @@ pub struct OpenTarget {
     /// The URLs of all queues by the names that they have on the local stack: `cleanup`, `cleanup-dead-letter`, `inbox` and
     /// `quarantine`, and with a change feed `refused-changes` and `discarded-changes`.
     pub queue_urls: BTreeMap<String, String>,
+    /// The systems that confirm that they have erased a deleted customer.
+    pub erasure_systems: Vec<String>,
     kind: Kind,
 }
 
@@ -185,6 +187,7 @@ struct LocalKind {
     list_apis: BTreeMap<String, LocalListApi>,
     change_feed: Option<LocalChangeFeed>,
     erasure: ErasureSettings,
+    erasure_systems: Vec<String>,
 }
 
 impl Kind {
@@ -193,6 +196,13 @@ impl Kind {
         match self {
             Self::Local(local) => Ok(local.erasure),
             Self::Deployed(stack) => stack.erasure(),
+        }
+    }
+
+    fn erasure_systems(&self) -> Vec<String> {
+        match self {
+            Self::Local(local) => local.erasure_systems.clone(),
+            Self::Deployed(stack) => stack.erasure_systems(),
         }
     }
 }
@@ -232,7 +242,7 @@ impl OpenTarget {
             quarantine_queue_url: url("quarantine")?,
             erasure: kind.erasure()?,
         };
-        Ok(Self { clients, resources, queue_urls, kind })
+        Ok(Self { clients, resources, queue_urls, erasure_systems: kind.erasure_systems(), kind })
     }
 
     /// How a question names the stack: a deployed one with its region and account.
@@ -360,6 +370,7 @@ struct Description {
 struct ErasureDescription {
     awaits_receipts: bool,
     hold_minutes: u64,
+    systems: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -396,10 +407,11 @@ async fn open_local(admin_url: &str) -> Result<OpenTarget> {
     let clients = Clients::local(&dynamodb_url, &endpoint("sqs")?, CallTimeouts::Operator);
     let list_apis = description.list_apis.into_iter().map(|(name, api)| Ok((name, api.at(admin_url)?)));
     let list_apis = list_apis.collect::<Result<_>>()?;
-    let ErasureDescription { awaits_receipts, hold_minutes } = description.erasure;
+    let ErasureDescription { awaits_receipts, hold_minutes, systems: erasure_systems } = description.erasure;
     let erasure = ErasureSettings { awaits_receipts, hold: Duration::from_mins(hold_minutes) };
     let (admin_url, change_feed) = (admin_url.to_owned(), description.change_feed);
-    let kind = Kind::Local(Box::new(LocalKind { admin_url, dynamodb_url, list_apis, change_feed, erasure }));
+    let kind =
+        Kind::Local(Box::new(LocalKind { admin_url, dynamodb_url, list_apis, change_feed, erasure, erasure_systems }));
     OpenTarget::new(clients, description.table, description.queues, kind)
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use clientele_model::{Provider, email_key};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::positive;
@@ -191,7 +192,7 @@ async fn get(get: Get) -> Result<()> {
             terminal::line("");
         }
         let others = table.items_of_same_person(item).await.with_context(|| target.cannot_read("the table"))?;
-        print_card(item, &others);
+        print_card(item, &others, &target.erasure_systems);
     }
     let cheaper = match reference {
         CustomerReference::Key(_) => return Ok(()),
@@ -222,13 +223,13 @@ fn not_found(reference: &CustomerReference, read: usize) -> CommandError {
     })
 }
 
-fn print_card(item: &Value, others: &[Value]) {
+fn print_card(item: &Value, others: &[Value], systems: &[String]) {
     let print = |line: String| terminal::line(visible(&line));
-    for section in sections(item) {
+    for section in sections(item, systems) {
         section.lines().into_iter().for_each(print);
     }
     terminal::line("Why it is in this state");
-    for sentence in why(item) {
+    for sentence in why(item, Timestamp::now()) {
         print(format!("  {sentence}"));
     }
     if others.is_empty() {

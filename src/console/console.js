@@ -117,7 +117,7 @@ function when(iso, clock) {
   const millis = Date.parse(iso);
   if (Number.isNaN(millis)) return [shown(iso ?? '')];
   const text = clock ? new Date(millis).toLocaleTimeString('en-GB') : utc(millis).replace('.000', '');
-  return [h('time', { datetime: iso, title: `${utc(millis)}` }, text), ' ', h('span', { class: 'ago', 'data-at': millis }, ago(millis))];
+  return [h('time', { datetime: iso, title: utc(millis) }, text), ' ', h('span', { class: 'ago', 'data-at': millis }, ago(millis))];
 }
 
 const relative = iso => h('time', { datetime: iso, title: utc(Date.parse(iso)), 'data-at': Date.parse(iso) }, ago(Date.parse(iso)));
@@ -392,7 +392,6 @@ function customerRow(item) {
     h('td', {}, shown(item.external_id ?? '')),
     h('td', {}, status(item)),
     h('td', {}, relative(item.updated_at ?? item.deleted_at)));
-  row.setAttribute('data-pk', item.pk);
   row.addEventListener('click', () => { if (!getSelection().toString()) open(); });
   return row;
 }
@@ -430,12 +429,7 @@ async function customers() {
     container.replaceChildren(empty(advice));
     return;
   }
-  let body = container.querySelector('tbody');
-  if (!body) {
-    body = h('tbody');
-    const heads = ['Name', 'Service', 'E-mail', 'External id', 'Status', 'Changed'];
-    container.replaceChildren(h('table', { 'aria-labelledby': 'customers-title' }, h('thead', {}, h('tr', {}, heads.map(head => h('th', { scope: 'col' }, head)))), body));
-  }
+  const body = bodyOf(container, 'customers-title', ['Name', 'Service', 'E-mail', 'External id', 'Status', 'Changed']);
   sync(body, found.items, item => item.pk, customerRow);
 }
 
@@ -484,7 +478,12 @@ function detail(pk, isNew) {
 
 const about = pk => state.records.filter(record => record.customers.includes(pk)).slice(0, 10);
 
-function draw({ item, why, same_person: others }) {
+function erasureItem({ system, erased_at: erased, received_at: received }) {
+  const times = erased ? [' erased ', ...when(erased), ', confirmed ', ...when(received)] : ' has not confirmed yet';
+  return h('li', { 'data-test': 'erasure-row', 'data-system': system }, h('span', { class: `badge ${erased ? 'applied' : 'stale'}` }, erased ? 'confirmed' : 'open'), ' ', shown(system), times);
+}
+
+function draw({ item, why, erasure, same_person: others }) {
   $('customer').hidden = false;
   state.names.set(item.pk, item.name);
   $('customer-name').replaceChildren(shown(item.status === 'deleted' ? 'Deleted customer' : item.name || item.customer_id));
@@ -496,6 +495,7 @@ function draw({ item, why, same_person: others }) {
   const section = (title, ...content) => [h('h3', {}, title), ...content];
   $('customer-body').replaceChildren(
     ...section('Why it is in this state', h('ul', { class: 'why', 'data-test': 'why' }, why.map(sentence => h('li', {}, shown(sentence))))),
+    ...(erasure.length ? section('Erasure in other systems', h('ul', { class: 'list' }, erasure.map(erasureItem))) : []),
     ...section('The same person in other services', others.length ? h('ul', { class: 'list' }, others.map(other)) : h('p', { class: 'hint' }, 'No other item has this external id or e-mail address.')),
     ...(records.length ? section('Deliveries about it since the stack started', h('ul', { class: 'list' }, records.map(it => h('li', {}, ...when(it.at, true), ' ', badge(it.outcome), ' ', breakable(it.event_type ?? ''))))) : []),
     ...section('Profile', facts(profile, 'The event had no field of the common model.')),

@@ -10,12 +10,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use clientele_model::email_key;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::problem::{Problem, limit};
 use super::{Answer, Shown, ShownStack};
 use crate::customer_search::{CustomerFilter, NewestCustomers};
+use crate::erasure_state::ErasureState;
 use crate::explanation;
 
 /// How many customers are returned if the request does not say.
@@ -88,7 +90,12 @@ async fn one(State(stack): Shown, path: Result<Path<String>, PathRejection>) -> 
     let item = stack.table().item(&pk).await.map_err(|_| unreachable(&stack))?;
     let item = item.ok_or_else(|| Problem::NotFound(format!("There is no customer with the key {pk}.")))?;
     let others = same_person(&stack, &item).await.map_err(|_| unreachable(&stack))?;
-    let answer = json!({ "why": explanation::why(&item), "same_person": others, "item": item });
+    let answer = json!({
+        "why": explanation::why(&item, Timestamp::now()),
+        "erasure": ErasureState::of(&item, &stack.erasure_systems).to_json(),
+        "same_person": others,
+        "item": item,
+    });
     Ok(super::respond(StatusCode::OK, &answer))
 }
 

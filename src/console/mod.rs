@@ -6,7 +6,7 @@
 //! | `GET /`, `GET /console.css`, `GET /console.js` | the page |
 //! | `GET /stack` | describes the stack |
 //! | `GET /customers?email=&external_id=&name=&provider=&limit=` | finds customers, the newest change first |
-//! | `GET /customers/{pk}` | one customer, why it is in its state, and the same person in other services |
+//! | `GET /customers/{pk}` | one customer, why it is in its state, its erasure in other systems, and the same person in other services |
 //! | `GET /doctor` | whether the stack is healthy, and what to do if not |
 //! | `GET /queues` | how many messages are on each queue, and how old the oldest is |
 //! | `GET /quarantine?limit=` | the quarantined deliveries without personal data |
@@ -53,6 +53,8 @@ pub struct ShownStack {
     pub clients: Clients,
     /// The table, and the queues that functions use.
     pub resources: Resources,
+    /// The systems that confirm that they have erased a deleted customer.
+    pub erasure_systems: Vec<String>,
     /// The URLs of all queues by role.
     pub queue_urls: BTreeMap<String, String>,
     /// How old the oldest messages on its queues are.
@@ -92,7 +94,8 @@ pub fn serve_deployed(target: &OpenTarget, address: SocketAddr) -> Result<String
     });
     let (clients, resources) = (target.clients.clone(), target.resources.clone());
     let (queue_urls, oldest_messages) = (target.queue_urls.clone(), stack.oldest_messages.clone());
-    let shown = ShownStack { description, clients, resources, queue_urls, oldest_messages };
+    let erasure_systems = target.erasure_systems.clone();
+    let shown = ShownStack { description, clients, resources, erasure_systems, queue_urls, oldest_messages };
     let token = Token::random()?;
     let target = target.clone();
     let examination = doctor_router(move || {

@@ -45,6 +45,7 @@ pub use workers::EventSourceMapping;
 
 use crate::console::{self, ShownStack};
 use crate::customers_table::CustomersTable;
+use crate::erasure_state::system_names;
 use crate::events::Case;
 use crate::exit_code::ExitCode;
 use crate::hosts::AllowedHosts;
@@ -239,6 +240,7 @@ impl LocalStack {
             description: self.description(),
             clients,
             resources,
+            erasure_systems: self.erasure_systems(),
             queue_urls: self.queue_urls.clone(),
             oldest_messages: OldestMessages::Local(self.message_ages.clone()),
         }
@@ -251,6 +253,12 @@ impl LocalStack {
         let minutes = variable("CLEANUP_HOLD_MINUTES").and_then(|minutes| minutes.parse().ok()).unwrap_or_default();
         let awaits_receipts = variable("AWAIT_RECEIPTS") == Some("true");
         ErasureSettings { awaits_receipts, hold: Duration::from_mins(minutes) }
+    }
+
+    /// The systems whose receipts the function `receipts` accepts.
+    fn erasure_systems(&self) -> Vec<String> {
+        let systems = self.environments.get("receipts").and_then(|environment| environment.get("ERASURE_SYSTEMS"));
+        systems.map_or(vec![], |systems| system_names(systems))
     }
 
     /// What clients of the admin port get to know: they take the host from the URL that they use, and the ports from here.
@@ -266,7 +274,11 @@ impl LocalStack {
             "table": CUSTOMERS_TABLE,
             "queues": self.queue_urls,
             "providers": self.receivers.keys().collect::<Vec<_>>(),
-            "erasure": { "awaits_receipts": erasure.awaits_receipts, "hold_minutes": erasure.hold.as_secs() / 60 },
+            "erasure": {
+                "awaits_receipts": erasure.awaits_receipts,
+                "hold_minutes": erasure.hold.as_secs() / 60,
+                "systems": self.erasure_systems(),
+            },
             "list_apis": self.list_apis.description(&format!("http://{}", self.admin)),
             "change_feed": self.change_feed_description(),
         })

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::stack::{LocalStack, StackOptions};
+use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
 use ureq::http::{HeaderMap, Request};
@@ -79,7 +80,7 @@ pub(super) fn names(answer: &Value) -> Vec<&str> {
 }
 
 /// The text with each byte percent-encoded.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
@@ -87,7 +88,9 @@ fn encoded(text: &str) -> String {
 async fn the_admin_port_describes_the_stack() {
     let stack = stack().await;
     let (status, mut description) = get(&stack, "/stack").await;
-    assert!(description.as_object_mut().unwrap().remove("list_apis").unwrap().is_object());
+    for more in ["list_apis", "change_feed"] {
+        assert!(description.as_object_mut().unwrap().remove(more).unwrap().is_object(), "{more}");
+    }
     let ports = [stack.gateway, stack.dynamodb, stack.sqs, stack.admin].map(|address| address.port());
     let expected = json!({
         "kind": "local",
@@ -97,6 +100,7 @@ async fn the_admin_port_describes_the_stack() {
         "table": "customers",
         "queues": stack.queue_urls,
         "providers": ["flexprice", "metrifox", "plain", "smarterpay"],
+        "erasure": { "awaits_receipts": false, "hold_minutes": 0, "systems": [] },
     });
     assert_eq!((status, description), (200, expected));
 }
@@ -310,7 +314,11 @@ async fn a_customer_is_shown_with_the_same_person_elsewhere() {
     let pk = case("plain/customer-created").expected.items.keys().next().unwrap();
     let (status, shown) = page.get(&format!("/customers/{}", encoded(pk))).await;
     let stored = item(&stack, pk).await.unwrap();
-    assert_eq!((status, &shown["item"], &shown["why"]), (200, &stored, &json!(clientele::explanation::why(&stored))));
+    assert_eq!(
+        (status, &shown["item"], &shown["why"]),
+        (200, &stored, &json!(clientele::explanation::why(&stored, Timestamp::now())))
+    );
+    assert_eq!(shown["erasure"], json!([]));
     let others = shown["same_person"].as_array().unwrap();
     let mut providers: Vec<_> = others.iter().map(|other| other["provider"].as_str().unwrap()).collect();
     providers.sort_unstable();

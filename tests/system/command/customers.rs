@@ -10,9 +10,10 @@ use clientele::explanation::why;
 use clientele::stack::{CapturedLog, LocalStack, LogOutput, StackOptions};
 use clientele_aws::to_attributes;
 use clientele_model::SampleEvent;
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
-use crate::command::deployed::deploy;
+use crate::command::deployed::{Deployed, deploy};
 use crate::support::cli::{run, with_local};
 use crate::support::deliveries::{CREATED, DELETED, change, deliver, pk};
 use crate::support::{cases, handle, item, options, stack};
@@ -166,7 +167,7 @@ fn a_card_shows_every_value() {
     }
     for case in cases() {
         for item in case.expected.items.values() {
-            let card: String = sections(item).iter().flat_map(Section::lines).collect::<Vec<_>>().join("\n");
+            let card: String = sections(item, &[]).iter().flat_map(Section::lines).collect::<Vec<_>>().join("\n");
             let mut wanted = BTreeSet::new();
             texts(item, &mut wanted);
             for text in wanted.iter().filter(|text| !["customer", "1"].contains(&text.as_str())) {
@@ -213,7 +214,7 @@ async fn get_shows_a_customer_and_explains_it() {
     let others =
         format!("Other items of the same person\n  {}  same external id and e-mail\n", pk("flexprice", "c0001"));
     assert!(shown.starts_with(&format!("{ada}\n")) && shown.ends_with(&others), "{shown}");
-    let reasons = why(&item).join("\n  ");
+    let reasons = why(&item, Timestamp::now()).join("\n  ");
     assert!(shown.contains(&format!("Why it is in this state\n  {reasons}\n")), "{shown}");
 
     let account = SampleEvent::ACCOUNT;
@@ -222,6 +223,43 @@ async fn get_shows_a_customer_and_explains_it() {
     assert_eq!(errors, format!("4 customers were read to find this one; with --account {account} only one is read\n"));
     let read = customers(&stack, &["get", "plain", "c0001", "--account", account, "--json"]).await;
     assert_eq!(read, (0, found, String::new()));
+}
+
+/// A deployed stack with a deleted customer, whose `pk` is returned. Of two systems, `crm` has confirmed the erasure; the
+/// message is held back.
+pub(super) async fn deploy_with_open_erasure() -> (Deployed, String) {
+    let deployed = deploy(options()).await;
+    deployed.aws.set_parameter("ErasureSystems", "crm,mailing");
+    let event = deliver("plain", &[change("ada", 1_000, 1, DELETED)], signed_at());
+    handle(&deployed.stack.receivers["plain"], &event, signed_at()).await;
+    let pk = pk("plain", "ada");
+    let mut tombstone = item(&deployed.stack, &pk).await.unwrap();
+    tombstone["erasure_open"] = "2026-11-20T12:00:00Z".into();
+    tombstone["receipts"] =
+        json!({ "crm": { "erased_at": "2026-11-20T12:00:05Z", "received_at": "2026-11-20T12:00:06Z" } });
+    tombstone["cleanup"] = "{}".into();
+    tombstone["cleanup_due"] = "2100-01-01T00:00:00Z".into();
+    let put = deployed.stack.clients.dynamodb.put_item().table_name("customers");
+    put.set_item(Some(to_attributes(&tombstone).unwrap())).send().await.unwrap();
+    (deployed, pk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_shows_what_is_open_of_an_erasure() {
+    let (deployed, pk) = deploy_with_open_erasure().await;
+    let (code, shown, errors) = deployed.run(&["customers", "get", &pk, "--stack", "test"], "").await;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let erasure = "\
+Erasure in other systems
+  crm         erased at 2026-11-20T12:00:05Z, confirmed at 2026-11-20T12:00:06Z
+  mailing     not confirmed yet
+  open since  2026-11-20T12:00:00Z
+Why it is in this state
+";
+    assert!(shown.contains(erasure), "{shown}");
+    assert!(shown.contains("is held back in this tombstone until 2100-01-01T00:00:00Z."), "{shown}");
+    // A receipt is not the customer's data, and appears once.
+    assert_eq!(shown.matches("12:00:06").count(), 1, "{shown}");
 }
 
 /// A customer that does not exist is another failure than a table that cannot be read.

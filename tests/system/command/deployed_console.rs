@@ -6,7 +6,8 @@ use std::process::{Child, Stdio};
 use clientele::stack::StackOptions;
 use serde_json::{Value, json};
 
-use crate::command::console::{Page, names, stack};
+use crate::command::console::{Page, encoded, names, stack};
+use crate::command::customers::deploy_with_open_erasure;
 use crate::command::deployed::{Deployed, deploy};
 use crate::support::cli::{clientele, run, with_local};
 use crate::support::{cases, options};
@@ -38,6 +39,21 @@ impl Console {
         let page = Page { url: url.to_owned(), headers: vec![("x-clientele-token", token.to_owned())] };
         Self { process, page, token: token.to_owned() }
     }
+}
+
+/// The systems that have confirmed an erasure come first, with their times.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_knows_what_is_open_of_an_erasure() {
+    let (deployed, pk) = deploy_with_open_erasure().await;
+    let console = Console::start(&deployed);
+    let (status, shown) = console.page.get(&format!("/customers/{}", encoded(&pk))).await;
+    let expected = json!([
+        { "system": "crm", "erased_at": "2026-11-20T12:00:05Z", "received_at": "2026-11-20T12:00:06Z" },
+        { "system": "mailing" },
+    ]);
+    assert_eq!((status, &shown["erasure"]), (200, &expected));
+    let why = shown["why"].to_string();
+    assert!(why.contains("is held back in this tombstone until 2100-01-01T00:00:00Z."), "{why}");
 }
 
 /// The page of a deployed stack needs the token, finds customers, and can change nothing but the quarantine.
