@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 from changes import copy_item
 from customers import Attribute, email_key, find
+from receipts import Receipts
 from store import Store
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 
-def handle_cleanup(table: Table, store: Store, message: dict[str, Any]) -> None:
+def handle_cleanup(table: Table, store: Store, receipts: Receipts | None, message: dict[str, Any]) -> None:
     """Handles a message of the cleanup queue. It may come more than once, and erasing twice does no harm."""
     pk = message["cleanup_id"]
     store.erase(pk)
@@ -22,6 +23,8 @@ def handle_cleanup(table: Table, store: Store, message: dict[str, Any]) -> None:
         # The same address may belong to a customer of another provider or account, who was not deleted.
         if all(item["pk"] == pk for item in find(table, attribute, value)):
             store.erase_copies(attribute, value)
+    if receipts is not None:
+        receipts.confirm(pk)
 
 
 def identifiers(message: dict[str, Any]) -> Iterator[tuple[Attribute, str]]:

@@ -19,6 +19,7 @@ import boto3
 from changes import handle_change
 from cleanup import handle_cleanup
 from customers import email_key, find
+from receipts import Receipts
 from store import Store
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ def consume(sqs: SQSClient, queue_url: str, handle: Callable[[Any], None], until
                 log.warning("message %s was not deleted: %s", entry["Id"], entry["Code"])
 
 
+def receipts_of(sqs: SQSClient) -> Receipts | None:
+    """`None` if the stack awaits no receipts."""
+    queue_url = os.environ.get("RECEIPTS_QUEUE_URL")
+    return None if queue_url is None else Receipts(sqs, queue_url, os.environ["ERASURE_SYSTEM"])
+
+
 def main(arguments: list[str]) -> None:
     table = boto3.resource("dynamodb").Table(os.environ["CUSTOMERS_TABLE"])
     store = Store(os.environ["STORE"])
@@ -66,7 +73,9 @@ def main(arguments: list[str]) -> None:
         case ["changes", *_]:
             consume(sqs, os.environ["CHANGES_QUEUE_URL"], lambda it: handle_change(table, store, it), until_idle)
         case ["cleanup", *_]:
-            consume(sqs, os.environ["CLEANUP_QUEUE_URL"], lambda it: handle_cleanup(table, store, it), until_idle)
+            receipts = receipts_of(sqs)
+            queue_url = os.environ["CLEANUP_QUEUE_URL"]
+            consume(sqs, queue_url, lambda it: handle_cleanup(table, store, receipts, it), until_idle)
         case ["copy", address]:
             store.add_copy("email", email_key(address))
         case ["show"]:

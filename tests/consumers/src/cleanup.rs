@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::changes::copy_item;
 use crate::customers::{Attribute, Table, email_key, text};
+use crate::receipts::Receipts;
 use crate::store::Store;
 
 #[derive(Deserialize)]
@@ -21,7 +22,12 @@ pub struct Identifiers {
 }
 
 /// Handles a message of the cleanup queue. It may come more than once, and erasing twice does no harm.
-pub async fn handle_cleanup(table: &Table, store: &impl Store, message: CleanupMessage) -> Result<()> {
+pub async fn handle_cleanup(
+    table: &Table,
+    store: &impl Store,
+    receipts: Option<&Receipts>,
+    message: CleanupMessage,
+) -> Result<()> {
     let CleanupMessage { cleanup_id: pk, external_id, identifiers } = message;
     store.erase(&pk).await?;
     // A tombstone has a greater rank than all other changes, so none that is still on its way brings the data back.
@@ -34,6 +40,9 @@ pub async fn handle_cleanup(table: &Table, store: &impl Store, message: CleanupM
         if customers.iter().all(|item| text(item, "pk") == Some(&pk)) {
             store.erase_copies(attribute, &value).await?;
         }
+    }
+    if let Some(receipts) = receipts {
+        receipts.confirm(&pk).await?;
     }
     Ok(())
 }

@@ -3,5 +3,6 @@
 pub mod changes;
 pub mod cleanup;
 pub mod customers;
+pub mod receipts;
 pub mod store;
 pub mod worker;

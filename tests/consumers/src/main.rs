@@ -7,6 +7,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use clientele_consumers::changes::handle_change;
 use clientele_consumers::cleanup::handle_cleanup;
 use clientele_consumers::customers::{Attribute, Item, Table, email_key, text};
+use clientele_consumers::receipts::Receipts;
 use clientele_consumers::store::FileStore;
 use clientele_consumers::worker::{Until, consume};
 
@@ -36,7 +37,8 @@ async fn main() -> Result<()> {
             consume(&sqs, &variable("CHANGES_QUEUE_URL")?, until, handle).await?;
         }
         ["cleanup", ..] => {
-            let handle = async |message| handle_cleanup(&table, &store, message).await;
+            let receipts = receipts(&sqs)?;
+            let handle = async |message| handle_cleanup(&table, &store, receipts.as_ref(), message).await;
             consume(&sqs, &variable("CLEANUP_QUEUE_URL")?, until, handle).await?;
         }
         ["copy", address] => store.add_copy(Attribute::Email, &email_key(address)).await?,
@@ -48,6 +50,12 @@ async fn main() -> Result<()> {
 
 fn print_keys(items: &[Item]) {
     println!("{:?}", items.iter().filter_map(|item| text(item, "pk")).collect::<Vec<_>>());
+}
+
+/// `None` if the stack awaits no receipts.
+fn receipts(sqs: &aws_sdk_sqs::Client) -> Result<Option<Receipts>> {
+    let Ok(queue_url) = env::var("RECEIPTS_QUEUE_URL") else { return Ok(None) };
+    Ok(Some(Receipts { sqs: sqs.clone(), queue_url, system: variable("ERASURE_SYSTEM")? }))
 }
 
 fn variable(name: &str) -> Result<String> {

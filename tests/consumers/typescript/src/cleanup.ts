@@ -2,6 +2,7 @@
 
 import { copyItem } from "./changes.js";
 import { type Attribute, emailKey, find, type Table } from "./customers.js";
+import { confirmErasure, type Receipts } from "./receipts.js";
 import type { Store } from "./store.js";
 
 export type CleanupMessage = {
@@ -12,7 +13,12 @@ export type CleanupMessage = {
 };
 
 /** Handles a message of the cleanup queue. It may come more than once, and erasing twice does no harm. */
-export async function handleCleanup(table: Table, store: Store, message: CleanupMessage): Promise<void> {
+export async function handleCleanup(
+  table: Table,
+  store: Store,
+  receipts: Receipts | undefined,
+  message: CleanupMessage,
+): Promise<void> {
   const pk = message.cleanup_id;
   if (typeof pk !== "string") throw new TypeError("not a cleanup message");
   await store.erase(pk);
@@ -23,6 +29,7 @@ export async function handleCleanup(table: Table, store: Store, message: Cleanup
     const customers = await find(table, attribute, value);
     if (customers.every((item) => item.pk === pk)) await store.eraseCopies(attribute, value);
   }
+  if (receipts) await confirmErasure(receipts, pk);
 }
 
 function identifiers({ external_id, identifiers }: CleanupMessage): [Attribute, string][] {

@@ -7,6 +7,7 @@ import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import { type Envelope, handleChange } from "./changes.js";
 import { type CleanupMessage, handleCleanup } from "./cleanup.js";
 import { emailKey, find, type Table } from "./customers.js";
+import type { Receipts } from "./receipts.js";
 import { FileStore } from "./store.js";
 
 const USAGE = `node dist/main.js email ADDRESS | external-id ID    prints the customers
@@ -47,6 +48,12 @@ function variable(name: string): string {
   return value;
 }
 
+/** `undefined` if the stack awaits no receipts. */
+function receiptsOf(): Receipts | undefined {
+  const queueUrl = process.env.RECEIPTS_QUEUE_URL;
+  return queueUrl ? { sqs: new SQSClient(), queueUrl, system: variable("ERASURE_SYSTEM") } : undefined;
+}
+
 async function main([command, argument = ""]: string[]): Promise<void> {
   const client = DynamoDBDocumentClient.from(new DynamoDBClient());
   const table: Table = { client, name: variable("CUSTOMERS_TABLE") };
@@ -60,8 +67,11 @@ async function main([command, argument = ""]: string[]): Promise<void> {
       return print((await find(table, "external_id", argument)).map((item) => item.pk));
     case "changes":
       return consume(variable("CHANGES_QUEUE_URL"), (it: Envelope) => handleChange(table, store, it), untilIdle);
-    case "cleanup":
-      return consume(variable("CLEANUP_QUEUE_URL"), (it: CleanupMessage) => handleCleanup(table, store, it), untilIdle);
+    case "cleanup": {
+      const receipts = receiptsOf();
+      const handle = (it: CleanupMessage) => handleCleanup(table, store, receipts, it);
+      return consume(variable("CLEANUP_QUEUE_URL"), handle, untilIdle);
+    }
     case "copy":
       return store.addCopy("email", emailKey(argument));
     case "show":
