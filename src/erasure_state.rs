@@ -60,9 +60,9 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const ERASED: &str = "2026-11-20T12:00:05.000Z";
-    const RECEIVED: &str = "2026-11-20T12:00:06.000Z";
-    const OPEN: &str = "2026-11-20T12:00:00.000Z";
+    const ERASED: &str = "2026-11-20T12:00:05Z";
+    const RECEIVED: &str = "2026-11-20T12:00:06Z";
+    const OPEN: &str = "2026-11-20T12:00:00Z";
 
     fn tombstone(confirmed: &[&str], is_open: bool) -> Value {
         let receipt = json!({ "erased_at": ERASED, "received_at": RECEIVED });

@@ -248,7 +248,7 @@ pub(super) async fn deploy_with_open_erasure() -> (Deployed, String) {
 async fn get_shows_what_is_open_of_an_erasure() {
     let (deployed, pk) = deploy_with_open_erasure().await;
     let (code, shown, errors) = deployed.run(&["customers", "get", &pk, "--stack", "test"], "").await;
-    assert_eq!((code, errors.as_str()), (0, ""));
+    assert_eq!(code, 0, "{errors}");
     let erasure = "\
 Erasure in other systems
   crm         erased at 2026-11-20T12:00:05Z, confirmed at 2026-11-20T12:00:06Z
