@@ -65,16 +65,16 @@ pub use telemetry::{CUSTOMER_HASH_DIGITS, LogLevel, LogWriter, TelemetrySettings
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clientele_flow::ListClient;
 use clientele_model::{Listing, Provider};
 use futures_util::future::join;
 use hyper_util::client::legacy::Error as HttpClientError;
 use jiff::Timestamp;
-use lambda_runtime::tower::util::MapResultLayer;
-use lambda_runtime::{Context, Error, LambdaEvent, Runtime, service_fn};
+use lambda_runtime::tower::util::{MapRequestLayer, MapResultLayer};
+use lambda_runtime::{Context, Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -184,12 +184,28 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let handler = service_fn(move |event: LambdaEvent<E>| {
+    // The runtime would deserialize the event through a wrapper that records the path of each field, for error messages. That
+    // takes longer than the parsing, so the runtime gets `null` instead, and the event is parsed by the handler. There is one
+    // invocation at a time.
+    let body = Arc::new(Mutex::new(None));
+    let body_of_invocation = body.clone();
+    let take_body = MapRequestLayer::new(move |mut invocation: LambdaInvocation| {
+        let body = std::mem::replace(&mut invocation.body, "null".into());
+        *body_of_invocation.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        invocation
+    });
+    let handler = service_fn(move |event: LambdaEvent<IgnoredAny>| {
         let Context { request_id, xray_trace_id, .. } = event.context;
         let invocation = Invocation { request_id, trace_id: xray_trace_id, received_at: Timestamp::now() };
+        let body = body.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
         // Boxed, because the compiler limits the depth of types.
-        let response = Box::pin(handle(function, event.payload, invocation));
-        async { response.await.map_err(Error::from) }
+        let response = serde_json::from_slice(&body).map(|event| Box::pin(handle(function, event, invocation)));
+        async {
+            // The parser's error may quote the event.
+            let response =
+                response.map_err(|_| Error::from("the event is not one of those that invoke this function"))?;
+            response.await.map_err(Error::from)
+        }
     });
     let has_answered = Arc::new(AtomicBool::new(false));
     let answers = has_answered.clone();
@@ -199,7 +215,7 @@ where
     });
     // As a task of its own: waking a task queues it on its thread, whereas waking the thread's main future takes a system
     // call each time.
-    let serving = tokio::spawn(Runtime::new(handler).layer(note_answer).run());
+    let serving = tokio::spawn(Runtime::new(handler).layer(take_body).layer(note_answer).run());
     match serving.await {
         Ok(Ok(())) => ExitCode::SUCCESS,
         // After an answer the function only waits for the next event. That is when `sam local invoke` stops.
