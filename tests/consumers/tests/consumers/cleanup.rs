@@ -1,3 +1,5 @@
+use clientele_model::ReceiptMessage;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::consumer_process::{Consumer, Language, change};
@@ -35,4 +37,39 @@ pub(crate) async fn only_the_deleted_customer_is_erased(language: Language) {
         consumer.consume_changes();
         consumer.send(&consumer.stack.queue_urls["cleanup"], &message.to_string()).await;
     }
+}
+
+/// Also one that was confirmed before. A message that cannot be handled is not confirmed, and stays.
+pub(crate) async fn every_erasure_is_confirmed(language: Language) {
+    let consumer = Consumer::start(language).await;
+    consumer.receive_webhooks(&["plain/to-be-deleted", "plain/customer-deleted"]);
+    let pk = consumer.items().await.remove(0)["pk"].as_str().unwrap().to_owned();
+    let cleanup = &consumer.stack.queue_urls["cleanup"];
+    consumer.send(cleanup, r#"{"schema":1,"identifiers":{"emails":[]}}"#).await;
+    for _ in 0..2 {
+        let start = Timestamp::now();
+        consumer.run(&["cleanup", "--until-idle"]);
+        let receipts = take_receipts(&consumer).await;
+        let named: Vec<_> = receipts.iter().map(|it| (it.schema, it.cleanup_id.as_str(), it.system.as_str())).collect();
+        assert_eq!(named, [(1, pk.as_str(), "crm")]);
+        // A program in TypeScript knows milliseconds.
+        let erased_at = receipts[0].erased_at.0;
+        assert!(start.duration_until(erased_at) > SignedDuration::from_millis(-1) && erased_at <= Timestamp::now());
+        assert_eq!(consumer.messages(cleanup).await, 1);
+        let again = json!({ "schema": 1, "cleanup_id": pk, "identifiers": { "emails": [] } });
+        consumer.send(cleanup, &again.to_string()).await;
+    }
+}
+
+/// What the function `receipts` would read.
+async fn take_receipts(consumer: &Consumer) -> Vec<ReceiptMessage> {
+    let (sqs, url) = (&consumer.stack.clients.sqs, &consumer.receipts_queue_url);
+    let messages = sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
+    let mut receipts = vec![];
+    for message in messages.messages.unwrap_or_default() {
+        receipts.push(serde_json::from_str(&message.body.unwrap()).unwrap());
+        let delete = sqs.delete_message().queue_url(url).receipt_handle(message.receipt_handle.unwrap());
+        delete.send().await.unwrap();
+    }
+    receipts
 }

@@ -24,6 +24,8 @@ pub(crate) fn package(path: &str) -> PathBuf {
 pub(crate) struct Consumer {
     language: Language,
     pub(crate) stack: LocalStack,
+    /// A queue for receipts, from which no function takes them.
+    pub(crate) receipts_queue_url: String,
     /// The names of all event files.
     pub(crate) cases: Vec<String>,
     folder: TempDir,
@@ -43,7 +45,9 @@ impl Consumer {
         options.set_of("changes", "CHANGE_FEED", content.to_owned());
         let cases = options.cases.iter().map(Case::title).collect();
         let stack = LocalStack::start(options).await.unwrap();
-        Self { language, stack, cases, folder: TempDir::new().unwrap() }
+        let queue = stack.clients.sqs.create_queue().queue_name("confirmations").send().await.unwrap();
+        let receipts_queue_url = queue.queue_url.unwrap();
+        Self { language, stack, receipts_queue_url, cases, folder: TempDir::new().unwrap() }
     }
 
     /// What a command prints. It must succeed.
@@ -66,6 +70,7 @@ impl Consumer {
         command.env("CUSTOMERS_TABLE", "customers").env("STORE", self.folder.path().join("store"));
         command.env("CHANGES_QUEUE_URL", self.changes_queue_url());
         command.env("CLEANUP_QUEUE_URL", &self.stack.queue_urls["cleanup"]);
+        command.env("RECEIPTS_QUEUE_URL", &self.receipts_queue_url).env("ERASURE_SYSTEM", "crm");
         let output = command.args(program).args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()

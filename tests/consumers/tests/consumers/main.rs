@@ -62,4 +62,5 @@ in_every_language!(
     feed::a_follower_knows_the_table,
     feed::a_late_start_knows_the_table,
     cleanup::only_the_deleted_customer_is_erased,
+    cleanup::every_erasure_is_confirmed,
 );
