@@ -105,9 +105,9 @@ fn beginning(text: &str, chars: usize) -> String {
 fn outcome_style(outcome: &str) -> Style {
     let has = |words: &[&str]| outcome.split([' ', ',']).any(|word| words.contains(&word));
     let colour = match () {
-        () if has(&["unavailable", "unverifiable", "rejected", "failed", "found"]) => AnsiColor::Red,
+        () if has(&["unavailable", "unverifiable", "rejected", "failed", "found", "unrecorded"]) => AnsiColor::Red,
         () if has(&["parked", "quarantined", "cut"]) => AnsiColor::Yellow,
-        () if has(&["applied", "sent"]) => AnsiColor::Green,
+        () if has(&["applied", "sent", "recorded"]) => AnsiColor::Green,
         () => AnsiColor::Cyan,
     };
     Style::new().fg_color(Some(colour.into()))

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 
 use super::local_secrets::{Assignment, assignment, check_exposure, secret_lists};
 use crate::events::{Case, EventFiles};
@@ -66,6 +66,12 @@ pub struct Local {
     /// Create a queue of this name, to which every change is sent, as to the target of a rule
     #[arg(long, value_name = "NAME", value_parser = queue_name)]
     changes_queue: Option<String>,
+    /// The systems that confirm each erasure on the queue receipts, separated by commas
+    #[arg(long, value_name = "SYSTEMS", value_parser = erasure_systems)]
+    erasure_systems: Option<String>,
+    /// For how many minutes the message about a deleted customer is held back
+    #[arg(long, value_name = "MINUTES", value_parser = value_parser!(u32).range(0..=20_160))]
+    cleanup_hold_minutes: Option<u32>,
     /// What to print of each delivery
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     log: LogFormat,
@@ -112,6 +118,14 @@ fn queue_name(text: &str) -> Result<String, String> {
     is_name.then(|| text.to_owned()).ok_or_else(|| "expected at most 80 letters, digits, - and _".to_owned())
 }
 
+/// Names that the parameter `ErasureSystems` accepts.
+fn erasure_systems(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = |name: &str| name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_allowed);
+    let error = "expected names of lower-case letters, digits and hyphens, separated by commas";
+    if text.split(',').all(is_name) { Ok(text.to_owned()) } else { Err(error.to_owned()) }
+}
+
 impl Local {
     fn options(&self) -> Result<StackOptions> {
         let mut options = StackOptions {
@@ -130,6 +144,9 @@ impl Local {
         if let Some(content) = self.change_feed {
             options.set_of("changes", "CHANGE_FEED", content.as_str().to_owned());
         }
+        options.parameters.extend(self.erasure_systems.clone().map(|systems| ("ErasureSystems", systems)));
+        let hold = self.cleanup_hold_minutes.map(|minutes| ("CleanupHoldMinutes", minutes.to_string()));
+        options.parameters.extend(hold);
         let lists = secret_lists(&self.secret, &self.signature)?;
         check_exposure(self.listen, &lists, self.yes)?;
         for (provider, list) in lists {
@@ -181,10 +198,14 @@ pub async fn local(local: Local) -> Result<()> {
 async fn demonstrate(stack: &LocalStack, local: &Local, cases: &[Case]) -> Result<()> {
     let was_empty = stack.customers_table().count().await? == 0;
     // The expected results assume an empty table and the default schemes.
-    let obstacle = match (was_empty, local.signature.is_empty()) {
-        (false, _) => Some("the table already contained customers"),
-        (_, false) => Some("--signature changes a scheme"),
-        (true, true) => None,
+    let obstacle = match () {
+        () if !was_empty => Some("the table already contained customers"),
+        () if !local.signature.is_empty() => Some("--signature changes a scheme"),
+        () if local.erasure_systems.is_some() => Some("--erasure-systems changes tombstones"),
+        () if local.cleanup_hold_minutes.is_some_and(|minutes| minutes > 0) => {
+            Some("--cleanup-hold-minutes holds cleanup messages back")
+        }
+        () => None,
     };
     if !local.once {
         // Before the story, so that the page shows the story above these deliveries.

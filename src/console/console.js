@@ -16,6 +16,8 @@ const OUTCOMES = {
   unavailable: 'Neither the table nor a queue could take it. The answer 503 makes the provider send it again.',
   unverifiable: 'The secrets cannot be read, so nobody knows yet whether it is genuine. The answer 503 makes the provider send it again.',
   sent: 'A sweep sent cleanup messages that were waiting in tombstones.',
+  recorded: 'A system has erased its copies of a deleted customer, and its receipt is in the tombstone.',
+  unrecorded: 'The receipt names a customer who is not deleted or an unknown system, or the table cannot be written. It is tried again.',
   failed: 'A sweep could not send cleanup messages. The next one tries again.',
 };
 const QUEUES = {
@@ -23,6 +25,8 @@ const QUEUES = {
   quarantine: 'Deliveries that need an operator.',
   cleanup: 'Announces deleted customers, so that other systems erase their copies.',
   'cleanup-dead-letter': 'Cleanup messages that no consumer could process: see `clientele dead-letters list`.',
+  receipts: 'Systems confirm here that they have erased a deleted customer.',
+  'receipts-dead-letter': 'Receipts that could not be recorded.',
   'refused-changes': 'Changes that the event bus refused, or that could not be read.',
   'discarded-changes': 'Positions of changes that were given up before they were announced.',
 };
@@ -202,7 +206,7 @@ const words = outcome => Object.keys(OUTCOMES).filter(word => new RegExp(`\\b${w
 
 function badge(outcome) {
   const all = words(outcome);
-  const worst = all.find(word => !['applied', 'sent'].includes(word)) ?? all[0] ?? '';
+  const worst = all.find(word => !['applied', 'sent', 'recorded'].includes(word)) ?? all[0] ?? '';
   return h('span', { class: `badge ${worst}`, title: all.map(word => `${word}: ${OUTCOMES[word]}`).join(' ') }, visible(outcome || 'unknown'));
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clientele_aws::{
-    CallTimeouts, ChangeClients, ChangePublisher, ChangesConfig, Clients, LogWriter, Receiver, ReceiverConfig,
-    Replayer, SecretSource, Sweeper, WorkerConfig,
+    CallTimeouts, ChangeClients, ChangePublisher, ChangesConfig, Clients, LogWriter, ReceiptRecorder, ReceiptsConfig,
+    Receiver, ReceiverConfig, Replayer, SecretSource, Sweeper, WorkerConfig,
 };
 use clientele_providers::{PROVIDERS, local_secret};
 use jiff::Timestamp;
@@ -14,12 +14,14 @@ use jiff::Timestamp;
 use super::change_stream::{self, ChangeStream, StreamSettings};
 use super::options::StackOptions;
 use super::secrets_manager::SecretsManager;
-use super::workers::EventSourceMapping;
+use super::workers::{EventSourceMapping, QueueFunction};
 use super::{LAMBDA_VARIABLES, LocalStack};
 use crate::template::{Function, QueueSource, StreamSource};
 
 /// The function that a schedule calls here. Another one with a schedule, `reconcile`, runs on demand only.
 const SWEEP: &str = "sweep";
+/// The function that records receipts. The other one with a queue is `replay`.
+const RECEIPTS: &str = "receipts";
 /// The value of `CHANGE_FEED` with which a deployed stack has no change feed.
 const NO_FEED: &str = "off";
 
@@ -46,10 +48,17 @@ impl LocalStack {
                 config.secrets = SecretSource::SecretsManager(arn);
                 let receiver = Receiver::start(provider, config, &clients, lines, Timestamp::now()).await;
                 self.receivers.insert(provider.name, Arc::new(receiver));
+            } else if let (RECEIPTS, Some(source)) = (name, &function.source) {
+                // Without systems, a deployed stack does not have the function.
+                if variable("ERASURE_SYSTEMS").is_some_and(|systems| !systems.is_empty()) {
+                    let recorder = ReceiptRecorder::new(ReceiptsConfig::read(variable)?, &clients, lines);
+                    let function = QueueFunction::Receipts(Arc::new(recorder));
+                    self.receipts_mapping = Some(self.event_source_mapping(name, source, function)?);
+                }
             } else if let Some(source) = &function.source {
                 let config = WorkerConfig::read(name, variable)?;
-                let replayer = Arc::new(Replayer::new(PROVIDERS, config, &clients, lines));
-                self.event_source_mapping = Some(self.event_source_mapping(name, source, replayer)?);
+                let function = QueueFunction::Replay(Arc::new(Replayer::new(PROVIDERS, config, &clients, lines)));
+                self.event_source_mapping = Some(self.event_source_mapping(name, source, function)?);
             } else if let Some(source) = &function.stream {
                 self.change_stream = self.change_stream(source, &environment, &change_clients, lines, options)?;
             } else if let (SWEEP, Some(every)) = (name, function.every) {
@@ -78,11 +87,11 @@ impl LocalStack {
         &self,
         name: &str,
         source: &QueueSource,
-        replayer: Arc<Replayer>,
+        function: QueueFunction,
     ) -> Result<EventSourceMapping> {
         Ok(EventSourceMapping {
             name: name.to_owned(),
-            replayer,
+            function,
             client: self.clients.sqs.clone(),
             queue_url: self.queue_url(&source.queue)?,
             batch_size: source.batch_size,

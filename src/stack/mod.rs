@@ -1,7 +1,8 @@
 //! The local stack: DynamoDB, SQS, the gateway and the functions in one process.
 //!
 //! The functions are the same [`Receiver`]s, [`Replayer`](clientele_aws::Replayer),
-//! [`ChangePublisher`](clientele_aws::ChangePublisher) and [`Sweeper`] that Lambda runs, configured with the environment
+//! [`ReceiptRecorder`](clientele_aws::ReceiptRecorder), [`ChangePublisher`](clientele_aws::ChangePublisher) and [`Sweeper`]
+//! that Lambda runs, configured with the environment
 //! that template.yaml gives them.
 
 mod admin;
@@ -107,6 +108,8 @@ pub struct LocalStack {
     pub receivers: BTreeMap<&'static str, Arc<Receiver>>,
     /// Calls `replay` with the messages of the inbox queue, if the template has that function.
     pub event_source_mapping: Option<EventSourceMapping>,
+    /// Calls `receipts` with the messages of its queue, if the stack awaits receipts.
+    pub receipts_mapping: Option<EventSourceMapping>,
     /// Calls `changes` with the records of the table's stream, if the template has that function.
     pub change_stream: Option<ChangeStream>,
     /// The function `sweep`, if the template has it.
@@ -122,7 +125,8 @@ impl LocalStack {
     /// # Errors
     /// When a port is taken, the template cannot be read, or a function's environment is incomplete.
     pub async fn start(options: StackOptions) -> Result<Self> {
-        let template = options.template.read()?;
+        let mut template = options.template.read()?;
+        template.parameters.extend(options.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let lock = options.data_dir.as_deref().map(lock).transpose()?;
         let address = |port| SocketAddr::from((options.listen, port));
         let hosts = AllowedHosts::new(options.listen, &options.allow_hosts);
@@ -153,6 +157,7 @@ impl LocalStack {
             environments: BTreeMap::new(),
             receivers: BTreeMap::new(),
             event_source_mapping: None,
+            receipts_mapping: None,
             change_stream: None,
             sweeper: None,
             sweep_interval: Duration::MAX,
@@ -297,12 +302,12 @@ impl LocalStack {
         })
     }
 
-    /// From now on, `replay`, `changes` and `sweep` also run in the background as in the template, and not only on demand.
+    /// From now on, `replay`, `receipts`, `changes` and `sweep` also run in the background as in the template, and not only on demand.
     pub fn start_workers(&self) {
         if let Some(stream) = &self.change_stream {
             tokio::spawn(stream.clone().poll());
         }
-        if let Some(mapping) = &self.event_source_mapping {
+        for mapping in [&self.event_source_mapping, &self.receipts_mapping].into_iter().flatten() {
             tokio::spawn(mapping.clone().poll());
         }
         if let Some(sweeper) = &self.sweeper {

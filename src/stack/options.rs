@@ -39,6 +39,8 @@ pub struct StackOptions {
     pub list_apis: ListApiOptions,
     /// Where the log lines of the functions go.
     pub log: LogOutput,
+    /// Values of the template's parameters that replace their defaults.
+    pub parameters: BTreeMap<&'static str, String>,
     /// Environment variables that replace those of the template, by function.
     pub overrides: BTreeMap<&'static str, BTreeMap<String, String>>,
 }
@@ -60,6 +62,7 @@ impl StackOptions {
             changes_queue: None,
             list_apis: ListApiOptions::default(),
             log: LogOutput::Nothing,
+            parameters: BTreeMap::new(),
             overrides: BTreeMap::new(),
         }
     }

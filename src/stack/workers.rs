@@ -1,5 +1,5 @@
-//! What Lambda does for the functions that no webhook calls: an event source mapping polls the inbox queue for
-//! `replay`, and a schedule calls `sweep`.
+//! What Lambda does for the functions that no webhook calls: event source mappings poll the inbox queue for `replay` and the
+//! queue of receipts for `receipts`, and a schedule calls `sweep`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
 };
-use clientele_aws::{Invocation, Replayer, SqsEvent, SqsMessage, SqsSystemAttributes, Sweeper};
+use clientele_aws::{
+    Invocation, ReceiptRecorder, Replayer, SqsBatchResponse, SqsEvent, SqsMessage, SqsSystemAttributes, Sweeper,
+};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
@@ -19,12 +21,36 @@ use super::deliveries::Deliveries;
 /// How long a poll waits for a message, in seconds.
 const WAIT_SECONDS: i32 = 2;
 
-/// The event source mapping of `replay`.
+/// A function that processes the messages of a queue.
+#[derive(Clone, Debug)]
+pub(super) enum QueueFunction {
+    Replay(Arc<Replayer>),
+    Receipts(Arc<ReceiptRecorder>),
+}
+
+impl QueueFunction {
+    async fn handle(&self, event: SqsEvent, invocation: &Invocation) -> SqsBatchResponse {
+        match self {
+            Self::Replay(replayer) => replayer.handle(event, invocation).await,
+            Self::Receipts(recorder) => recorder.handle(event, invocation).await,
+        }
+    }
+
+    /// The outcome of a message if the function logs none for it: `receipts` writes one line per batch.
+    fn outcome(&self, is_failed: bool) -> &'static str {
+        match self {
+            Self::Replay(_) => "",
+            Self::Receipts(_) if is_failed => "unrecorded",
+            Self::Receipts(_) => "recorded",
+        }
+    }
+}
+
+/// The event source mapping of a function.
 #[derive(Clone, Debug)]
 pub struct EventSourceMapping {
     pub(super) name: String,
-    /// The function.
-    pub replayer: Arc<Replayer>,
+    pub(super) function: QueueFunction,
     pub(super) client: Client,
     pub(super) queue_url: String,
     pub(super) batch_size: i32,
@@ -90,14 +116,13 @@ impl EventSourceMapping {
         let open =
             messages.iter().map(|message| self.deliveries.open(&self.name, message.message_id().unwrap_or_default()));
         let (open, invocation) = (open.collect::<Vec<_>>(), invocation());
-        let response = self.replayer.handle(SqsEvent { records }, &invocation).await;
-        for delivery in open {
-            delivery.finish(invocation.received_at, None, "");
-        }
+        let response = self.function.handle(SqsEvent { records }, &invocation).await;
         let mut entries = vec![];
-        for message in messages {
+        for (message, delivery) in messages.into_iter().zip(open) {
             let (id, receipt) = (message.message_id.unwrap_or_default(), message.receipt_handle.unwrap_or_default());
-            if response.batch_item_failures.iter().any(|failure| failure.item_identifier == id) {
+            let is_failed = response.batch_item_failures.iter().any(|failure| failure.item_identifier == id);
+            delivery.finish(invocation.received_at, None, self.function.outcome(is_failed));
+            if is_failed {
                 failed.insert(id, receipt);
             } else {
                 failed.remove(&id);

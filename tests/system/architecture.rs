@@ -32,7 +32,7 @@ fn crates_depend_as_the_architecture_says() {
             "clientele-model" | "clientele-consumers" | "xtask" => Some(vec![]),
             "clientele-flow" => Some(vec!["clientele-model"]),
             "clientele-api" | "clientele-aws" => Some(vec!["clientele-flow", "clientele-model"]),
-            "clientele-changes" | "clientele-sweep" => Some(vec!["clientele-aws"]),
+            "clientele-changes" | "clientele-receipts" | "clientele-sweep" => Some(vec!["clientele-aws"]),
             "clientele-reconcile" => {
                 Some(vec!["clientele-api", "clientele-aws", "clientele-model", "clientele-providers"])
             }

@@ -34,6 +34,7 @@ mod storage {
     mod imports;
     mod load;
     mod outages;
+    mod receipts;
     mod storage_contract;
     mod unusual_bodies;
 }

@@ -1,6 +1,8 @@
 //! Runs the function's binary as Lambda does.
 #![allow(missing_docs, reason = "tests")]
 
+use clientele_function::Request;
+use clientele_function::calls::Setup;
 use clientele_function::tests::response_to;
 use serde_json::{Value, json};
 
@@ -23,7 +25,11 @@ fn scheduled() -> Value {
 
 #[test]
 fn a_role_allows_exactly_what_is_called() {
-    clientele_function::calls::a_role_allows_exactly_what_is_called(BINARY, "sweep", "", &[scheduled()]);
+    let (name, secret, events) = ("sweep", "", &[scheduled()]);
+    let answer = |_: &Request| None;
+    for (environment, conditions) in [(&[][..], &[][..]), (&[("AWAIT_RECEIPTS", "true")], &["AwaitsReceipts"])] {
+        Setup { binary: BINARY, name, secret, environment, conditions, events, answer }.assert_role();
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::changes_line::ChangesLine;
 use crate::event_bridge::EventBridgeBus;
 use crate::invocation::Invocation;
 use crate::refused_changes::SqsRefusedChanges;
-use crate::replayer::BatchItemFailure;
+use crate::sqs_event::BatchItemFailure;
 use crate::stream_event::{StreamBatchResponse, StreamEvent};
 use crate::telemetry::{LogWriter, Telemetry};
 

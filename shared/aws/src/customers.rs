@@ -259,7 +259,7 @@ impl CustomerScan for Customers {
     }
 }
 
-fn text(item: &HashMap<String, AttributeValue>, name: &str) -> Option<String> {
+pub(crate) fn text(item: &HashMap<String, AttributeValue>, name: &str) -> Option<String> {
     item.get(name)?.as_s().ok().cloned()
 }
 

@@ -20,6 +20,9 @@ mod event_bridge;
 mod gateway;
 mod invocation;
 mod queues;
+mod receipt_recorder;
+mod receipts_config;
+mod receipts_line;
 mod receiver;
 mod reconcile_event;
 mod reconcile_line;
@@ -29,6 +32,7 @@ mod refused_changes;
 mod replayer;
 mod sdk_error;
 mod secrets;
+mod sqs_event;
 mod stream_attributes;
 mod stream_event;
 mod sweeper;
@@ -48,16 +52,16 @@ pub use event_bridge::EventBridgeBus;
 pub use gateway::{HttpEvent, HttpResponse};
 pub use invocation::Invocation;
 pub use queues::SqsQueues;
+pub use receipt_recorder::ReceiptRecorder;
+pub use receipts_config::ReceiptsConfig;
 pub use receiver::Receiver;
 pub use reconcile_event::ReconcileEventError;
 pub use reconciler::{Comparisons, Connect, ProviderReconciliation, Reconciler};
 pub use reconciler_config::{ListSource, ReconcilerConfig};
 pub use refused_changes::SqsRefusedChanges;
-pub use replayer::{
-    BatchItemFailure, Replayer, SqsBatchResponse, SqsEvent, SqsMessage, SqsSystemAttributes, UnreadableMessage,
-    read_kept_message,
-};
+pub use replayer::{Replayer, UnreadableMessage, read_kept_message};
 pub use sdk_error::describe as describe_sdk_error;
+pub use sqs_event::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage, SqsSystemAttributes};
 pub use stream_event::{StreamBatchResponse, StreamEvent, StreamRecord};
 pub use sweeper::Sweeper;
 pub use telemetry::{CUSTOMER_HASH_DIGITS, LogLevel, LogWriter, TelemetrySettings, customer_hash};
@@ -139,6 +143,19 @@ pub async fn run_reconcile<C: ListClient + Send + 'static>(
         reconciler.handle(&event, &invocation).await
     };
     serve("reconcile", start, handle).await
+}
+
+/// Runs the function that records the receipts of systems that have erased their copies of a deleted customer.
+pub async fn run_receipts() -> ExitCode {
+    let start = async {
+        let config = ReceiptsConfig::read(variable)?;
+        let clients = Clients::of_function(&config.lambda);
+        Ok::<_, ConfigError>(ReceiptRecorder::new(config, &clients, stdout()))
+    };
+    let handle = |recorder: &'static ReceiptRecorder, event, invocation| async move {
+        Ok::<_, Infallible>(recorder.handle(event, &invocation).await)
+    };
+    serve("receipts", start, handle).await
 }
 
 /// Runs the function that announces changes of customers on the event bus.

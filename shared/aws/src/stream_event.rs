@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::replayer::BatchItemFailure;
+use crate::sqs_event::BatchItemFailure;
 use crate::stream_attributes::StreamAttributes;
 
 /// Why a record is not a change.

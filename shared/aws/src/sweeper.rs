@@ -1,6 +1,8 @@
-//! The scheduled function. It sends the cleanup messages that are still in their tombstones.
+//! The scheduled function. It sends the cleanup messages that are still in their tombstones, and reports for how long the
+//! oldest erasure has waited for a receipt.
 
 use clientele_flow::{Flow, SweepLimits, SweepReport};
+use futures_util::future::join;
 use tokio::time::Instant;
 
 use crate::clients::Clients;
@@ -27,8 +29,15 @@ impl Sweeper {
     /// Sweeps once.
     pub async fn handle(&self, invocation: &Invocation) -> SweepReport {
         let started = Instant::now();
-        let report = self.flow.sweep(invocation.received_at, SweepLimits::of_function(started)).await;
-        self.telemetry.log_sweep(invocation, &report, started.elapsed());
+        let (now, limits) = (invocation.received_at, SweepLimits::of_function(started));
+        // At the same time, so that neither uses up the time of the other.
+        let both = join(self.flow.sweep(now, limits), self.flow.open_erasure_age(now, limits.end_by));
+        let (mut report, open_erasure_age) = both.await;
+        let open_erasure_age = open_erasure_age.unwrap_or_else(|why| {
+            report.fail(&why);
+            None
+        });
+        self.telemetry.log_sweep(invocation, &report, open_erasure_age, started.elapsed());
         report
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use clientele_flow::{SettledEvent, SweepReport};
 use clientele_model::{Change, CustomerEvent, Outcome, Provider, Rejection, Translated, UnknownFields};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metrique_writer_core::format::Format;
 use metrique_writer_core::unit::{Count, Millisecond};
 use metrique_writer_core::value::MetricValue;
@@ -32,6 +32,8 @@ pub type LogWriter = Box<dyn Write + Send>;
 const TEXT_CHARS_MAX: usize = 128;
 /// The length of a log line's `customer`.
 pub const CUSTOMER_HASH_DIGITS: usize = 16;
+
+const HOURS_PER_DAY: i64 = 24;
 
 /// The level of a line, and the lowest level that is logged (`POWERTOOLS_LOG_LEVEL`). A line of a lower level has only
 /// its metrics.
@@ -127,9 +129,17 @@ impl Telemetry {
         DeliveryLog { telemetry: self, provider, invocation, correlation_id, is_cold, is_first, secrets_warning: None }
     }
 
-    pub(crate) fn log_sweep(&self, invocation: &Invocation, report: &SweepReport, duration: Duration) {
+    /// The age is that of the oldest open erasure, if the stack awaits receipts.
+    pub(crate) fn log_sweep(
+        &self,
+        invocation: &Invocation,
+        report: &SweepReport,
+        open_erasure_age: Option<SignedDuration>,
+        duration: Duration,
+    ) {
         let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
-        self.write(Directives::default(), &SweepEntry { telemetry: self, invocation, is_cold, report, duration });
+        let entry = SweepEntry { telemetry: self, invocation, is_cold, report, open_erasure_age, duration };
+        self.write(Directives::default(), &entry);
     }
 
     /// The name of the function in its lines.
@@ -333,16 +343,21 @@ struct SweepEntry<'a> {
     invocation: &'a Invocation,
     is_cold: bool,
     report: &'a SweepReport,
+    open_erasure_age: Option<SignedDuration>,
     duration: Duration,
 }
 
 impl Entry for SweepEntry<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        let Self { telemetry, invocation, is_cold, report, duration } = self;
+        let Self { telemetry, invocation, is_cold, report, open_erasure_age, duration } = self;
         writer.timestamp(SystemTime::from(invocation.received_at));
         writer.value("service", telemetry.settings.service.as_str());
         writer.value("CleanupsSent", &count(report.sent));
         writer.value("CleanupsFailed", &count(report.failed));
+        if let Some(age) = open_erasure_age {
+            let days = u64::try_from(age.as_hours() / HOURS_PER_DAY).unwrap_or_default();
+            writer.value("OpenErasureAgeDays", &days.with_unit::<Count>());
+        }
         if *is_cold {
             writer.value("ColdStart", &1_u64.with_unit::<Count>());
         }

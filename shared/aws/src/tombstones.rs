@@ -1,14 +1,19 @@
 //! What the receipts of systems that have erased their copies change in tombstones.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use clientele_flow::{TableError, Tombstones};
+use clientele_flow::{OpenErasure, OpenErasurePage, TableError, Tombstones};
 use clientele_model::{Item, Receipt, SORT_KEY, Tombstone};
 
 use crate::attributes::{from_attributes, to_attributes};
-use crate::customers::{Customers, unavailable};
+use crate::customers::{Customers, text, unavailable};
+
+/// The sparse index of tombstones that lack a system's receipt.
+const ERASURE_OPEN_INDEX: &str = "erasure-open";
 
 impl Customers {
     fn update(&self, pk: &str) -> UpdateItemFluentBuilder {
@@ -54,6 +59,20 @@ impl Tombstones for Customers {
             Err(error) if has_failed_condition(&error) => Ok(()),
             Err(error) => Err(unavailable(&error)),
         }
+    }
+
+    async fn open_erasures(&self, after: Option<OpenErasure>) -> Result<OpenErasurePage, TableError> {
+        let start_key = after.map(|OpenErasure { pk, since }| {
+            let key = [("pk", pk), ("sk", SORT_KEY.to_owned()), ("erasure_open", since)];
+            key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
+        });
+        let request = self.client.scan().table_name(&self.table).index_name(ERASURE_OPEN_INDEX);
+        let page = request.set_exclusive_start_key(start_key).send().await.map_err(|error| unavailable(&error))?;
+        let open = |key: HashMap<_, _>| Some(OpenErasure { pk: text(&key, "pk")?, since: text(&key, "erasure_open")? });
+        Ok(OpenErasurePage {
+            open: page.items.unwrap_or_default().into_iter().filter_map(open).collect(),
+            next: page.last_evaluated_key.and_then(open),
+        })
     }
 }
 

@@ -69,6 +69,10 @@ pub const SWEEP_END_WITHIN: Duration = Duration::from_secs(9);
 /// Tombstones younger than this are not swept, because the function that wrote them may still be sending the message.
 pub const SWEEP_GRACE: Duration = Duration::from_mins(1);
 
+/// The function `receipts` ends within this time. A receipt that is not in its tombstone by then is reported as failed. The
+/// difference to [`FUNCTION_TIMEOUT`] is for processing.
+pub const RECEIPTS_END_WITHIN: Duration = Duration::from_secs(9);
+
 /// `Timeout` of the function `reconcile`, the longest that Lambda allows
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>). Nobody waits, a list API may be slow, and
 /// `since` may be long ago.
@@ -261,6 +265,13 @@ const _: () = {
     assert!(fit([SWEEP_END_WITHIN], FUNCTION_TIMEOUT));
     assert!(fit([FUNCTION_TIMEOUT], SWEEP_GRACE), "who wrote the tombstone is done or has died");
     assert!(fit([FUNCTION_TIMEOUT], SWEEP_INTERVAL), "scheduled sweeps do not overlap");
+};
+
+// A batch of receipts.
+const _: () = {
+    let call = attempts(ATTEMPTS_MAX, DYNAMODB_ATTEMPT_TIMEOUT);
+    assert!(fit([call, call], RECEIPTS_END_WITHIN), "each receipt has all attempts of its two calls");
+    assert!(fit([RECEIPTS_END_WITHIN], FUNCTION_TIMEOUT));
 };
 
 // A reconciliation.

@@ -33,6 +33,7 @@ mod list_run;
 mod list_walk;
 #[cfg(feature = "memory")]
 pub mod memory;
+mod open_erasures;
 mod pacing;
 mod ports;
 mod receipts;
@@ -54,8 +55,8 @@ pub use list_requests::ListRunError;
 pub use list_run::{CLOSING_WALKS_MAX, Progress, RunEnd};
 pub use ports::{
     ApiUnreachable, BusError, CurrentItem, CustomerReader, CustomerScan, EventBus, EventResult, ItemPage, ListClient,
-    LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, RefusedChanges,
-    ReplaceResult, Table, TableError, Tombstones, UnreadableItem,
+    LiveItem, LiveItemPage, OpenErasure, OpenErasurePage, PendingCleanup, PendingCleanupPage, PutResult, Queue,
+    QueueError, Queues, RefusedChanges, ReplaceResult, Table, TableError, Tombstones, UnreadableItem,
 };
 pub use receipts::ReceiptOutcome;
 pub use reconcile::{Deletes, ReconcileCounts, ReconcileObserver, ReconcileOptions, ReconcileReport};

@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::ports::{
-    CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage,
-    PutResult, Queue, QueueError, Queues, ReplaceResult, Table, TableError, Tombstones, UnreadableItem,
+    CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItem, LiveItemPage, OpenErasure, OpenErasurePage,
+    PendingCleanup, PendingCleanupPage, PutResult, Queue, QueueError, Queues, ReplaceResult, Table, TableError,
+    Tombstones, UnreadableItem,
 };
 
 /// How many items are on a page.
@@ -202,6 +203,15 @@ impl Tombstones for InMemoryStorage {
             item.remove("erasure_open");
         }
         Ok(())
+    }
+
+    async fn open_erasures(&self, after: Option<OpenErasure>) -> Result<OpenErasurePage, TableError> {
+        let contents = self.contents();
+        let later = contents.items.iter().filter(|(pk, _)| after.as_ref().is_none_or(|after| **pk > after.pk));
+        let open = |(pk, item): (&String, _)| Some(OpenErasure { pk: pk.clone(), since: text(item, "erasure_open")? });
+        let open: Vec<_> = later.filter_map(open).take(PAGE).collect();
+        let next = open.last().filter(|_| open.len() == PAGE).cloned();
+        Ok(OpenErasurePage { open, next })
     }
 }
 

@@ -184,6 +184,34 @@ pub trait Tombstones: Sync {
     /// # Errors
     /// When it is not known that it was removed. It may have been.
     fn close_erasure(&self, pk: &str, systems: &[String]) -> impl Future<Output = Result<(), TableError>> + Send;
+
+    /// A page of the tombstones that lack a system's receipt, starting after an earlier page. Eventually consistent, as
+    /// [`Table::pending_cleanups`].
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    fn open_erasures(
+        &self,
+        after: Option<OpenErasure>,
+    ) -> impl Future<Output = Result<OpenErasurePage, TableError>> + Send;
+}
+
+/// A page of tombstones that lack a system's receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenErasurePage {
+    /// The tombstones.
+    pub open: Vec<OpenErasure>,
+    /// The next page starts after this tombstone; absent on the last page.
+    pub next: Option<OpenErasure>,
+}
+
+/// A tombstone that lacks a system's receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenErasure {
+    /// Its key.
+    pub pk: String,
+    /// When it was written first, in RFC 3339.
+    pub since: String,
 }
 
 /// A page of tombstones that still hold their cleanup message.

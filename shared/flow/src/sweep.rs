@@ -47,7 +47,8 @@ impl SweepLimits {
 pub struct SweepReport {
     /// Messages that were sent and removed from their tombstones.
     pub sent: usize,
-    /// Tombstones that could not be read or cleared, or whose message could not be sent. The next sweep tries again.
+    /// Tombstones that could not be read or cleared, or whose message could not be sent, and other failures of the sweep.
+    /// The next sweep tries again.
     pub failed: usize,
     /// Whether a limit ended the sweep before the last tombstone.
     pub is_cut_short: bool,
@@ -134,7 +135,8 @@ enum TombstoneResult {
 }
 
 impl SweepReport {
-    fn fail(&mut self, why: &str) {
+    /// Counts a failure.
+    pub fn fail(&mut self, why: &str) {
         self.failed += 1;
         self.error.get_or_insert_with(|| why.to_owned());
     }

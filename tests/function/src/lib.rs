@@ -78,6 +78,8 @@ pub(crate) fn connect(command: &mut Command, address: SocketAddr, secret: &str) 
         ("EVENT_BUS_NAME", "changes".to_owned()),
         ("CHANGE_SOURCE", "/clientele/test".to_owned()),
         ("REFUSED_CHANGES_QUEUE_URL", url.clone()),
+        // The systems of `receipts`.
+        ("ERASURE_SYSTEMS", "crm,mailing".to_owned()),
         // The list APIs, which only `reconcile` calls.
         ("PLAIN_API_URL", url.clone()),
         ("PLAIN_API_KEY", "key".to_owned()),

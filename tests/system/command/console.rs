@@ -379,13 +379,15 @@ async fn queues_and_quarantine_are_shown_and_redriven() {
                 ("discarded-changes", 0),
                 ("inbox", 0),
                 ("quarantine", 1),
+                ("receipts", 0),
+                ("receipts-dead-letter", 0),
                 ("refused-changes", 0)
             ]
             .into()
         )
     );
     let ages: Vec<_> = queues.as_array().unwrap().iter().map(|it| it["oldest_seconds"].is_u64()).collect();
-    assert_eq!(ages, [true, false, false, false, true, false], "{queues}");
+    assert_eq!(ages, [true, false, false, false, true, false, false, false], "{queues}");
 
     let (_, held) = page.get("/quarantine").await;
     assert_eq!((held.as_array().unwrap().len(), &held[0]["provider"]), (1, &json!("plain")));

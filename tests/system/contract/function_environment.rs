@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::error::SdkError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele_aws::{
-    ChangesConfig, Clients, ConfigError, DomainNames, Endpoints, LambdaEnvironment, ReceiverConfig, SecretSource,
+    ChangesConfig, Clients, ConfigError, DomainNames, Endpoints, LambdaEnvironment, ReceiptsConfig, ReceiverConfig,
+    SecretSource,
 };
 use clientele_model::{FeedContent, Scheme};
 use clientele_providers::find;
@@ -229,6 +230,25 @@ fn what_changes_say_about_a_customer(#[case] feed: &'static str, #[case] expecte
         feed.content
     });
     assert_eq!(content, expected.map_err(|wrong| ConfigError(vec![wrong.to_owned()])));
+}
+
+#[rstest]
+#[case("crm", &["crm"])]
+#[case("crm,mailing", &["crm", "mailing"])]
+fn systems_that_confirm_erasures(#[case] systems: &str, #[case] expected: &[&str]) {
+    let variables: BTreeMap<_, _> = OF_CHANGES[3..].iter().copied().collect();
+    let own = [("CUSTOMERS_TABLE", "customers"), ("ERASURE_SYSTEMS", systems)];
+    let variables: BTreeMap<_, _> = variables.into_iter().chain(own).collect();
+    let config = ReceiptsConfig::read(|name| variables.get(name).map(|value| (*value).to_owned())).unwrap();
+    assert_eq!(
+        (config.customers_table.as_str(), config.systems),
+        ("customers", expected.iter().map(|it| (*it).to_owned()).collect())
+    );
+    let ConfigError(missing) = ReceiptsConfig::read(|_| None).unwrap_err();
+    let aws = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
+    let expected =
+        ["CUSTOMERS_TABLE", "ERASURE_SYSTEMS"].into_iter().chain(aws).map(|name| format!("{name} is not set"));
+    assert_eq!(BTreeSet::from_iter(missing), expected.collect());
 }
 
 #[test]

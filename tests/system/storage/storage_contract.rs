@@ -17,8 +17,8 @@ use clientele::template::Template;
 use clientele_aws::{CallTimeouts, Clients, Customers, Resources, SqsQueues};
 use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{
-    CurrentItem, CustomerReader, Flow, LiveItem, PendingCleanup, PutResult, Queue, Queues, ReplaceResult, Table,
-    TableError, Tombstones,
+    CurrentItem, CustomerReader, Flow, LiveItem, OpenErasure, PendingCleanup, PutResult, Queue, Queues, ReplaceResult,
+    Table, TableError, Tombstones,
 };
 use clientele_model::{ChangeKind, CustomerEvent, ErasureSettings, Item, Receipt, Time, Tombstone, Translated};
 use futures_util::future::join_all;
@@ -155,6 +155,7 @@ async fn receipts_are_only_added(table: &(impl Table + Tombstones)) {
     let Item::Tombstone(tombstone) = item(&id, 2, 1, DELETED) else { panic!("a tombstone") };
     table.put(&Item::Tombstone(Box::new(Tombstone { erasure_open: Some(at(0)), ..*tombstone }))).await.unwrap();
     let systems = ["crm", "mailing"].map(str::to_owned);
+    assert_eq!(open(table).await.get(&pk).cloned(), Some(at(0).to_string()));
     for (system, second) in [("crm", 1), ("crm", 2), ("mailing", 3)] {
         table.close_erasure(&pk, &systems).await.unwrap();
         let tombstone = table.add_receipt(&pk, system, receipt(second)).await.unwrap().unwrap();
@@ -164,6 +165,39 @@ async fn receipts_are_only_added(table: &(impl Table + Tombstones)) {
     table.close_erasure(&pk, &systems).await.unwrap();
     let Some(Ok(Item::Tombstone(closed))) = table.item(&pk).await.unwrap() else { panic!("a tombstone") };
     assert_eq!((closed.erasure_open, closed.receipts.len()), (None, 2));
+    assert_eq!(open(table).await.get(&pk), None);
+}
+
+/// Every tombstone that lacks a receipt, from all pages, and since when.
+async fn open(table: &impl Tombstones) -> BTreeMap<String, String> {
+    let (mut found, mut after) = (BTreeMap::new(), None);
+    loop {
+        let page = table.open_erasures(after).await.unwrap();
+        for OpenErasure { pk, since } in page.open {
+            assert_eq!(found.insert(pk, since), None, "twice");
+        }
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+async fn all_open_erasures_are_found(table: &(impl Table + Tombstones)) {
+    let id = unique("open");
+    // A page of DynamoDB has 1 MB, and a key at most 2 KB.
+    let long = "x".repeat(1_800);
+    let mut pks = BTreeSet::new();
+    for number in 0..600 {
+        let Item::Tombstone(tombstone) = item(&format!("{id}-{number}-{long}"), 1, 1, DELETED) else {
+            panic!("a tombstone")
+        };
+        let erasure_open = Some(tombstone.deleted_at);
+        table.put(&Item::Tombstone(Box::new(Tombstone { erasure_open, ..*tombstone }))).await.unwrap();
+        pks.insert(format!("plain#w_1#{id}-{number}-{long}"));
+    }
+    let found = open(table).await.into_keys().filter(|pk| pk.contains(&id));
+    assert_eq!(found.collect::<BTreeSet<_>>(), pks);
 }
 
 /// Whole items are read as they were written, and only customers that are not deleted are listed.
@@ -255,6 +289,7 @@ async fn a_table(table: &(impl Table + CustomerReader + Tombstones)) {
     all_live_items_are_found(table).await;
     a_delete_replaces_what_it_has_seen(table).await;
     receipts_are_only_added(table).await;
+    all_open_erasures_are_found(table).await;
 }
 
 /// Bodies with characters that JSON does not escape and SQS does not accept, among others.

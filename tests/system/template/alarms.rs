@@ -196,12 +196,33 @@ fn alarms_of_changes() -> BTreeMap<String, Value> {
     alarms.map(|(id, alarm)| (id.to_owned(), alarm)).into()
 }
 
+/// A receipt is retried for an hour. Each sweep writes the age of open erasures, so that alarm keeps its state until the next.
+fn alarms_of_receipts() -> BTreeMap<String, Value> {
+    let queue =
+        metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", &[("QueueName", "ReceiptsDeadLetterQueue.QueueName")]);
+    let failed = sum_above(0, metric("AWS::StackName", "ReceiptsFailed", &[("service", "clientele-receipts")]));
+    let age = metric("AWS::StackName", "OpenErasureAgeDays", &[("service", "clientele-sweep")]);
+    let age = above("OpenErasureDays", with(age, json!({ "Statistic": "Maximum", "Period": 300 })));
+    let alarms = [
+        ("ReceiptsFailedAlarm", with(failed, json!({ "Period": 300, "EvaluationPeriods": 3 }))),
+        ("ReceiptsDeadLetterAlarm", above(0, with(queue, json!({ "Statistic": "Maximum", "Period": 60 })))),
+        (
+            "OpenErasuresAlarm",
+            with(age, json!({ "TreatMissingData": "ignore", "ComparisonOperator": "GreaterThanOrEqualToThreshold" })),
+        ),
+    ];
+    alarms.map(|(id, alarm)| (id.to_owned(), alarm)).into()
+}
+
 /// What an alarm watches. A query that exists only under a condition is that query, and the condition must be that of the
 /// function whose metric it is.
 pub(super) fn queries(alarm: &Value) -> Option<Vec<Value>> {
     let unconditional = |query: &Value| {
         let Some(parts) = query.as_array() else { return query.clone() };
-        assert!(["Reconciles", "AppliesDeletes", "FeedsChanges"].iter().any(|it| parts[0] == *it), "{query}");
+        assert!(
+            ["Reconciles", "AppliesDeletes", "FeedsChanges", "AwaitsReceipts"].iter().any(|it| parts[0] == *it),
+            "{query}"
+        );
         assert_eq!(parts[2], "AWS::NoValue");
         parts[1].clone()
     };
@@ -214,6 +235,7 @@ fn every_function_has_every_alarm() {
     expected.extend(alarms_of_shared_resources());
     expected.extend(alarms_of_reconciliations());
     expected.extend(alarms_of_changes());
+    expected.extend(alarms_of_receipts());
     let alarms = resources("AWS::CloudWatch::Alarm");
     assert_eq!(alarms.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (id, mut alarm) in alarms {

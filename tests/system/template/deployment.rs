@@ -311,6 +311,27 @@ fn without_a_change_feed_nothing_of_it_exists() {
     assert_eq!(conditions["EncryptsBusWithOwnKey"], with_own_key);
 }
 
+/// Without `ErasureSystems`, nothing of the receipts exists, and no role may do anything for them.
+#[test]
+fn without_systems_nothing_of_receipts_exists() {
+    let all = template()["Resources"].as_object().unwrap();
+    let conditional: Vec<_> = all.iter().filter(|(_, it)| it["Condition"] == "AwaitsReceipts").collect();
+    let ids: Vec<_> = conditional.iter().map(|(id, _)| id.as_str()).collect();
+    let of_receipts = |id: &&String| id.contains("Receipt") || id.contains("Erasure");
+    assert_eq!(ids, all.keys().filter(of_receipts).collect::<Vec<_>>());
+    assert_eq!(ids.len(), 11);
+    for output in ["ReceiptsQueueUrl", "ReceiptsQueueArn", "ReceiptsDeadLetterQueueUrl"] {
+        assert_eq!(template()["Outputs"][output]["Condition"], "AwaitsReceipts", "{output}");
+    }
+    let condition = |text: &str| serde_yaml_ng::from_str::<Yaml>(text).unwrap();
+    assert_eq!(yaml()["Conditions"]["AwaitsReceipts"], condition("!Not [!Equals [!Ref ErasureSystems, '']]"));
+    let parameters = &template()["Parameters"];
+    assert_eq!(
+        [&parameters["ErasureSystems"]["Default"], &parameters["OpenErasureDays"]["Default"]],
+        [&json!(""), &json!(25)]
+    );
+}
+
 /// Lambda reads the stream from its oldest change, and never drops one without keeping its position.
 #[test]
 fn changes_are_read_from_the_stream() {

@@ -114,10 +114,14 @@ fn conditions_and_texts_with_references_are_resolved() {
 async fn the_queues_are_those_of_the_template() {
     let stack = stack().await;
     let queues: BTreeSet<_> = stack.queue_urls.keys().map(String::as_str).collect();
-    let of_changes = ["discarded-changes", "refused-changes"];
+    let (of_changes, of_receipts) = (["discarded-changes", "refused-changes"], ["receipts", "receipts-dead-letter"]);
     assert_eq!(
         queues,
-        of_changes.into_iter().chain(["cleanup", "cleanup-dead-letter", "inbox", "quarantine"]).collect()
+        of_changes
+            .into_iter()
+            .chain(of_receipts)
+            .chain(["cleanup", "cleanup-dead-letter", "inbox", "quarantine"])
+            .collect()
     );
     let queues_in_template = resources("AWS::SQS::Queue");
     assert_eq!(queues_in_template.len(), queues.len());

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clientele::events::signed_at;
 use clientele::stack::{CapturedLog, LocalStack};
-use clientele_aws::{CallTimeouts, ChangeClients, ChangePublisher, ChangesConfig, Receiver};
+use clientele_aws::{
+    CallTimeouts, ChangeClients, ChangePublisher, ChangesConfig, ReceiptRecorder, ReceiptsConfig, Receiver,
+};
 use clientele_providers::{PROVIDERS, local_secret};
 use serde_json::{Value, json};
 
@@ -32,7 +34,9 @@ async fn metrics_that_are_read_are_written() {
     let of_reconciliations = ["ReconcileChecked", "ReconcileDeletes", "ReconcileDifferent", "ReconcileFailed"];
     let more = ["ReconcileUntranslatable", "Recovered", "UnknownFields"];
     let of_changes = ["ChangesFailed", "ChangesOmitted", "ChangesRefused", "ChangesSent"];
-    assert_eq!(names, [&of_events[..], &of_reconciliations, &more, &of_changes].concat().into_iter().collect());
+    let of_erasures = ["OpenErasureAgeDays", "ReceiptsFailed", "ReceiptsRecorded"];
+    let all = [&of_events[..], &of_reconciliations, &more, &of_changes, &of_erasures].concat();
+    assert_eq!(names, all.into_iter().collect());
     let read: BTreeSet<_> = metrics_of_alarms().chain(by_dashboard.clone()).collect();
     let deletes = |all: &BTreeSet<String>| all.iter().filter(|name| name.starts_with("Deletes ")).cloned().collect();
     let (deletes_read, deletes_written): (Vec<_>, Vec<_>) = (deletes(&read), deletes(&written));
@@ -41,7 +45,7 @@ async fn metrics_that_are_read_are_written() {
 }
 
 /// The metrics of all event files, during an outage as well, of a replay, of a sweep, of a reconciliation and of a batch of
-/// changes.
+/// changes and one of receipts.
 async fn written_metrics() -> BTreeSet<String> {
     let captured = CapturedLog::default();
     let stack = stack().await;
@@ -63,7 +67,7 @@ async fn written_metrics() -> BTreeSet<String> {
     }
     let replays = [replay_lines(&stack).await, first_replay_lines().await];
     let others = [sweep_lines(&stack).await, reconcile_lines(&stack).await, changes_lines(&stack).await];
-    let others = replays.into_iter().chain(others);
+    let others = replays.into_iter().chain(others).chain([receipts_lines(&stack).await]);
     let written = json_lines(&captured).into_iter().chain(others.flatten());
     written.flat_map(|line| metrics(&line)).map(|(name, _)| name).collect()
 }
@@ -146,9 +150,12 @@ async fn first_replay_lines() -> Vec<Value> {
     replay_lines(&stack).await
 }
 
+/// A sweep of a stack that awaits receipts.
 async fn sweep_lines(stack: &LocalStack) -> Vec<Value> {
     let lines = CapturedLog::default();
-    sweeper(&stack.environments, &stack.clients, &lines).handle(&invocation(signed_at())).await;
+    let mut environments = stack.environments.clone();
+    environments.get_mut("sweep").unwrap().insert("AWAIT_RECEIPTS".to_owned(), "true".to_owned());
+    sweeper(&environments, &stack.clients, &lines).handle(&invocation(signed_at())).await;
     json_lines(&lines)
 }
 
@@ -169,6 +176,17 @@ async fn changes_lines(stack: &LocalStack) -> Vec<Value> {
     let publisher = ChangePublisher::new(config, &clients, lines.writer());
     let empty = serde_json::from_value(json!({ "Records": [] })).unwrap();
     publisher.handle(empty, &invocation(signed_at())).await;
+    json_lines(&lines)
+}
+
+/// Every batch writes all metrics, as for changes.
+async fn receipts_lines(stack: &LocalStack) -> Vec<Value> {
+    let lines = CapturedLog::default();
+    let mut environment = stack.environments["receipts"].clone();
+    environment.insert("ERASURE_SYSTEMS".to_owned(), "crm".to_owned());
+    let config = ReceiptsConfig::read(|name| environment.get(name).cloned()).unwrap();
+    let recorder = ReceiptRecorder::new(config, &stack.clients, lines.writer());
+    recorder.handle(sqs_event([]), &invocation(signed_at())).await;
     json_lines(&lines)
 }
 

@@ -9,7 +9,7 @@ use clientele_function::role::{KeyUse, Role, logical_id, yaml};
 use serde_json::{Value, json};
 
 use crate::support::root;
-use crate::support::template::resources;
+use crate::support::template::{resources, template};
 
 fn functions() -> Vec<Function> {
     Template::read(&root("template.yaml")).unwrap().functions
@@ -51,7 +51,7 @@ fn a_receiver_writes_only_its_own_customers() {
 #[test]
 fn each_queue_is_encrypted_with_its_key() {
     let queues = resources("AWS::SQS::Queue");
-    assert_eq!(queues.len(), 6);
+    assert_eq!(queues.len(), 8);
     for (id, queue) in queues {
         // EventBridge sends here what it cannot encrypt with your own key.
         if id == "DiscardedChangesQueue" {
@@ -129,6 +129,40 @@ fn only_changes_sends_to_its_queues() {
         ["EncryptsBusWithOwnKey", bus, "AWS::NoValue"],
     ]);
     assert_eq!(policy["PolicyDocument"]["Statement"], statements);
+}
+
+/// Only the named senders send receipts, and operators, who redrive them. SQS itself moves them to the dead-letter queue.
+#[test]
+fn only_named_senders_send_receipts() {
+    let deny = |sid: &str, action: &str, condition: Value| json!({ "Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*", "Condition": condition });
+    let tls = deny("TlsOnly", "sqs:*", json!({ "Bool": { "aws:SecureTransport": "false" } }));
+    let named =
+        |condition: &str, parameter: &str| json!([condition, { "aws:PrincipalArn": parameter }, "AWS::NoValue"]);
+    let senders = json!({
+        "BoolIfExists": { "aws:PrincipalIsAWSService": "false" },
+        "ArnNotEquals": named("HasReceiptSenders", "ReceiptSenderArns"),
+        "ArnNotLike": named("HasOperators", "OperatorPrincipalArns"),
+    });
+    let operators = json!({
+        "BoolIfExists": { "aws:PrincipalIsAWSService": "false" },
+        "ArnNotLike": named("HasOperators", "OperatorPrincipalArns"),
+    });
+    let allowed = json!({
+        "Sid": "SendersSend", "Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*",
+        "Condition": { "ArnLike": { "aws:PrincipalArn": "ReceiptSenderArns" } },
+    });
+    let on_receipts = json!([
+        tls,
+        deny("OnlySendersAndOperatorsSend", "sqs:SendMessage", senders),
+        ["HasReceiptSenders", allowed, "AWS::NoValue"],
+    ]);
+    let on_dead_letters = json!([tls, deny("OnlyOperatorsSend", "sqs:SendMessage", operators)]);
+    let policies = resources("AWS::SQS::QueuePolicy");
+    for (queue, statements) in [("ReceiptsQueue", on_receipts), ("ReceiptsDeadLetterQueue", on_dead_letters)] {
+        let policy = &policies[&format!("{queue}Policy")];
+        assert_eq!((&policy["Queues"], &policy["PolicyDocument"]["Statement"]), (&json!([queue]), &statements));
+    }
+    assert_eq!(template()["Parameters"]["ReceiptSenderArns"]["Default"], "", "nobody");
 }
 
 /// The function itself calls only the bus and one queue. With the same role, Lambda reads the stream and keeps the positions of

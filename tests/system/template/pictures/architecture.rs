@@ -17,12 +17,13 @@ const FAILURE: bool = true;
 pub(super) fn drawing() -> Drawing {
     let mut drawing = Drawing::new(
         1200,
-        714,
+        924,
         "How a delivery becomes the state of a customer, and how other systems learn of it: the functions, the table, the \
          queues and the event bus of template.yaml",
     );
     deliveries(&mut drawing);
     deletes(&mut drawing);
+    receipts(&mut drawing);
     kept_deliveries(&mut drawing);
     lost_deliveries(&mut drawing);
     changes(&mut drawing);
@@ -35,10 +36,10 @@ fn deliveries(drawing: &mut Drawing) {
     let receivers = receivers();
     let mut lines = vec![(Title, "Providers")];
     lines.extend(receivers.iter().map(|id| (Text, id.strip_suffix("Function").unwrap())));
-    drawing.text_box(Kind::Plain, [24, 92, 136, 116], [25, 17], &lines);
+    drawing.text_box(Kind::Plain, [24, 302, 136, 116], [25, 17], &lines);
     drawing.text_box(
         Kind::Service,
-        [24, 272, 136, 140],
+        [24, 482, 136, 140],
         [25, 17],
         &[
             (Title, "API Gateway"),
@@ -48,44 +49,44 @@ fn deliveries(drawing: &mut Drawing) {
             (Text, "other paths: 404"),
         ],
     );
-    drawing.text_box(Kind::Service, [236, 148, 136, 60], [25, 17], &[(Title, "Secrets"), (Text, "one per provider")]);
+    drawing.text_box(Kind::Service, [236, 358, 136, 60], [25, 17], &[(Title, "Secrets"), (Text, "one per provider")]);
     let mut lines = vec![(Title, "Receivers"), (Text, "verify, translate, rank")];
     lines.extend(receivers.iter().map(|id| (Code, id.as_str())));
-    drawing.text_box(Kind::Compute, [236, 272, 206, 140], [25, 17], &lines);
+    drawing.text_box(Kind::Compute, [236, 482, 206, 140], [25, 17], &lines);
     drawing.text_box(
         Kind::Data,
-        [560, 272, 206, 140],
+        [560, 482, 206, 140],
         [25, 17],
         &[(Title, "Customers"), (Code, "CustomersTable"), (Text, "one item per customer")],
     );
     drawing.text_box(
         Kind::Data,
-        [572, 350, 182, 50],
+        [572, 560, 182, 50],
         [21, 17],
         &[(Text, "Tombstone: the outbox"), (Text, "of a cleanup message")],
     );
     drawing.text_box(
         Kind::Plain,
-        [992, 148, 184, 264],
+        [992, 148, 184, 474],
         [25, 17],
-        &[(Title, "Your systems"), (Text, "erase their copies of"), (Text, "deleted customers")],
+        &[(Title, "Your systems"), (Text, "erase their copies of"), (Text, "deleted customers,"), (Text, "and confirm it")],
     );
-    drawing.text(Text, Anchor::Start, (1004, 302), "read current customers,");
-    drawing.text(Text, Anchor::Start, (1004, 320), "by key, external id");
-    drawing.text(Text, Anchor::Start, (1004, 338), "or e-mail address");
-    drawing.text(Text, Anchor::Start, (1004, 390), "react to changes");
+    drawing.text(Text, Anchor::Start, (1004, 512), "read current customers,");
+    drawing.text(Text, Anchor::Start, (1004, 530), "by key, external id");
+    drawing.text(Text, Anchor::Start, (1004, 548), "or e-mail address");
+    drawing.text(Text, Anchor::Start, (1004, 600), "react to changes");
 
-    drawing.arrow(false, &[(92, 208), (92, 272)]);
-    drawing.text(Text, Anchor::Start, (100, 244), "webhooks");
-    drawing.arrow(false, &[(160, 342), (236, 342)]);
-    drawing.text(Text, Anchor::Middle, (196, 334), "delivery");
-    drawing.arrow(false, &[(304, 208), (304, 272)]);
-    drawing.text(Text, Anchor::Start, (312, 244), "verify");
-    drawing.arrow(false, &[(442, 342), (560, 342)]);
-    drawing.text(Text, Anchor::Middle, (500, 317), "one conditional");
-    drawing.text(Text, Anchor::Middle, (500, 334), "write");
-    drawing.arrow(false, &[(766, 342), (992, 342)]);
-    drawing.text(Text, Anchor::Middle, (879, 334), "read");
+    drawing.arrow(false, &[(92, 418), (92, 482)]);
+    drawing.text(Text, Anchor::Start, (100, 454), "webhooks");
+    drawing.arrow(false, &[(160, 552), (236, 552)]);
+    drawing.text(Text, Anchor::Middle, (196, 544), "delivery");
+    drawing.arrow(false, &[(304, 418), (304, 482)]);
+    drawing.text(Text, Anchor::Start, (312, 454), "verify");
+    drawing.arrow(false, &[(442, 552), (560, 552)]);
+    drawing.text(Text, Anchor::Middle, (500, 527), "one conditional");
+    drawing.text(Text, Anchor::Middle, (500, 544), "write");
+    drawing.arrow(false, &[(766, 552), (992, 552)]);
+    drawing.text(Text, Anchor::Middle, (879, 544), "read");
 }
 
 /// The cleanup message of a deleted customer.
@@ -101,7 +102,7 @@ fn deletes(drawing: &mut Drawing) {
     );
     drawing.text_box(Kind::Compute, [560, 148, 150, 60], [25, 17], &[(Title, "Sweep"), (Code, "SweepFunction")]);
 
-    drawing.arrow(false, &[(407, 272), (407, 54), (560, 54)]);
+    drawing.arrow(false, &[(407, 482), (407, 54), (560, 54)]);
     drawing.text(Text, Anchor::Middle, (484, 46), "deletes");
     drawing.arrow(false, &[(738, 84), (738, 178), (992, 178)]);
     drawing.text(Text, Anchor::Middle, (867, 170), "receive");
@@ -109,60 +110,80 @@ fn deletes(drawing: &mut Drawing) {
     drawing.text(Text, Anchor::Middle, (879, 36), &receives);
     drawing.arrow(FAILURE, &[(992, 66), (766, 66)]);
     drawing.text(Text, Anchor::Middle, (879, 81), "redrive");
-    drawing.arrow(FAILURE, &[(635, 272), (635, 208)]);
-    drawing.text(Text, Anchor::Start, (643, 244), &interval);
+    drawing.arrow(FAILURE, &[(635, 482), (635, 208)]);
+    drawing.text(Text, Anchor::End, (627, 454), &interval);
     drawing.arrow(FAILURE, &[(635, 148), (635, 84)]);
     drawing.text(Text, Anchor::Start, (643, 120), "sweep sends");
+}
+
+/// Systems confirm that they have erased their copies.
+fn receipts(drawing: &mut Drawing) {
+    let receives = format!("after {} receives", max_receives("ReceiptsQueue", "ReceiptsDeadLetterQueue"));
+    drawing.text_box(Kind::Queue, [850, 236, 120, 60], [25, 17], &[(Title, "Receipts"), (Code, "ReceiptsQueue")]);
+    drawing.text_box(Kind::Compute, [656, 236, 150, 60], [25, 17], &[(Title, "Receipts"), (Code, "ReceiptsFunction")]);
+    drawing.text_box(
+        Kind::Queue,
+        [784, 344, 196, 60],
+        [25, 17],
+        &[(Title, "Receipts dead letter"), (Code, "ReceiptsDeadLetterQueue")],
+    );
+
+    drawing.arrow(false, &[(992, 266), (970, 266)]);
+    drawing.arrow(false, &[(850, 266), (806, 266)]);
+    drawing.arrow(false, &[(740, 296), (740, 482)]);
+    drawing.text(Text, Anchor::End, (732, 394), "records");
+    drawing.arrow(FAILURE, &[(910, 296), (910, 344)]);
+    drawing.text(Text, Anchor::End, (902, 325), &receives);
 }
 
 /// What cannot be written waits on a queue.
 fn kept_deliveries(drawing: &mut Drawing) {
     let receives = format!("after {} receives", max_receives("InboxQueue", "QuarantineQueue"));
-    drawing.text_box(Kind::Queue, [292, 476, 150, 60], [25, 17], &[(Title, "Inbox"), (Code, "InboxQueue")]);
-    drawing.text_box(Kind::Compute, [560, 476, 150, 60], [25, 17], &[(Title, "Replay"), (Code, "ReplayFunction")]);
-    drawing.text_box(Kind::Queue, [236, 600, 206, 60], [25, 17], &[(Title, "Quarantine"), (Code, "QuarantineQueue")]);
+    drawing.text_box(Kind::Queue, [292, 686, 150, 60], [25, 17], &[(Title, "Inbox"), (Code, "InboxQueue")]);
+    drawing.text_box(Kind::Compute, [560, 686, 150, 60], [25, 17], &[(Title, "Replay"), (Code, "ReplayFunction")]);
+    drawing.text_box(Kind::Queue, [236, 810, 206, 60], [25, 17], &[(Title, "Quarantine"), (Code, "QuarantineQueue")]);
     drawing.text_box(
         Kind::Plain,
-        [560, 600, 206, 60],
+        [560, 810, 206, 60],
         [25, 17],
         &[(Title, "Operator"), (Text, "inspects, and redrives")],
     );
 
-    drawing.arrow(FAILURE, &[(367, 412), (367, 476)]);
-    drawing.text(Text, Anchor::Start, (375, 448), "cannot be written now");
-    drawing.arrow(FAILURE, &[(264, 412), (264, 600)]);
-    drawing.text(Text, Anchor::End, (256, 510), "not understood");
-    drawing.arrow(FAILURE, &[(367, 536), (367, 600)]);
-    drawing.text(Text, Anchor::Start, (375, 572), &receives);
-    drawing.arrow(FAILURE, &[(442, 506), (560, 506)]);
-    drawing.text(Text, Anchor::Middle, (500, 498), "retries");
-    drawing.arrow(FAILURE, &[(635, 476), (635, 412)]);
-    drawing.text(Text, Anchor::Start, (643, 448), "replay settles");
-    drawing.arrow(FAILURE, &[(442, 630), (560, 630)]);
-    drawing.text(Text, Anchor::Middle, (500, 622), "alarm");
-    drawing.arrow(FAILURE, &[(738, 600), (738, 412)]);
-    drawing.text(Text, Anchor::Start, (746, 510), "redrive");
+    drawing.arrow(FAILURE, &[(367, 622), (367, 686)]);
+    drawing.text(Text, Anchor::Start, (375, 658), "cannot be written now");
+    drawing.arrow(FAILURE, &[(264, 622), (264, 810)]);
+    drawing.text(Text, Anchor::End, (256, 720), "not understood");
+    drawing.arrow(FAILURE, &[(367, 746), (367, 810)]);
+    drawing.text(Text, Anchor::Start, (375, 782), &receives);
+    drawing.arrow(FAILURE, &[(442, 716), (560, 716)]);
+    drawing.text(Text, Anchor::Middle, (500, 708), "retries");
+    drawing.arrow(FAILURE, &[(635, 686), (635, 622)]);
+    drawing.text(Text, Anchor::Start, (643, 658), "replay settles");
+    drawing.arrow(FAILURE, &[(442, 840), (560, 840)]);
+    drawing.text(Text, Anchor::Middle, (500, 832), "alarm");
+    drawing.arrow(FAILURE, &[(738, 810), (738, 622)]);
+    drawing.text(Text, Anchor::Start, (746, 720), "redrive");
 }
 
 /// What never arrived is found in the lists of the providers.
 fn lost_deliveries(drawing: &mut Drawing) {
     drawing.text_box(
         Kind::Compute,
-        [800, 204, 170, 60],
+        [800, 414, 170, 60],
         [25, 17],
         &[(Title, "Reconcile"), (Code, "ReconcileFunction")],
     );
-    drawing.arrow(FAILURE, &[(885, 264), (885, 300), (766, 300)]);
-    drawing.text(Text, Anchor::Middle, (824, 292), "lost webhooks");
+    drawing.arrow(FAILURE, &[(885, 474), (885, 510), (766, 510)]);
+    drawing.text(Text, Anchor::Middle, (824, 502), "lost webhooks");
 }
 
 /// The change feed, from the table to the systems that react.
 fn changes(drawing: &mut Drawing) {
-    drawing.text_box(Kind::Compute, [800, 476, 170, 60], [25, 17], &[(Title, "Changes"), (Code, "ChangesFunction")]);
-    drawing.text_box(Kind::Service, [1040, 476, 136, 60], [25, 17], &[(Title, "EventBridge"), (Code, "ChangesBus")]);
+    drawing.text_box(Kind::Compute, [800, 686, 170, 60], [25, 17], &[(Title, "Changes"), (Code, "ChangesFunction")]);
+    drawing.text_box(Kind::Service, [1040, 686, 136, 60], [25, 17], &[(Title, "EventBridge"), (Code, "ChangesBus")]);
     drawing.text_box(
         Kind::Queue,
-        [830, 600, 210, 77],
+        [830, 810, 210, 77],
         [25, 17],
         &[(Title, "Unannounced changes"), (Code, "RefusedChangesQueue"), (Code, "DiscardedChangesQueue")],
     );
@@ -172,16 +193,16 @@ fn changes(drawing: &mut Drawing) {
         .unwrap()
         / 3_600;
 
-    drawing.arrow(false, &[(766, 384), (885, 384), (885, 476)]);
-    drawing.text(Text, Anchor::Middle, (824, 376), "stream");
-    drawing.arrow(false, &[(970, 506), (1040, 506)]);
-    drawing.text(Text, Anchor::Middle, (1004, 498), "events");
-    drawing.arrow(false, &[(1108, 476), (1108, 412)]);
-    drawing.text(Text, Anchor::Start, (1116, 448), "rules");
-    drawing.arrow(FAILURE, &[(885, 536), (885, 600)]);
-    drawing.text(Text, Anchor::Start, (893, 572), &format!("refused, or failed for {hours} hours"));
-    drawing.arrow(FAILURE, &[(830, 645), (766, 645)]);
-    drawing.text(Text, Anchor::Middle, (797, 637), "alarm");
+    drawing.arrow(false, &[(766, 594), (885, 594), (885, 686)]);
+    drawing.text(Text, Anchor::Middle, (824, 586), "stream");
+    drawing.arrow(false, &[(970, 716), (1040, 716)]);
+    drawing.text(Text, Anchor::Middle, (1004, 708), "events");
+    drawing.arrow(false, &[(1108, 686), (1108, 622)]);
+    drawing.text(Text, Anchor::Start, (1116, 658), "rules");
+    drawing.arrow(FAILURE, &[(885, 746), (885, 810)]);
+    drawing.text(Text, Anchor::Start, (893, 782), &format!("refused, or failed for {hours} hours"));
+    drawing.arrow(FAILURE, &[(830, 855), (766, 855)]);
+    drawing.text(Text, Anchor::Middle, (797, 847), "alarm");
 }
 
 fn legend(drawing: &mut Drawing) {
@@ -193,12 +214,12 @@ fn legend(drawing: &mut Drawing) {
         (Kind::Plain, "outside the stack"),
     ];
     for (row, (kind, meaning)) in (0..).zip(kinds) {
-        let y = 530 + row * 25;
+        let y = 48 + row * 25;
         drawing.area(kind, [24, y, 24, 14]);
         drawing.text(Text, Anchor::Start, (60, y + 11), meaning);
     }
     for (row, (is_dashed, meaning)) in (5..).zip([(false, "normally"), (FAILURE, "after a failure")]) {
-        let y = 530 + row * 25;
+        let y = 48 + row * 25;
         drawing.samples.push((is_dashed, [(24, y + 7), (48, y + 7)]));
         drawing.text(Text, Anchor::Start, (60, y + 11), meaning);
     }
@@ -251,6 +272,8 @@ fn arrows_are_what_roles_allow() {
     for (function, call) in [
         ("SweepFunction", "dynamodb:GetItem CustomersTable"),
         ("SweepFunction", "sqs:SendMessage CleanupQueue"),
+        ("ReceiptsFunction", "sqs:ReceiveMessage ReceiptsQueue"),
+        ("ReceiptsFunction", "dynamodb:UpdateItem CustomersTable"),
         ("ReplayFunction", "sqs:ReceiveMessage InboxQueue"),
         ("ReplayFunction", "dynamodb:PutItem CustomersTable"),
         ("ReconcileFunction", "dynamodb:PutItem CustomersTable"),
