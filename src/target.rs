@@ -166,7 +166,8 @@ pub struct OpenTarget {
     /// The table and the queues that functions use.
     pub resources: Resources,
     /// The URLs of all queues by the names that they have on the local stack: `cleanup`, `cleanup-dead-letter`, `inbox` and
-    /// `quarantine`, and with a change feed `refused-changes` and `discarded-changes`.
+    /// `quarantine`, with a change feed `refused-changes` and `discarded-changes`, and with receipts `receipts` and
+    /// `receipts-dead-letter`.
     pub queue_urls: BTreeMap<String, String>,
     /// The systems that confirm that they have erased a deleted customer.
     pub erasure_systems: Vec<String>,
@@ -221,9 +222,11 @@ impl OpenTarget {
         ];
         let url = |(role, output): (&str, &str)| Ok((role.to_owned(), stack.output(output)?.to_owned()));
         let mut queue_urls = outputs.into_iter().map(url).collect::<Result<BTreeMap<_, _>>>()?;
-        // They exist only with a change feed.
-        let optional = [(REFUSED_CHANGES, "RefusedChangesQueueUrl"), (DISCARDED_CHANGES, "DiscardedChangesQueueUrl")];
-        queue_urls.extend(optional.into_iter().filter_map(|queue| url(queue).ok()));
+        // They exist only with a change feed, and with receipts.
+        let of_changes = [(REFUSED_CHANGES, "RefusedChangesQueueUrl"), (DISCARDED_CHANGES, "DiscardedChangesQueueUrl")];
+        let of_receipts = [("receipts", "ReceiptsQueueUrl"), ("receipts-dead-letter", "ReceiptsDeadLetterQueueUrl")];
+        let optional = of_changes.into_iter().chain(of_receipts);
+        queue_urls.extend(optional.filter_map(|queue| url(queue).ok()));
         let (clients, table) = (stack.clients.clone(), stack.output("CustomersTableName")?.to_owned());
         Self::new(clients, table, queue_urls, Kind::Deployed(Box::new(stack)))
     }

@@ -186,6 +186,25 @@ async fn docker_replay_and_sweep() {
     assert!(items.values().all(|item| item["cleanup"].is_null() && item["cleanup_due"].is_null()));
 }
 
+/// `receipts` adds a system's receipt to the tombstone of a deleted customer. As long as there is none, the message comes again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SAM and Docker"]
+async fn docker_receipts() {
+    let stack = stack(CONTAINERS, [0; 3]).await;
+    let env_file = env_file(&stack);
+    let invoke = || invoke("ReceiptsFunction", "events/receipts/receipt.json", &env_file);
+    let message = "c2b1f1de-3d7f-4a0e-9f0e-52c9c0a64d17";
+    assert_eq!(invoke(), json!({ "batchItemFailures": [{ "itemIdentifier": message }] }));
+    let cases = events::load(&root("events")).unwrap().into_iter();
+    let deleted = cases.filter(|case| case.title() == "plain/customer-deleted").flat_map(|case| case.expected.items);
+    let (pk, tombstone) = deleted.last().unwrap();
+    let put = stack.clients.dynamodb.put_item().table_name("customers");
+    put.set_item(Some(clientele_aws::to_attributes(&tombstone).unwrap())).send().await.unwrap();
+    assert_eq!(invoke(), json!({ "batchItemFailures": [] }));
+    let items = demonstration::items(&stack, [&pk].into_iter()).await.unwrap();
+    assert_eq!(items[&pk]["receipts"]["crm"]["erased_at"], "2026-11-20T12:00:30Z");
+}
+
 /// `reconcile` compares the customers with the stand-ins of the list APIs, and writes those that are missing. A second run
 /// finds them. The interval is 0 in the template, and SAM builds and runs the function all the same.
 #[tokio::test(flavor = "multi_thread")]

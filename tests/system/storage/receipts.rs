@@ -58,7 +58,7 @@ async fn an_erasure_is_open_until_every_system_has_confirmed_it() {
     send_change(&stack, change("ada", 1, 1, CREATED)).await;
     send_change(&stack, change("ada", 2, 2, DELETED)).await;
     let ada = pk("plain", "ada");
-    let tombstone = item(&stack, &ada).await;
+    let tombstone = item(&stack, &ada).await.unwrap();
     assert_eq!((&tombstone["receipts"], tombstone["erasure_open"].is_string()), (&json!({}), true));
     assert_eq!(open_erasure_days(&stack, in_three_days).await, Some(3));
 
@@ -71,10 +71,10 @@ async fn an_erasure_is_open_until_every_system_has_confirmed_it() {
     ] {
         send(&stack, &receipt("ada", system, erased_at)).await;
         assert_eq!(record(&stack).await, 1);
-        let tombstone = item(&stack, &ada).await;
+        let tombstone = item(&stack, &ada).await.unwrap();
         assert_eq!(tombstone["receipts"]["crm"]["erased_at"], first);
-        let confirmed: Vec<_> = tombstone["receipts"].as_object().unwrap().keys().collect();
-        assert_eq!((tombstone["erasure_open"].is_string(), confirmed), (is_open, systems.iter().collect()), "{system}");
+        let confirmed: Vec<_> = tombstone["receipts"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!((tombstone["erasure_open"].is_string(), confirmed), (is_open, systems.to_vec()), "{system}");
     }
     assert_eq!(open_erasure_days(&stack, in_three_days).await, Some(0));
     assert_eq!(drain(&stack, "receipts-dead-letter").await, [] as [Value; 0]);
@@ -85,7 +85,7 @@ async fn an_erasure_is_open_until_every_system_has_confirmed_it() {
 async fn without_systems_no_erasure_is_open() {
     let stack = LocalStack::start(options()).await.unwrap();
     send_change(&stack, change("ada", 1, 1, DELETED)).await;
-    assert_eq!(item(&stack, &pk("plain", "ada")).await["erasure_open"], Value::Null);
+    assert_eq!(item(&stack, &pk("plain", "ada")).await.unwrap()["erasure_open"], Value::Null);
     assert_eq!(open_erasure_days(&stack, Timestamp::now()).await, None);
     assert!(stack.receipts_mapping.is_none());
 }
@@ -101,7 +101,7 @@ async fn what_cannot_be_recorded_ends_on_the_dead_letter_queue() {
     later["schema"] = 2.into();
     let wrong = [
         receipt("ada", "crm", at),
-        receipt("eve", "crm", at),
+        receipt("nobody", "crm", at),
         receipt("bob", "billing", at),
         later,
         json!({ "system": "crm" }),
@@ -131,7 +131,7 @@ async fn a_batch_is_one_line() {
     let recorder = ReceiptRecorder::new(ReceiptsConfig::read(read).unwrap(), &stack.clients, lines.writer());
     let (crm, mailing) = (receipt("bob", "crm", at), receipt("bob", "mailing", at));
     for (messages, failed) in [
-        (vec![crm.clone(), receipt("bob", "canary", at), receipt("eve", "crm", at)], &["m1", "m2"][..]),
+        (vec![crm.clone(), receipt("bob", "canary", at), receipt("nobody", "crm", at)], &["m1", "m2"][..]),
         (vec![crm], &[]),
         (vec![mailing], &[]),
         (vec![json!("canary")], &["m0"]),
@@ -166,6 +166,6 @@ async fn a_batch_is_one_line() {
     );
     for line in &lines {
         let text = line.to_string();
-        assert!(!text.contains("canary") && !text.contains("bob") && !text.contains("eve"), "{text}");
+        assert!(!text.contains("canary") && !text.contains("bob") && !text.contains("nobody"), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use crate::support::root;
 use crate::support::template::{is_receiver, resources, template};
 
 /// The longest name of a stack that docs/deploy.md allows.
-const STACK_NAME_CHARS_MAX: usize = 72;
+const STACK_NAME_CHARS_MAX: usize = 71;
 
 /// What CloudFormation and Secrets Manager append to names that they generate, with hyphens.
 const GENERATED_SUFFIX: &str = "-ABCDEFGHIJKLM";

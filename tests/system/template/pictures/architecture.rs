@@ -69,7 +69,12 @@ fn deliveries(drawing: &mut Drawing) {
         Kind::Plain,
         [992, 148, 184, 474],
         [25, 17],
-        &[(Title, "Your systems"), (Text, "erase their copies of"), (Text, "deleted customers,"), (Text, "and confirm it")],
+        &[
+            (Title, "Your systems"),
+            (Text, "erase their copies of"),
+            (Text, "deleted customers,"),
+            (Text, "and confirm it"),
+        ],
     );
     drawing.text(Text, Anchor::Start, (1004, 512), "read current customers,");
     drawing.text(Text, Anchor::Start, (1004, 530), "by key, external id");
