@@ -415,6 +415,8 @@ fn describe(stack: &LocalStack) -> String {
         "QuarantineQueueUrl" => stack.queue_urls["quarantine"].clone(),
         "RefusedChangesQueueUrl" => stack.queue_urls["refused-changes"].clone(),
         "DiscardedChangesQueueUrl" => stack.queue_urls["discarded-changes"].clone(),
+        "ReceiptsQueueUrl" => stack.queue_urls["receipts"].clone(),
+        "ReceiptsDeadLetterQueueUrl" => stack.queue_urls["receipts-dead-letter"].clone(),
         "ChangeFeed" => "keys".to_owned(),
         "ChangesBusName" => "test-changes".to_owned(),
         name => match name.strip_suffix("Arn") {
