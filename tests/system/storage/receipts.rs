@@ -159,7 +159,7 @@ async fn a_batch_is_one_line() {
     let reasons = ["the system is not one of ErasureSystems", "the customer is not deleted"];
     assert!(reasons.contains(&lines[0]["reason"].as_str().unwrap()), "{}", lines[0]);
     assert_eq!(lines[3]["reason"], "the message is not a receipt of schema 1");
-    let names: BTreeSet<_> = metrics(&lines[1]).into_iter().map(|(name, _)| name).collect();
+    let names: BTreeSet<_> = metrics(&lines[1]).into_keys().collect();
     assert_eq!(
         names,
         ["ReceiptsFailed clientele-receipts", "ReceiptsRecorded clientele-receipts"].map(str::to_owned).into()
