@@ -50,7 +50,7 @@ async fn a_local_stack_is_healthy_until_something_needs_a_person() {
         "verified ",
         " s ago; refused ",
         "1 message",
-        "ACTIVE, 3 of 3 indexes",
+        "ACTIVE, 4 of 4 indexes",
         "none pending",
         "enabled, with all types of events",
     ] {
@@ -208,7 +208,7 @@ async fn a_missing_permission_hides_nothing_else() {
         ("DescribeAlarms", "cloudwatch:DescribeAlarms", 1),
         ("GetMetricStatistics", "cloudwatch:GetMetricStatistics", 4),
         ("GetSecretValue", "secretsmanager:GetSecretValue", 4),
-        ("GetQueueAttributes", "sqs:GetQueueAttributes", 4),
+        ("GetQueueAttributes", "sqs:GetQueueAttributes", 6),
         ("Scan", "dynamodb:Scan", 1),
         ("DescribeTable", "dynamodb:DescribeTable", 4),
         ("DescribeContinuousBackups", "dynamodb:DescribeContinuousBackups", 1),

@@ -268,7 +268,7 @@ async fn what_cannot_be_translated_is_quarantined() {
     event["body"] = body.to_string().into();
     assert_outcome(&handle(&stack.receivers["metrifox"], &event, signed_at()).await, 202, "quarantined");
     let [kept] = &drain(&stack, "quarantine").await[..] else { panic!("one message") };
-    assert_eq!(kept["reason"], "the table cannot hold the item: ValidationException");
+    assert_eq!(kept["reason"], "the table cannot hold the item: it is larger than 400 KB");
     assert!(!kept.to_string().contains("CANARY"), "secrets are removed");
     assert_eq!(all_items(&stack).await, [] as [Value; 0]);
 }
