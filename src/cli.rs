@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    changes, cleanup, completions, console, cost, customers, dead_letters, doctor, events, faults, import, inbox,
-    local, quarantine, reconcile, secrets, smoke,
+    changes, cleanup, completions, console, cost, customers, dead_letters, doctor, erase, erasures, events, faults,
+    import, inbox, local, quarantine, reconcile, restore, secrets, smoke, subject,
 };
 use crate::exit_code::MEANINGS;
 
@@ -49,6 +49,10 @@ pub enum Command {
     Changes(changes::Changes),
     Import(import::Import),
     Reconcile(reconcile::Reconcile),
+    Erase(erase::Erase),
+    Restore(restore::Restore),
+    Erasures(erasures::Erasures),
+    Subject(subject::Subject),
     Events(events::Events),
     Cleanup(cleanup::Cleanup),
     Inbox(inbox::Inbox),
@@ -79,6 +83,10 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Changes(changes)) => changes::changes(changes).await,
         Some(Command::Import(import)) => import::import(import).await,
         Some(Command::Reconcile(reconcile)) => reconcile::reconcile(reconcile).await,
+        Some(Command::Erase(erase)) => erase::erase(erase).await,
+        Some(Command::Restore(restore)) => restore::restore(restore).await,
+        Some(Command::Erasures(erasures)) => erasures::erasures(erasures).await,
+        Some(Command::Subject(subject)) => subject::subject(subject).await,
         Some(Command::Events(events)) => tokio::task::spawn_blocking(move || events::events(events)).await?,
         Some(Command::Cleanup(cleanup)) => cleanup::cleanup(cleanup).await,
         Some(Command::Inbox(inbox)) => inbox::inbox(inbox).await,

@@ -70,7 +70,55 @@ impl CustomerReference {
     }
 }
 
+/// The key of a customer who need not be in the table, by its `pk`, or by a provider with an id and an account.
+///
+/// # Errors
+/// As [`CustomerReference::parse`], and when the account is missing or no provider has such a `pk`.
+pub fn customer_key(text: &str, id: Option<&str>, account: Option<&str>) -> Result<CustomerKey, ReferenceError> {
+    match CustomerReference::parse(text, id, account)? {
+        CustomerReference::Key(pk) => key_of_pk(&pk),
+        CustomerReference::ProviderId(..) => {
+            Err(ReferenceError("add --account: an id alone may belong to several customers".to_owned()))
+        }
+        CustomerReference::LogHash(hash) => Err(ReferenceError(format!(
+            "`clientele customers get {hash}` finds the pk of the customer: write that instead"
+        ))),
+    }
+}
+
+/// The key that a `pk` stands for.
+///
+/// # Errors
+/// When no customer of any provider can have it.
+pub fn key_of_pk(pk: &str) -> Result<CustomerKey, ReferenceError> {
+    let provider =
+        clientele_providers::parse(pk.split(SEPARATOR).next().unwrap_or_default()).map_err(ReferenceError)?;
+    CustomerKey::of_pk(provider.name, pk).ok_or_else(|| {
+        let example = format!("{}{SEPARATOR}ACCOUNT{SEPARATOR}ID", provider.name);
+        ReferenceError(format!(
+            "`{pk}` is not a pk: it has the form {example}, with a # or % inside a part as %23 or %25"
+        ))
+    })
+}
+
 impl CustomersTable {
+    /// The customer's key and item. If there is no item, and the key was copied from a terminal, where characters of it are
+    /// shown as escapes, those of the key that is meant.
+    ///
+    /// # Errors
+    /// When the table cannot be reached.
+    pub async fn find_key(&self, key: CustomerKey) -> Result<(CustomerKey, Option<Value>)> {
+        let pk = key.to_string();
+        let found = self.item(&pk).await?;
+        if let (None, Ok(unescaped)) = (&found, key_of_pk(&unescape(&pk)))
+            && unescaped != key
+            && let Some(item) = self.item(&unescaped.to_string()).await?
+        {
+            return Ok((unescaped, Some(item)));
+        }
+        Ok((key, found))
+    }
+
     /// The items of the customer. There is more than one only for an id that several accounts of a provider use.
     ///
     /// Without a complete key the whole table is scanned. The indexes cannot replace that: they contain neither deleted
@@ -183,5 +231,11 @@ mod tests {
         assert!(error("0123456789abcde", None, None).contains("16 hexadecimal digits"));
         assert!(error("plain#w_1#c_1", None, Some("w_1")).contains("already contains the account"));
         assert_eq!(error("plain", Some("c_1"), Some(" ")), "the account or the id is blank");
+        let error = |text, id, account| customer_key(text, id, account).unwrap_err().to_string();
+        assert!(error("plain", Some("c_1"), None).starts_with("add --account"));
+        assert!(error("0123456789abcdef", None, None).starts_with("`clientele customers get 0123456789abcdef` finds"));
+        assert!(error("plane#w_1#c_1", None, None).starts_with("there is no provider `plane`"));
+        assert!(error("plain#w_1#50%", None, None).starts_with("`plain#w_1#50%` is not a pk"));
+        assert_eq!(customer_key("plain", Some("50%"), Some("w")).unwrap().to_string(), "plain#w#50%25");
     }
 }

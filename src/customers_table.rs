@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use clientele_aws::from_attributes;
 use clientele_model::SORT_KEY;
@@ -103,7 +104,44 @@ impl CustomersTable {
         Ok(usize::try_from(counts.iter().map(|page| page.count).sum::<i32>())?)
     }
 
-    /// Deletes the item of a synthetic customer. Nothing deletes other items.
+    /// The `pk` of every item in a sparse index. Eventually consistent.
+    pub async fn keys_of_index(&self, index: &str) -> Result<Vec<String>> {
+        let request = self.client.scan().table_name(&self.name).index_name(index);
+        let (mut keys, mut pks) = (request.into_paginator().items().send(), vec![]);
+        while let Some(key) = keys.next().await {
+            pks.extend(key?.get("pk").and_then(|pk| pk.as_s().ok().cloned()));
+        }
+        Ok(pks)
+    }
+
+    /// Removes a tombstone, provided that neither its rank nor its unsent message has changed. Returns whether it did.
+    pub async fn remove_tombstone(&self, pk: &str, rank: &str, cleanup: Option<&str>) -> Result<bool> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let request = self.client.delete_item().table_name(&self.name).key("pk", text(pk)).key("sk", text(SORT_KEY));
+        let request = request
+            .expression_attribute_names("#rank", "rank")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":rank", text(rank))
+            .expression_attribute_values(":deleted", text("deleted"));
+        let same = "#rank = :rank AND #status = :deleted";
+        let request = match cleanup {
+            Some(message) => request
+                .condition_expression(format!("{same} AND cleanup = :message"))
+                .expression_attribute_values(":message", text(message)),
+            None => request.condition_expression(format!("{same} AND attribute_not_exists(cleanup)")),
+        };
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes the item of a synthetic customer. Besides tombstones, nothing deletes other items.
     pub async fn delete(&self, customer: &SyntheticCustomer) -> Result<()> {
         let pk = AttributeValue::S(customer.pk().to_owned());
         let request = self.client.delete_item().table_name(&self.name).key("pk", pk);

@@ -38,6 +38,7 @@ pub mod signing;
 mod sqs_requests;
 pub mod stack;
 pub mod story;
+pub mod subject_search;
 pub mod synthetic;
 pub mod target;
 pub mod template;

@@ -15,6 +15,8 @@ pub mod cost;
 pub mod customers;
 pub mod dead_letters;
 pub mod doctor;
+pub mod erase;
+pub mod erasures;
 pub mod events;
 pub mod faults;
 pub mod import;
@@ -24,8 +26,10 @@ mod local_secrets;
 pub mod quarantine;
 mod queue_depths;
 pub mod reconcile;
+pub mod restore;
 pub mod secrets;
 pub mod smoke;
+pub mod subject;
 
 /// Reads a number that is not 0, for the command line.
 fn positive(text: &str) -> Result<NonZeroUsize, String> {

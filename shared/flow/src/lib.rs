@@ -4,6 +4,7 @@
 //!
 //! - [`Flow::receive`] settles every event of a delivery, and keeps on a queue what cannot be settled now;
 //! - [`Flow::replay`] settles what was kept on the inbox queue;
+//! - [`Flow::erase_by_operator`] deletes a customer because an operator says so;
 //! - [`Flow::sweep`] sends cleanup messages that are still in their tombstones;
 //! - [`Flow::import`] writes every record of a provider's list that is greater than what the table has;
 //! - [`Flow::reconcile`] and [`Flow::reconcile_window`] compare a list with the table first, and write only what the table
@@ -33,7 +34,7 @@ mod list_run;
 mod list_walk;
 #[cfg(feature = "memory")]
 pub mod memory;
-mod open_erasures;
+mod operator;
 mod pacing;
 mod ports;
 mod receipts;
@@ -53,6 +54,7 @@ pub use import::{CONCURRENCY_DEFAULT, ImportCounts, ImportObserver, ImportOption
 pub use list_observer::ListObserver;
 pub use list_requests::ListRunError;
 pub use list_run::{CLOSING_WALKS_MAX, Progress, RunEnd};
+pub use operator::{EraseResult, UnseenCustomers};
 pub use ports::{
     ApiUnreachable, BusError, CurrentItem, CustomerReader, CustomerScan, EventBus, EventResult, ItemPage, ListClient,
     LiveItem, LiveItemPage, OpenErasure, OpenErasurePage, PendingCleanup, PendingCleanupPage, PutResult, Queue,

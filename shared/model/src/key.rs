@@ -58,6 +58,15 @@ impl CustomerKey {
         if fits_key(&key.to_string()) { Ok(key) } else { Err(Untranslatable::KeyTooLong) }
     }
 
+    /// The key of the provider's customer whose item has this `pk`. `None` if no customer of that provider has it.
+    #[must_use]
+    pub fn of_pk(provider: &'static str, pk: &str) -> Option<Self> {
+        let (account, id) = pk.strip_prefix(provider)?.strip_prefix('#')?.split_once('#')?;
+        let part = |part: &str| Id::new(part.replace("%23", "#").replace("%25", "%")).ok();
+        let key = Self::new(provider, part(account)?, part(id)?).ok()?;
+        (key.to_string() == pk).then_some(key)
+    }
+
     /// The provider's name.
     #[must_use]
     pub fn provider(&self) -> &'static str {
@@ -165,7 +174,26 @@ mod tests {
         assert_eq!(key("w", &id).map(|key| key.to_string().len()), expected);
     }
 
+    #[rstest]
+    #[case("flexprice#w#c")]
+    #[case("plainer#w#c")]
+    #[case("plain#w")]
+    #[case("plain#w#c#d")]
+    #[case("plain##c")]
+    #[case("plain#w# ")]
+    #[case("plain#w#50%")]
+    #[case("")]
+    fn text_that_is_no_pk_has_no_key(#[case] text: &str) {
+        assert_eq!(CustomerKey::of_pk("plain", text), None);
+    }
+
     proptest! {
+        #[test]
+        fn the_key_of_a_pk_is_its_customers(account in "[#%235a]{1,6}", id in "[#%235a]{1,6}") {
+            let key = key(&account, &id).unwrap();
+            prop_assert_eq!(CustomerKey::of_pk("plain", &key.to_string()), Some(key));
+        }
+
         #[test]
         fn no_two_customers_share_a_key(a in "[#%23a]{1,4}", b in "[#%23a]{1,4}", c in "[#%23a]{1,4}", d in "[#%23a]{1,4}") {
             let [x, y] = [(a, b), (c, d)].map(|(account, id)| key(&account, &id).unwrap());

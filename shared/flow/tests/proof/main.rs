@@ -12,6 +12,7 @@ mod failed_calls;
 mod imports;
 mod interleavings;
 mod kept_events;
+mod operator;
 mod random_schedules;
 mod reconciliations;
 mod resends;
