@@ -17,7 +17,7 @@ pub struct ErasureState {
     /// The systems that have confirmed.
     receipts: Receipts,
     /// The systems whose receipts are awaited.
-    missing: Vec<String>,
+    pub(crate) missing: Vec<String>,
     /// Since when receipts are missing, as the item says.
     open_since: Option<String>,
 }

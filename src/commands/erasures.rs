@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{positive, time};
 use crate::customers_table::CustomersTable;
 use crate::duration_text;
+use crate::erasure_state::ErasureState;
 use crate::exit_code::ExitCode;
 use crate::target::{OpenTarget, Target};
 use crate::terminal;
@@ -40,7 +41,7 @@ Examples:
 With --json, each line is an object with `pk`, `provider`, `account`, `customer_id`, `deleted_at` (as the provider says), \
 `erased_at` (when the delete arrived here), `event_type`, `event_id`, `rank`, `cleanup_due` (when the cleanup message will be \
 sent; null if it was sent), `receipts` (by system), `missing` (systems without a receipt; empty if none is waited for) and \
-`open_since` (since when a receipt is missing, or null). `clientele erase --from` reads these lines, which is how a table is \
+`open_since` (since when a receipt is missing, or null). `clientele erase --from FILE` reads these lines, which is how a table is \
 brought up to date that was restored from a backup.")]
 pub struct Erasures {
     /// Only those for which a receipt is missing; reads an index instead of the whole table
@@ -83,10 +84,8 @@ struct Erasure {
 impl Erasure {
     fn new(mut item: Value, systems: &[String]) -> Self {
         let mut event = item["last_event"].take();
-        let receipts = item["receipts"].take();
-        let open_since = item["erasure_open"].take();
-        let is_missing = |system: &&String| open_since.is_string() && receipts.get(system.as_str()).is_none();
-        let missing = systems.iter().filter(is_missing).cloned().collect();
+        let ErasureState { missing, .. } = ErasureState::of(&item, systems);
+        let [receipts, open_since] = ["receipts", "erasure_open"].map(|name| item[name].take());
         let [pk, provider, account, customer_id, deleted_at, rank, cleanup_due] =
             ["pk", "provider", "account", "customer_id", "deleted_at", "rank", "cleanup_due"]
                 .map(|name| item[name].take());

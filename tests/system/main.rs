@@ -58,6 +58,7 @@ mod command {
     mod documented_commands;
     mod edited_list_api;
     mod empty_folder;
+    mod erasure;
     mod event_bus;
     mod events;
     mod faults;

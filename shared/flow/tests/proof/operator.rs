@@ -6,7 +6,7 @@ use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{EraseResult, Flow, Queue, UnseenCustomers};
 use clientele_model::{CleanupMessage, CustomerKey, ErasureSettings, Outcome};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::simulation::history::History;
 use crate::simulation::provider::{ARRIVED_AT, EventSpec, Kind};
@@ -24,6 +24,12 @@ async fn erase(
     let erasure = ErasureSettings { awaits_receipts: true, hold };
     let flow = Flow { table: storage.clone(), queues: storage.clone(), erasure };
     flow.erase_by_operator(key, REASON, unseen, now).await
+}
+
+/// What a tombstone has in every stack.
+fn without_erasure_open(mut tombstone: Map<String, Value>) -> Map<String, Value> {
+    tombstone.remove("erasure_open");
+    tombstone
 }
 
 fn history() -> History {
@@ -58,7 +64,7 @@ fn an_operators_delete_is_greater_than_every_event() {
         assert_eq!(again, EraseResult::AlreadyErased);
         assert_eq!(simulation.storage.items()[&key.to_string()], tombstone);
         assert_eq!(simulation.storage.messages(Queue::Cleanup).len(), 1);
-        assert_nothing_personal(&tombstone);
+        assert_nothing_personal(&without_erasure_open(tombstone));
     });
 }
 
