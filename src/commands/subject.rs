@@ -121,7 +121,9 @@ impl Findings {
         let table = CustomersTable::new(&target.clients.dynamodb, &target.resources.customers_table);
         let progress = terminal::progress("customers read:", None);
         let read = table.scan_pages(&[], |items, read| {
-            items.into_iter().for_each(|item| self.search_item(item, criteria));
+            for item in items {
+                self.search_item(item, criteria);
+            }
             self.searched.items += read;
             progress.advance(read);
             ControlFlow::Continue(())
