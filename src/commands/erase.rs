@@ -40,7 +40,7 @@ With --json, each line is an object with the `pk` of a customer, its `result` (`
 or `failed`; with --dry-run also `would_be_erased`) and `detail` (a text or null). The exit code is 3 if a customer could \
 not be erased; 4 if one is not in the table and --unseen is not given, while the others are erased; and 5 if the table \
 cannot be read.")]
-#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Erase {
     /// The customer's pk, as in tables and messages; or the provider, followed by the provider's id
     #[arg(value_name = "CUSTOMER", required_unless_present = "from", conflicts_with = "from")]

@@ -229,13 +229,13 @@ async fn a_restored_table_is_erased_again() {
     let backup = all_items(&as_it_was).await;
     let restored_to = Timestamp::now();
     tokio::time::sleep(Duration::from_millis(5)).await;
-    let [a, b, c, d] = ["a", "b", "c", "d"].map(|customer| pk("plain", customer));
+    let [deleted, erased, stays, stays_too] = ["a", "b", "c", "d"].map(|customer| pk("plain", customer));
     let event = deliver("plain", &[change("a", 2_000, 2, DELETED)], Timestamp::now());
     handle(&as_it_was.receivers["plain"], &event, Timestamp::now()).await;
     // Created and erased after the moment to which the table is restored.
-    let e = pk("plain", "e");
+    let created_since = pk("plain", "e");
     send(&as_it_was, "plain", "e", 1_000, CREATED).await;
-    for pk in [&b, &e] {
+    for pk in [&erased, &created_since] {
         assert_eq!(command(&as_it_was, &["erase", pk, "--yes"], "").await.0, 0);
     }
     let since = restored_to.to_string();
@@ -249,7 +249,13 @@ async fn a_restored_table_is_erased_again() {
     let arguments = ["erase", "--from", "-", "--unseen", "--yes"];
     let (code, shown, errors) = lines(&restored, &arguments, &erasures).await;
     assert_eq!((code, shown.len()), (0, 3), "{errors}");
-    for (customer, status) in [(&a, "deleted"), (&b, "deleted"), (&e, "deleted"), (&c, "active"), (&d, "active")] {
+    for (customer, status) in [
+        (&deleted, "deleted"),
+        (&erased, "deleted"),
+        (&created_since, "deleted"),
+        (&stays, "active"),
+        (&stays_too, "active"),
+    ] {
         assert_eq!(item(&restored, customer).await.unwrap()["status"], status, "{customer}");
     }
     let messages = drain(&restored, "cleanup").await;
