@@ -30,7 +30,7 @@ const CONDITION: &str = r#"condition_expression("attribute_not_exists(pk) OR #ra
 const ALWAYS: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank <> :rank OR #rank = :rank")"#;
 const VERIFICATION: &str = "shared/model/src/verification.rs";
 
-pub(crate) const FLAWS: [Flaw; 21] = [
+pub(crate) const FLAWS: [Flaw; 25] = [
     Flaw {
         name: "no-idempotency",
         edits: &[(CUSTOMERS, CONDITION, ALWAYS)],
@@ -112,6 +112,26 @@ pub(crate) const FLAWS: [Flaw; 21] = [
         name: "personal-data-in-tombstone",
         edits: &[(CUSTOMERS, "REMOVE cleanup, cleanup_due", "REMOVE cleanup_due")],
         caught_by: (SYSTEM, "a_delete_leaves_only_a_tombstone"),
+    },
+    Flaw {
+        name: "delete-forgets-the-item",
+        edits: &[("shared/model/src/erasure.rs", "first(&deletion.clone().with(known))", "{ drop(known); first(deletion) }")],
+        caught_by: (FLOW, "every_interleaving"),
+    },
+    Flaw {
+        name: "clears-a-grown-message",
+        edits: &[(CUSTOMERS, "#rank = :rank AND cleanup = :message", "#rank = :rank AND (cleanup = :message OR attribute_exists(cleanup))")],
+        caught_by: (SYSTEM, "storage_contract_of_the_emulators"),
+    },
+    Flaw {
+        name: "sends-while-held",
+        edits: &[("shared/flow/src/deletion.rs", "if due.is_some_and(|due| due.0 > deadlines.now())", "if due.is_some_and(|due| due.0 > jiff::Timestamp::MAX)")],
+        caught_by: (FLOW, "every_interleaving"),
+    },
+    Flaw {
+        name: "receipts-replaced",
+        edits: &[("shared/model/src/erasure.rs", "(current.receipts.clone(), current.erasure_open)", "(BTreeMap::new(), current.erasure_open)")],
+        caught_by: (MODEL, "a_greater_delete_of_an_unsent_message_unites_both"),
     },
     Flaw {
         name: "secret-in-log",

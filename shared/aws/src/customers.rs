@@ -93,7 +93,7 @@ impl Table for Customers {
         let request = match seen {
             None => request.condition_expression("attribute_not_exists(pk)"),
             Some(mut seen) => {
-                let names = ["rank", "cleanup", "cleanup_due", "receipts"];
+                let names = ["rank", "cleanup", "cleanup_due", "receipts", "erasure_open"];
                 let is_tombstone = seen.contains_key("receipts");
                 let names = if is_tombstone { &names[..] } else { &names[..1] };
                 let mut conditions = vec![];

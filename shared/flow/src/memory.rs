@@ -127,7 +127,7 @@ impl Table for InMemoryStorage {
         let mut contents = self.contents();
         let current = contents.items.get(&tombstone.pk);
         let names: &[&str] = match seen {
-            Some(Item::Tombstone(_)) => &["rank", "cleanup", "cleanup_due", "receipts"],
+            Some(Item::Tombstone(_)) => &["rank", "cleanup", "cleanup_due", "receipts", "erasure_open"],
             _ => &["rank"],
         };
         let seen = seen.map(to_map).transpose()?;

@@ -12,7 +12,7 @@ pub trait Table: Sync {
     fn put(&self, item: &Item) -> impl Future<Output = Result<PutResult, TableError>> + Send;
 
     /// Writes the tombstone of a delete, provided that the customer's item is still the one that was seen: in its rank, and
-    /// if it is a tombstone, in its cleanup message and its receipts as well. Atomic.
+    /// if it is a tombstone, in all that changes without its rank: its cleanup message and its receipts. Atomic.
     ///
     /// # Errors
     /// When it is not known that the tombstone was written. It may have been.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::customer::Customer;
 use crate::item::CustomerItem;
+use crate::json::sqs_message;
 use crate::key::CustomerKey;
 use crate::schema_version::SCHEMA_VERSION;
 use crate::time::Time;
@@ -13,8 +14,7 @@ use crate::time::Time;
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 
-/// The most bytes of identifiers in JSON to which an item's are added, so that the message fits into its tombstone together
-/// with those of any delete.
+/// The most bytes that identifiers take in a message, so that it fits into its tombstone, which is at most 400 KB.
 const IDENTIFIERS_BYTES_MAX: usize = 256 * 1024;
 
 /// The message on the cleanup queue: erase your copies of this customer.
@@ -80,7 +80,7 @@ pub struct Identifiers {
     /// Your own keys for the customer: `external_id`, and the one of the item if it was another one.
     #[serde(default)]
     pub external_ids: Vec<String>,
-    /// Whether some are left out, because the item had more than a message can hold.
+    /// Whether some are left out, because there are more than a message can hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
@@ -104,10 +104,8 @@ impl Deletion {
         let emails = profile.emails.iter().map(|email| &email.email).chain(&customer.primary_email);
         let phones = profile.phones.iter().map(|phone| &phone.number).chain(&customer.primary_phone);
         let external_id = customer.external_id.clone();
-        let (emails, phones) = (without_duplicates(emails), without_duplicates(phones));
-        let external_ids = external_id.iter().cloned().collect();
-        let identifiers = Identifiers { emails, phones, external_ids, truncated: false };
-        Self { deleted_at, external_id, identifiers }
+        let known = Self::knowing(deleted_at, external_id, emails.cloned().collect(), phones.cloned().collect());
+        Self::at(deleted_at).with(known)
     }
 
     /// A delete of which nothing is known but its time.
@@ -120,24 +118,35 @@ impl Deletion {
     #[must_use]
     pub fn of_item(item: &CustomerItem, deleted_at: Time) -> Self {
         let profile = &item.profile;
-        let mut emails = without_duplicates(profile.emails.iter().map(|email| &email.email));
-        if emails.is_empty() {
-            emails.extend(item.email.clone());
-        }
-        let phones = without_duplicates(profile.phones.iter().map(|phone| &phone.number));
+        let emails = profile.emails.iter().map(|email| &email.email);
+        let indexed = item.email.as_ref().filter(|_| profile.emails.is_empty());
+        let phones = profile.phones.iter().map(|phone| &phone.number);
         let external_id = item.external_id.clone().or_else(|| profile.external_id.clone());
+        Self::knowing(deleted_at, external_id, emails.chain(indexed).cloned().collect(), phones.cloned().collect())
+    }
+
+    fn knowing(deleted_at: Time, external_id: Option<String>, emails: Vec<String>, phones: Vec<String>) -> Self {
         let external_ids = external_id.iter().cloned().collect();
+        let (emails, phones) = (without_duplicates(emails), without_duplicates(phones));
         let identifiers = Identifiers { emails, phones, external_ids, truncated: false };
         Self { deleted_at, external_id, identifiers }
     }
 
-    /// This delete with what another source knows of the customer as well.
+    /// This delete with what another source knows of the customer as well, without duplicates and as far as it fits. The keys
+    /// come first, because other systems are most likely to find their copies by them.
     #[must_use]
     pub(crate) fn with(mut self, other: Self) -> Self {
         let Identifiers { emails, phones, external_ids, truncated } = other.identifiers;
         let mine = &mut self.identifiers;
         mine.truncated |= truncated;
-        let mut bytes = json_bytes(&mine.emails) + json_bytes(&mine.phones) + json_bytes(&mine.external_ids);
+        let known = [&mine.emails, &mine.phones, &mine.external_ids].into_iter().flatten().chain(&self.external_id);
+        let mut room = IDENTIFIERS_BYTES_MAX.saturating_sub(known.map(message_bytes).sum());
+        if let (None, Some(external_id)) = (&self.external_id, other.external_id) {
+            match room.checked_sub(message_bytes(&external_id)) {
+                Some(left) => (room, self.external_id) = (left, Some(external_id)),
+                None => mine.truncated = true,
+            }
+        }
         for (all, more) in
             [(&mut mine.external_ids, external_ids), (&mut mine.emails, emails), (&mut mine.phones, phones)]
         {
@@ -146,28 +155,27 @@ impl Deletion {
                 if seen.contains(&value) {
                     continue;
                 }
-                bytes += json_bytes(std::slice::from_ref(&value));
-                if bytes > IDENTIFIERS_BYTES_MAX {
+                let Some(left) = room.checked_sub(message_bytes(&value)) else {
                     mine.truncated = true;
-                    break;
-                }
+                    continue;
+                };
+                room = left;
                 seen.insert(value.clone());
                 all.push(value);
             }
         }
-        self.external_id = self.external_id.or(other.external_id);
         self
     }
 }
 
-/// The length of the values in JSON.
-fn json_bytes(values: &[String]) -> usize {
-    values.iter().map(|value| serde_json::to_string(value).map_or(0, |json| json.len() + 1)).sum()
+fn without_duplicates(values: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    values.into_iter().filter(|value| seen.insert(value.clone())).collect()
 }
 
-fn without_duplicates<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut seen = HashSet::new();
-    values.filter(|value| seen.insert(*value)).cloned().collect()
+/// How much a value and the comma after it take in a message.
+fn message_bytes(value: &String) -> usize {
+    sqs_message(value).len() + 1
 }
 
 impl CleanupMessage {

@@ -133,6 +133,7 @@ fn an_observed_deletion_is_written_as_a_tombstone_with_a_message() {
         "receipts": {},
         "cleanup": message,
         "cleanup_due": "2026-11-20T12:00:00.123Z",
+        "receipts": {},
     });
     assert_eq!(serde_json::to_value(item(&event)).unwrap(), expected);
     assert_eq!((event.id(), event.kind(), event.raised_at()), ("", "reconcile", None));

@@ -19,6 +19,7 @@ use std::str::FromStr;
 use std::task::Waker;
 
 use clientele_flow::Queue;
+use clientele_model::ErasureSettings;
 
 use crate::simulation::Simulation;
 use crate::simulation::actors::{Actor, current_waker, reproducible, run};
@@ -29,6 +30,7 @@ use crate::simulation::history::History;
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) history: History,
+    pub(crate) erasure: ErasureSettings,
     /// Deliveries on the inbox.
     pub(crate) parked: &'static [usize],
     /// Deletes whose cleanup messages are still in their tombstones.
@@ -51,6 +53,12 @@ pub(crate) enum Task {
     Publish,
     /// Sends everything to a consumer that starts.
     Resend,
+    /// A system confirms that it has erased its copies of Ada, at that second.
+    Confirm(&'static str, i64),
+    /// The hold ends.
+    EndHold,
+    /// An operator restores Ada.
+    Restore,
 }
 
 /// Which actor takes a step or crashes.
@@ -158,7 +166,7 @@ impl Scenario {
     }
 
     async fn prepare(&self) -> Simulation<'_> {
-        let simulation = Simulation::new(&self.history);
+        let simulation = Simulation::erasing(&self.history, self.erasure);
         for delivery in self.parked {
             simulation.park(*delivery).await;
         }
@@ -205,6 +213,9 @@ impl<'a> Execution<'a> {
                     Task::Reconcile => drop(simulation.reconcile(&storage).await),
                     Task::Publish => simulation.publish(&storage).await,
                     Task::Resend => simulation.resend(&storage).await,
+                    Task::Confirm(system, second) => _ = simulation.confirm(&storage, system, second).await,
+                    Task::EndHold => simulation.end_hold(),
+                    Task::Restore => simulation.restore(&storage).await,
                 }
             }))
         };

@@ -1,12 +1,15 @@
 //! Every call of every operation fails, one after another and in pairs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::simulation::actors::reproducible;
+use clientele_model::ErasureSettings;
+
+use crate::simulation::Simulation;
+use crate::simulation::actors::{reproducible, run};
 use crate::simulation::faulty_storage::{Fault, FaultyStorage};
 use crate::simulation::history::{Destination, History, SentEvent};
 use crate::simulation::provider::{ACME, EventSpec, Kind};
-use crate::simulation::{Simulation, simulate};
 
 /// What runs while calls fail.
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +22,20 @@ enum Workload {
     Sweep,
     Import,
     Reconcile,
+    /// A delete replaces a lesser one whose message is not sent yet.
+    GreaterDelete,
+    /// A delete adds to the message of a greater one, which is not sent yet.
+    LesserDelete,
+    /// A delete by an operator replaces a customer.
+    Erase,
+    Receipt,
+    LastReceipt,
+    /// Sweeps before and after the end of the hold.
+    HeldSweep,
 }
 
 impl Workload {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 14] = [
         Self::Update,
         Self::Delete,
         Self::RedeliveredDelete,
@@ -31,13 +44,31 @@ impl Workload {
         Self::Sweep,
         Self::Import,
         Self::Reconcile,
+        Self::GreaterDelete,
+        Self::LesserDelete,
+        Self::Erase,
+        Self::Receipt,
+        Self::LastReceipt,
+        Self::HeldSweep,
     ];
+
+    fn erasure(self) -> ErasureSettings {
+        let hold = if matches!(self, Self::HeldSweep) { Duration::from_mins(30) } else { Duration::ZERO };
+        ErasureSettings { awaits_receipts: matches!(self, Self::Receipt | Self::LastReceipt), hold }
+    }
 
     fn history(self) -> History {
         let event = |id: &str, customer: &str, kind| EventSpec::new(id, customer, 1, kind);
         match self {
             Self::Update => History::of_singles(&[event("u", "ada", Kind::Updated)]),
-            Self::Delete | Self::RedeliveredDelete => History::of_singles(&[event("d", "ada", Kind::Deleted)]),
+            Self::GreaterDelete | Self::LesserDelete => History::of_singles(&[
+                EventSpec::new("d2", "ada", 2, Kind::Deleted),
+                EventSpec::new("d1", "ada", 1, Kind::Deleted),
+            ]),
+            Self::Erase => History::of_singles(&[event("o", "ada", Kind::Erased), event("u", "ada", Kind::Updated)]),
+            Self::Delete | Self::RedeliveredDelete | Self::Receipt | Self::LastReceipt | Self::HeldSweep => {
+                History::of_singles(&[event("d", "ada", Kind::Deleted)])
+            }
             Self::Batch => History::of_batch(&[
                 event("a", "ada", Kind::Updated),
                 event("x", "ada", Kind::Unreadable),
@@ -65,7 +96,14 @@ impl Workload {
     async fn prepare(self, simulation: &Simulation<'_>) {
         match self {
             Self::Update | Self::Delete | Self::Batch => {}
-            Self::RedeliveredDelete => simulation.leave_pending(0).await,
+            Self::RedeliveredDelete | Self::LesserDelete | Self::Receipt => simulation.leave_pending(0).await,
+            Self::HeldSweep => drop(simulation.deliver(&simulation.atomic(), 0).await),
+            Self::GreaterDelete => simulation.leave_pending(1).await,
+            Self::Erase => drop(simulation.deliver(&simulation.atomic(), 1).await),
+            Self::LastReceipt => {
+                simulation.deliver(&simulation.atomic(), 0).await;
+                simulation.confirm(&simulation.atomic(), "crm", 1).await;
+            }
             Self::Replay => drop(simulation.park(0).await),
             Self::Import | Self::Reconcile => {
                 simulation.deliver(&simulation.atomic(), 0).await;
@@ -80,7 +118,7 @@ impl Workload {
 
     async fn run(self, simulation: &Simulation<'_>, storage: &FaultyStorage) {
         match self {
-            Self::Update | Self::Delete | Self::RedeliveredDelete | Self::Batch => {
+            Self::Update | Self::Delete | Self::RedeliveredDelete | Self::Batch | Self::GreaterDelete | Self::Erase => {
                 let outcomes = simulation.deliver(storage, 0).await;
                 let status = ACME.response_rules.respond(&outcomes).status;
                 assert_eq!(status, expected_status(simulation, storage), "{outcomes:?}");
@@ -89,6 +127,13 @@ impl Workload {
             Self::Sweep => drop(simulation.sweep(storage).await),
             Self::Import => drop(simulation.import(storage, 0).await),
             Self::Reconcile => drop(simulation.reconcile(storage).await),
+            Self::LesserDelete => drop(simulation.deliver(storage, 1).await),
+            Self::Receipt | Self::LastReceipt => _ = simulation.confirm(storage, "mailing", 2).await,
+            Self::HeldSweep => {
+                simulation.sweep(storage).await;
+                simulation.end_hold();
+                simulation.sweep(storage).await;
+            }
         }
     }
 }
@@ -121,7 +166,7 @@ fn run_with(workload: Workload, history: &History, faults: &[(usize, Fault)]) ->
         simulation.check().await;
         storage.calls()
     };
-    reproducible(how, || simulate(history, test))
+    reproducible(how, || run(async { test(&Simulation::erasing(history, workload.erasure())).await }))
 }
 
 /// A failed call may lead to further calls, so each run determines how many calls there are to fail.

@@ -1,12 +1,16 @@
 //! Every interleaving of the actors that write, send and clear the cleanup message of a delete, and of imports,
 //! reconciliations and the change feed with them.
 
+use std::time::Duration;
+
+use clientele_model::ErasureSettings;
+
 use crate::exploration::{Bounds, Choice, Scenario, Task};
 use crate::simulation::history::History;
 use crate::simulation::provider::{EventSpec, Kind};
 use crate::{is_full, report};
 
-use Task::{Deliver, Import, Publish, Reconcile, Replay, Resend, Sweep};
+use Task::{Confirm, Deliver, EndHold, Import, Publish, Reconcile, Replay, Resend, Restore, Sweep};
 
 /// Every order of steps, and a crash of any actor at any step.
 const ALL: Bounds = Bounds { preemptions_max: usize::MAX, crashes_max: 1, is_unreduced: false };
@@ -15,7 +19,60 @@ const ALL: Bounds = Bounds { preemptions_max: usize::MAX, crashes_max: 1, is_unr
 fn scenario(name: &'static str, tasks: &'static [Task]) -> Scenario {
     let events = [("d1", 1, Kind::Deleted), ("d2", 2, Kind::Deleted), ("u3", 3, Kind::Updated)];
     let events = events.map(|(id, version, kind)| EventSpec::new(id, "ada", version, kind));
-    Scenario { name, history: History::of_singles(&events), parked: &[], pending: &[], tasks }
+    let erasure = ErasureSettings::default();
+    Scenario { name, history: History::of_singles(&events), erasure, parked: &[], pending: &[], tasks }
+}
+
+/// A delete by an operator, a delete of the provider, and an update.
+fn with_operator(name: &'static str, tasks: &'static [Task]) -> Scenario {
+    let events = [("o1", 1, Kind::Erased), ("d2", 2, Kind::Deleted), ("u3", 3, Kind::Updated)];
+    let events = events.map(|(id, version, kind)| EventSpec::new(id, "ada", version, kind));
+    Scenario { history: History::of_singles(&events), ..scenario(name, tasks) }
+}
+
+/// The events of `scenario`, where other systems confirm erasures.
+fn with_receipts(name: &'static str, tasks: &'static [Task]) -> Scenario {
+    let erasure = ErasureSettings { awaits_receipts: true, hold: Duration::ZERO };
+    Scenario { erasure, ..scenario(name, tasks) }
+}
+
+/// The events of `scenario`, where messages are held back.
+fn with_hold(name: &'static str, tasks: &'static [Task]) -> Scenario {
+    let erasure = ErasureSettings { awaits_receipts: false, hold: Duration::from_mins(30) };
+    Scenario { erasure, ..scenario(name, tasks) }
+}
+
+/// Two deletes with different identifiers, deletes by an operator, receipts, messages that are held back, and an operator who
+/// restores the customer meanwhile.
+fn erasures() -> Vec<Scenario> {
+    const LIVING: &[Task] = &[Deliver(2), Confirm("crm", 1), Confirm("mailing", 2)];
+    let living = [1, 2, 3].map(|version| EventSpec::new(&format!("u{version}"), "ada", version, Kind::Updated));
+    let living = History::of_singles(&living);
+    vec![
+        Scenario { pending: &[0], ..scenario("deleted_again_while_sending", &[Deliver(0), Deliver(1)]) },
+        Scenario { pending: &[1], ..scenario("lesser_delete_while_sending", &[Deliver(1), Deliver(0)]) },
+        Scenario { pending: &[1], ..scenario("lesser_delete_while_swept", &[Sweep, Deliver(0)]) },
+        Scenario { parked: &[2], ..scenario("updated_while_deleted_twice", &[Replay(0), Deliver(0), Deliver(1)]) },
+        with_operator("erased_by_an_operator", &[Deliver(2), Deliver(1), Deliver(0)]),
+        with_operator("erased_by_an_operator_twice", &[Deliver(0), Deliver(0), Deliver(2)]),
+        with_receipts("receipts_during_a_delete", &[Confirm("crm", 1), Confirm("mailing", 2), Deliver(0)]),
+        with_receipts("a_receipt_twice", &[Deliver(0), Confirm("crm", 1), Confirm("crm", 2)]),
+        with_receipts("an_unknown_system", &[Deliver(0), Confirm("spy", 1)]),
+        Scenario { pending: &[0], ..with_receipts("both_close", &[Confirm("crm", 1), Confirm("mailing", 2), Sweep]) },
+        Scenario {
+            pending: &[0],
+            ..with_receipts("deleted_again_while_confirmed", &[Confirm("crm", 1), Confirm("mailing", 2), Deliver(1)])
+        },
+        Scenario { history: living, ..with_receipts("receipts_of_a_living_customer", LIVING) },
+        Scenario { pending: &[0], ..with_hold("the_hold_ends", &[EndHold, Deliver(0), Sweep, Sweep]) },
+        Scenario {
+            pending: &[0],
+            parked: &[1],
+            ..with_hold("the_hold_ends_during_a_second_delete", &[EndHold, Replay(0), Sweep])
+        },
+        Scenario { pending: &[0], ..with_hold("restored", &[Restore, Sweep, Deliver(2)]) },
+        Scenario { pending: &[0], ..with_hold("restored_and_deleted_again", &[Restore, Deliver(1), Deliver(0)]) },
+    ]
 }
 
 /// The same events, and lists from before the first event, from the time of the update, and from after all events.
@@ -98,7 +155,9 @@ fn every_interleaving() {
     let with_lists = three_actors_with_lists().into_iter().map(|scenario| (scenario, ALL, 20));
     let with_the_feed = three_actors_with_the_feed().into_iter().map(|scenario| (scenario, ALL, 20));
     let of_four = four_actors().into_iter().map(|scenario| (scenario, bounds_of_four, schedules_min_of_four));
-    for (scenario, bounds, schedules_min) in of_three.chain(with_lists).chain(with_the_feed).chain(of_four) {
+    let erasures = erasures().into_iter().map(|scenario| (scenario, ALL, 10));
+    let of_three = of_three.chain(with_lists).chain(with_the_feed).chain(erasures);
+    for (scenario, bounds, schedules_min) in of_three.chain(of_four) {
         let explored = scenario.explore(bounds);
         assert!(explored.schedules >= schedules_min, "{}: {explored:?}", scenario.name);
         report(&format!("{}: {} schedules, {} states", scenario.name, explored.schedules, explored.states));
@@ -109,8 +168,8 @@ fn every_interleaving() {
 fn reproduce(text: &str) {
     let (name, choices) = text.split_once(':').unwrap();
     let choices: Vec<Choice> = choices.split_whitespace().map(|choice| choice.parse().unwrap()).collect();
-    let scenarios = three_actors().into_iter().chain(three_actors_with_lists());
-    let mut scenarios = scenarios.chain(three_actors_with_the_feed()).chain(four_actors());
+    let scenarios = three_actors().into_iter().chain(three_actors_with_lists()).chain(three_actors_with_the_feed());
+    let mut scenarios = scenarios.chain(erasures()).chain(four_actors());
     scenarios.find(|scenario| scenario.name == name).unwrap().reproduce(&choices);
 }
 

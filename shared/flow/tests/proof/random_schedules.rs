@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use clientele_flow::Queue;
+use clientele_model::ErasureSettings;
 
 use crate::simulation::Simulation;
 use crate::simulation::actors::{Actor, current_waker, reproducible, run, until_one_is_ready};
@@ -48,7 +49,8 @@ fn event(random: &mut Random, number: usize) -> Option<EventSpec> {
         4..9 => Kind::Ignored,
         9..14 => Kind::Unreadable,
         14..18 => Kind::Oversized,
-        18..35 => Kind::Deleted,
+        18..32 => Kind::Deleted,
+        32..35 => Kind::Erased,
         35..55 => Kind::Created,
         _ => Kind::Updated,
     };
@@ -102,7 +104,7 @@ fn actor<'a>(simulation: &'a Simulation<'a>, random: &mut Random, percent: usize
     let storage = storage(simulation, random, percent);
     let mut inbox = simulation.storage.messages(Queue::Inbox);
     let lists = simulation.history.lists.len();
-    match random.below(15) {
+    match random.below(16) {
         0 if random.percent(30) => Actor::new(waker, async move { simulation.redrive() }),
         0..2 => Actor::new(waker, async move { drop(simulation.sweep(&storage).await) }),
         2..5 if !inbox.is_empty() => {
@@ -112,6 +114,11 @@ fn actor<'a>(simulation: &'a Simulation<'a>, random: &mut Random, percent: usize
         5..7 if lists > 0 => {
             let list = random.below(lists);
             Actor::new(waker, async move { drop(simulation.import(&storage, list).await) })
+        }
+        11 => {
+            let (system, second) =
+                (["crm", "mailing", "spy"][random.below(3)], i64::try_from(random.below(3)).unwrap());
+            Actor::new(waker, async move { _ = simulation.confirm(&storage, system, second).await })
         }
         7 => Actor::new(waker, async move { drop(simulation.reconcile(&storage).await) }),
         8..10 => Actor::new(waker, async move { simulation.publish(&storage).await }),
@@ -126,7 +133,8 @@ fn actor<'a>(simulation: &'a Simulation<'a>, random: &mut Random, percent: usize
 async fn schedule(seed: u64) {
     let mut random = Random(seed);
     let history = history(&mut random);
-    let simulation = Simulation::new(&history);
+    let erasure = ErasureSettings { awaits_receipts: random.percent(50), hold: Duration::ZERO };
+    let simulation = Simulation::erasing(&history, erasure);
     let waker = current_waker().await;
     let (fault_percent, crash_percent) = ([0, 10, 30][random.below(3)], [0, 2, 6][random.below(3)]);
     let mut to_start = random.within(3..14);

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use clientele_flow::memory::InMemoryStorage;
 use clientele_flow::{
     CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult,
-    Queue, QueueError, Queues, ReplaceResult, Table, TableError,
+    Queue, QueueError, Queues, ReplaceResult, Table, TableError, Tombstones,
 };
-use clientele_model::{CustomerEvent, Item, ItemError, Tombstone};
+use clientele_model::{CustomerEvent, ErasureSettings, Item, ItemError, Receipt, Tombstone};
 use jiff::Timestamp;
 
+use super::erasure::SimulatedStorage;
 use super::history::{can_hold, event_ids};
 
 /// A call to the table or a queue.
@@ -29,6 +29,10 @@ pub(crate) enum Operation {
     LiveItems,
     /// Reads a page of all items.
     Scan,
+    AddReceipt,
+    CloseErasure,
+    /// An operator's removal of a tombstone.
+    Restore,
     Send(Queue),
     /// Reads the table's stream.
     ReadStream,
@@ -66,7 +70,7 @@ type Plan = Box<dyn FnMut(usize, Operation) -> Option<Fault> + Send>;
 /// The storage as one actor sees it. Clones share the plan and the number of calls.
 #[derive(Clone)]
 pub(crate) struct FaultyStorage {
-    storage: InMemoryStorage,
+    storage: SimulatedStorage,
     state: Arc<Mutex<State>>,
 }
 
@@ -94,7 +98,7 @@ impl Operation {
 
 impl FaultyStorage {
     pub(crate) fn new(
-        storage: &InMemoryStorage,
+        storage: &SimulatedStorage,
         plan: impl FnMut(usize, Operation) -> Option<Fault> + Send + 'static,
     ) -> Self {
         let state = State {
@@ -110,22 +114,27 @@ impl FaultyStorage {
     }
 
     /// Interruptible, without faults.
-    pub(crate) fn reliable(storage: &InMemoryStorage) -> Self {
+    pub(crate) fn reliable(storage: &SimulatedStorage) -> Self {
         Self::new(storage, |_, _| None)
     }
 
     /// Not interruptible, without faults: for steps that only prepare what a proof is about.
-    pub(crate) fn atomic(storage: &InMemoryStorage) -> Self {
+    pub(crate) fn atomic(storage: &SimulatedStorage) -> Self {
         let reliable = Self::reliable(storage);
         reliable.state().yields = false;
         reliable
     }
 
     /// As `reliable`, and hashes the responses.
-    pub(crate) fn recording(storage: &InMemoryStorage) -> Self {
+    pub(crate) fn recording(storage: &SimulatedStorage) -> Self {
         let reliable = Self::reliable(storage);
         reliable.state().responses = Some(DefaultHasher::new());
         reliable
+    }
+
+    /// How the stack erases customers.
+    pub(crate) fn erasure(&self) -> ErasureSettings {
+        self.storage.erasure
     }
 
     /// How many calls there were.
@@ -237,7 +246,14 @@ impl Table for FaultyStorage {
     }
 
     async fn replace(&self, tombstone: &Tombstone, seen: Option<&Item>) -> Result<ReplaceResult, TableError> {
-        let effect = self.storage.replace(tombstone, seen);
+        let effect = async {
+            let replaced = self.storage.item(&tombstone.pk).await?;
+            let result = self.storage.replace(tombstone, seen).await?;
+            if matches!(result, ReplaceResult::Written(_)) {
+                self.storage.owe(tombstone, replaced.and_then(Result::ok).as_ref());
+            }
+            Ok(result)
+        };
         let result = self.call(Operation::Replace, effect, TableError::Unavailable).await?;
         if matches!(result, ReplaceResult::Written(_)) {
             self.acknowledge(&tombstone.pk, &tombstone.rank);
@@ -274,6 +290,31 @@ impl Table for FaultyStorage {
 
     async fn current_item(&self, pk: &str) -> Result<Option<CurrentItem>, TableError> {
         self.call(Operation::CurrentItem, self.storage.current_item(pk), TableError::Unavailable).await
+    }
+}
+
+impl Tombstones for FaultyStorage {
+    async fn add_receipt(&self, pk: &str, system: &str, receipt: Receipt) -> Result<Option<Tombstone>, TableError> {
+        let effect = self.storage.add_receipt(pk, system, receipt);
+        let tombstone = self.call(Operation::AddReceipt, effect, TableError::Unavailable).await?;
+        if let Some(responses) = &mut self.state().responses {
+            // A tombstone does not print what it contains.
+            serde_json::to_string(&tombstone).unwrap().hash(responses);
+        }
+        Ok(tombstone)
+    }
+
+    async fn close_erasure(&self, pk: &str, systems: &[String]) -> Result<(), TableError> {
+        let effect = self.storage.close_erasure(pk, systems);
+        self.call(Operation::CloseErasure, effect, TableError::Unavailable).await
+    }
+}
+
+impl FaultyStorage {
+    /// Removes the tombstone of that rank.
+    pub(crate) async fn restore(&self, pk: &str, rank: &str) -> Result<bool, TableError> {
+        let effect = async { Ok(self.storage.remove_tombstone(pk, rank)) };
+        self.call(Operation::Restore, effect, TableError::Unavailable).await
     }
 }
 

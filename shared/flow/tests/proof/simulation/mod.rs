@@ -2,6 +2,7 @@
 //! assertions on its state.
 
 pub(crate) mod actors;
+pub(crate) mod erasure;
 pub(crate) mod faulty_storage;
 pub(crate) mod feed;
 pub(crate) mod history;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clientele_flow::deadlines::{ANSWER_WITHIN, FUNCTION_TIMEOUT};
-use clientele_flow::memory::{InMemoryStorage, QueuedMessage};
+use clientele_flow::memory::QueuedMessage;
 use clientele_flow::{
     Deadlines, Deletes, Flow, ImportOptions, Queue, Queues, ReconcileOptions, RunEnd, SettledEvent, SweepLimits,
     SweepReport, Table,
@@ -27,6 +28,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use actors::run;
+use erasure::{Erasures, SimulatedStorage};
 use faulty_storage::{Fault, FaultyStorage, Operation, yield_now};
 use feed::Bus;
 use history::{Destination, History, SentEvent, comparable, event_ids, key_attributes};
@@ -52,7 +54,7 @@ const TOMBSTONE_FIELDS: [&str; 11] = [
 
 /// A deployed system, and the provider that delivers a history to it.
 pub(crate) struct Simulation<'h> {
-    pub(crate) storage: InMemoryStorage,
+    pub(crate) storage: SimulatedStorage,
     pub(crate) history: &'h History,
     /// The deliveries that were answered 2xx, which the provider does not deliver again.
     accepted: RefCell<BTreeSet<usize>>,
@@ -66,6 +68,7 @@ pub(crate) struct Simulation<'h> {
     published: AtomicUsize,
     /// The first event that a consumer receives which has started late, if everything was sent to it.
     late_consumer: Cell<Option<usize>>,
+    erasures: RefCell<Erasures>,
 }
 
 /// Runs a test in a new simulation.
@@ -79,7 +82,7 @@ pub(crate) fn later() -> Timestamp {
 }
 
 pub(crate) fn flow(storage: &FaultyStorage) -> Flow<FaultyStorage, FaultyStorage> {
-    Flow { table: storage.clone(), queues: storage.clone(), erasure: ErasureSettings::default() }
+    Flow { table: storage.clone(), queues: storage.clone(), erasure: storage.erasure() }
 }
 
 /// The outcomes in the order of the events' places.
@@ -91,8 +94,13 @@ fn outcomes(settled: &[SettledEvent]) -> Vec<Outcome> {
 
 impl<'h> Simulation<'h> {
     pub(crate) fn new(history: &'h History) -> Self {
+        Self::erasing(history, ErasureSettings::default())
+    }
+
+    /// A system that erases customers in this way.
+    pub(crate) fn erasing(history: &'h History, erasure: ErasureSettings) -> Self {
         Self {
-            storage: InMemoryStorage::default(),
+            storage: SimulatedStorage::with(erasure),
             history,
             accepted: RefCell::default(),
             imported: RefCell::default(),
@@ -100,6 +108,7 @@ impl<'h> Simulation<'h> {
             bus: Bus::default(),
             published: AtomicUsize::default(),
             late_consumer: Cell::default(),
+            erasures: RefCell::default(),
         }
     }
 
@@ -121,7 +130,8 @@ impl<'h> Simulation<'h> {
     /// Settles one delivery, with all that is logged of its events.
     pub(crate) async fn receive(&self, storage: &FaultyStorage, delivery: usize) -> Vec<SettledEvent> {
         let verified = &self.history.deliveries[delivery].verified;
-        flow(storage).receive(&ACME, verified, Deadlines::of_delivery(Instant::now(), ARRIVED_AT)).await
+        let deadlines = Deadlines::of_delivery(Instant::now(), self.erasures.borrow().clock);
+        flow(storage).receive(&ACME, verified, deadlines).await
     }
 
     /// Delivers, and returns the outcomes of the events in their places' order.
@@ -159,7 +169,8 @@ impl<'h> Simulation<'h> {
             }
             Err(error) => panic!("{error}"),
         };
-        let settled = flow(storage).replay(&ACME, &verified, Deadlines::of_replay(started, ARRIVED_AT)).await;
+        let deadlines = Deadlines::of_replay(started, self.erasures.borrow().clock);
+        let settled = flow(storage).replay(&ACME, &verified, deadlines).await;
         assert!(started.elapsed() < FUNCTION_TIMEOUT, "replayed after {:?}", started.elapsed());
         let outcomes = outcomes(&settled);
         if !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Parked | Outcome::Unavailable)) {
@@ -180,7 +191,8 @@ impl<'h> Simulation<'h> {
     pub(crate) async fn sweep(&self, storage: &FaultyStorage) -> SweepReport {
         let started = Instant::now();
         let limits = SweepLimits { grace: Duration::ZERO, ..SweepLimits::of_function(started) };
-        let report = flow(storage).sweep(later(), limits).await;
+        let now = if self.holds() { self.erasures.borrow().clock } else { later() };
+        let report = flow(storage).sweep(now, limits).await;
         assert!(started.elapsed() < FUNCTION_TIMEOUT, "swept after {:?}", started.elapsed());
         report
     }
@@ -267,9 +279,10 @@ impl<'h> Simulation<'h> {
         if !self.history.deleted_there.is_empty() {
             assert_eq!(self.reconcile(&storage).await, RunEnd::Complete);
         }
+        self.settle_erasures().await;
         let report = self.sweep(&storage).await;
         assert_eq!((report.failed, report.is_cut_short), (0, false), "{report:?}");
-        let page = self.storage.pending_cleanups(later(), None).await.unwrap();
+        let page = self.storage.pending_cleanups(Timestamp::MAX, None).await.unwrap();
         assert!(page.pending.is_empty(), "cleanup messages are left: {page:?}");
         if self.late_consumer.get().is_none() {
             self.resend(&storage).await;
@@ -279,6 +292,10 @@ impl<'h> Simulation<'h> {
 
     /// Nothing is lost now, and the state converges.
     pub(crate) async fn check(&self) {
+        if self.erasures.borrow().may_be_restored {
+            self.settle_down().await;
+            return self.assert_restored();
+        }
         self.assert_nothing_lost();
         self.settle_down().await;
         self.assert_converged();
@@ -309,6 +326,7 @@ impl<'h> Simulation<'h> {
         }
         assert_eq!(self.event_ids_on(Queue::Quarantine), expected.quarantined, "what is in quarantine");
         assert_eq!(self.event_ids_on(Queue::Inbox), BTreeSet::new(), "what is in the inbox");
+        self.assert_erased();
         self.assert_no_secret();
     }
 
@@ -360,6 +378,7 @@ impl<'h> Simulation<'h> {
             events.map(|event| (event.pk, event.rank, event.kind)).collect::<BTreeSet<_>>()
         };
         (events(0), self.late_consumer.get().map(events)).hash(state);
+        self.hash_erasures_into(state);
     }
 
     /// The cleanup ids that were sent, each of them in a readable message.
@@ -398,7 +417,8 @@ fn is_settled(event: &SentEvent, items: &BTreeMap<String, Map<String, Value>>, c
 }
 
 pub(crate) fn assert_nothing_personal(tombstone: &Map<String, Value>) {
-    let others: Vec<_> = tombstone.keys().filter(|name| !TOMBSTONE_FIELDS.contains(&name.as_str())).collect();
+    let is_known = |name: &str| TOMBSTONE_FIELDS.contains(&name) || name == "erasure_open";
+    let others: Vec<_> = tombstone.keys().filter(|name| !is_known(name)).collect();
     assert!(others.is_empty(), "a tombstone has {others:?}");
     let text = Value::from(tombstone.clone()).to_string();
     assert!(!["Ada", "@", "Turin"].iter().any(|personal| text.contains(personal)), "a tombstone with personal data");

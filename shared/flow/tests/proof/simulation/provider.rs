@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use clientele_model::{
-    CredentialFields, Customer, CustomerEvent, CustomerKey, Delivery, Email, EventFacts, EventTime, Fields, Profile,
-    Provider, Request, ResponseRules, Scheme, Secrets, Time, TokenPlace, Translated, Translation, Untranslatable, Verb,
-    Verified, verify,
+    CredentialFields, Customer, CustomerEvent, CustomerKey, Deletion, Delivery, Email, EventFacts, EventTime, Fields,
+    Profile, Provider, Request, ResponseRules, Scheme, Secrets, Time, TokenPlace, Translated, Translation,
+    Untranslatable, Verb, Verified, verify,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -86,6 +86,7 @@ fn event(verified: &Verified, raised: EventTime, place: u32, fields: Value) -> T
         "created" => CustomerEvent::snapshot(key, event, Verb::Created, customer)?,
         "updated" => CustomerEvent::snapshot(key, event, Verb::Updated, customer)?,
         "deleted" => CustomerEvent::deletion(key, event, None, verified.received_at(), &customer),
+        "erased" => CustomerEvent::operator_deletion(key, &event.id, Deletion::at(Time(verified.received_at()))),
         _ => return Err(Untranslatable::Unreadable("kind")),
     };
     Ok(Translated::Event(Box::new(event)))
@@ -110,6 +111,8 @@ pub(crate) enum Kind {
     Created,
     Updated,
     Deleted,
+    /// A delete by an operator. It takes the same way as one of the provider, so here it is delivered like one.
+    Erased,
     /// An update that is too big for the table.
     Oversized,
     /// An event that cannot be translated.
@@ -138,6 +141,7 @@ impl EventSpec {
             Kind::Created => "created",
             Kind::Updated | Kind::Oversized => "updated",
             Kind::Deleted => "deleted",
+            Kind::Erased => "erased",
             Kind::Unreadable => "merged",
             Kind::Ignored => "invoiced",
         };
