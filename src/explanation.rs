@@ -33,11 +33,17 @@ pub fn why(item: &Value, now: Timestamp) -> Vec<String> {
     sentences
 }
 
+/// The type in `last_event` of an item that an operator has erased. Its event id is the operator's reason.
+const ERASED_BY_OPERATOR: &str = "operator.erased";
+
 /// Which event brought the item.
 fn origin(item: &Value, is_deleted: bool) -> String {
     let last = &item["last_event"];
     let verb = if is_deleted { "deleted the customer" } else { "brought this state" };
     match (last["type"].as_str(), last["id"].as_str()) {
+        (Some(ERASED_BY_OPERATOR), Some(reason)) => {
+            format!("An operator erased the customer, with the reason {reason}.")
+        }
         (Some(kind), Some(id)) => format!("The event {kind} with the id {id} {verb}."),
         (None, Some(id)) => format!("The event with the id {id} {verb}."),
         (Some(kind), None) => format!("An event of the type {kind} {verb}."),
@@ -81,8 +87,15 @@ fn of_customer(item: &Value, rank: &Rank) -> Vec<String> {
 }
 
 fn of_tombstone(item: &Value, rank: &Rank, now: Timestamp) -> Vec<String> {
+    let is_by_operator = item["last_event"]["type"] == ERASED_BY_OPERATOR;
     let mut sentences = vec![];
-    if rank.sequence.raised == EventTime::EARLIEST.into() {
+    if is_by_operator {
+        if let Some(erased) = time(&item["last_event"]["received_at"]) {
+            sentences.push(format!("The customer was erased at {erased}."));
+        }
+    } else if rank.verb == Verb::Observed {
+        sentences.push("The provider was asked, and has deleted the customer. No event said so.".to_owned());
+    } else if rank.sequence.raised == EventTime::EARLIEST.into() {
         let received = time(&item["last_event"]["received_at"]).map_or(String::new(), |time| format!(", {time},"));
         sentences.push(format!(
             "The event has no time that can be used, so its arrival{received} counts as the time of the delete."
@@ -99,9 +112,13 @@ fn of_tombstone(item: &Value, rank: &Rank, now: Timestamp) -> Vec<String> {
             .to_owned(),
     );
     sentences.push(
-        "Creates and updates are stale from now on, however new they are. Only a later delete replaces this one, and \
-         the customer stays deleted."
-            .to_owned(),
+        if is_by_operator {
+            "Creates, updates and deletes of the provider are stale from now on, however new they are."
+        } else {
+            "Creates and updates are stale from now on, however new they are. Only a later delete replaces this one, \
+             and the customer stays deleted."
+        }
+        .to_owned(),
     );
     sentences.push("If the customer comes back, the provider has to create it under another id.".to_owned());
     sentences
@@ -280,6 +297,38 @@ mod tests {
         let sentences = why(&item(&rank, "customer_account.update", &json!({ "status": "inactive" })), now());
         assert_eq!(sentences[3], "The customer is inactive because the record says so. It is not deleted.");
         assert_eq!(sentences.last().unwrap(), DELETE);
+    }
+
+    /// The version of an operator's delete is no moment, so nothing is said of it.
+    #[test]
+    fn of_a_customer_that_an_operator_has_erased() {
+        let rank = "1.ffffffffffffffff.2.8000000000000000.00000000.request-17";
+        let last_event =
+            json!({ "id": "request-17", "type": "operator.erased", "received_at": "2026-11-20T12:00:00Z" });
+        let item = json!({
+            "rank": rank, "status": "deleted", "schema": 1, "last_event": last_event, "receipts": {},
+        });
+        assert_eq!(
+            why(&item, now()),
+            [
+                "An operator erased the customer, with the reason request-17.",
+                "The customer was erased at 2026-11-20T12:00:00Z.",
+                "The message to the cleanup queue was sent. This tombstone contains no personal data.",
+                "The tombstone stays in the table for ever, so that an event that arrives late cannot bring the \
+                 customer back.",
+                "Creates, updates and deletes of the provider are stale from now on, however new they are.",
+                "If the customer comes back, the provider has to create it under another id.",
+            ]
+        );
+    }
+
+    /// Such a delete has no time of its own.
+    #[test]
+    fn of_a_customer_whose_delete_was_found_by_a_reconciliation() {
+        let version = "2026-11-20T11:00:00Z";
+        let rank = Rank { erased: true, ..rank(Verb::Observed, version, "1970-01-01T00:00:00Z", 0) };
+        let item = item(&rank, "reconcile", &json!({}));
+        assert_eq!(why(&item, now())[1], "The provider was asked, and has deleted the customer. No event said so.");
     }
 
     #[rstest]

@@ -31,6 +31,7 @@ mod contract {
 mod storage {
     mod change_feed;
     mod crash_recovery;
+    mod delete_cost;
     mod imports;
     mod load;
     mod outages;

@@ -18,6 +18,7 @@ fn the_item_and_all_messages_have_a_schema() {
         ("kept-message", json!("KeptDelivery"), kept),
         ("change-data", json!("ChangeData"), change),
         ("refused-change", json!("RefusedChange"), json!(["schema", "id", "pk", "reason"])),
+        ("receipt-message", json!("ReceiptMessage"), json!(["schema", "cleanup_id", "system", "erased_at"])),
     ];
     assert_eq!(schemas, expected);
 }

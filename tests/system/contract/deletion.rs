@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use clientele::events::{Case, signed_at};
-use clientele_model::SampleEvent;
-use clientele_providers::local_secret;
+use clientele::signing::UnsignedRequest;
+use clientele_model::{SampleDelivery, SampleEvent};
+use clientele_providers::{local_secret, sample};
 use serde_json::json;
 
 use crate::support::aws::{AwsStandIn, Call};
-use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deletes, deliver, pk};
+use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deletes, deliver, pk, signed};
 use crate::support::{all_items, cases, drain, handle, item, scheme, stack};
 
 const ZELDA: &str = "zelda-canary";
@@ -49,6 +50,53 @@ async fn a_delete_leaves_only_a_tombstone() {
         assert_eq!(cleanups[0]["cleanup_id"], pk);
         assert_eq!(cleanups[0]["external_id"], "x-zelda-canary");
         assert_eq!(cleanups[0]["identifiers"]["emails"], json!(["zelda-canary@example.com"]));
+    }
+}
+
+/// A delete may contain no more of the customer than its id, or a record that is anonymised already. The message has what the
+/// table knew, after what the delete says.
+#[tokio::test]
+async fn a_trimmed_delete_says_what_the_table_knew() {
+    let stack = stack().await;
+    // Where each provider has the record in a delete, and what of it names the customer.
+    let records = [
+        (
+            "metrifox",
+            "/data/customer",
+            &["id", "tenant_id"][..],
+            Some(("email_addresses", json!(["gone@example.com"]))),
+        ),
+        ("plain", "/payload/previousCustomer", &["id"][..], None),
+        ("flexprice", "/customer", &["id", "environment_id"][..], Some(("email", json!("gone@example.com")))),
+    ];
+    assert_eq!(records.len(), clientele_providers::names().into_iter().filter(|name| deletes(name)).count());
+    for (name, record, ids, anonymised) in records {
+        let provider = clientele_providers::find(name).unwrap();
+        for (number, anonymised) in [None, anonymised].into_iter().enumerate() {
+            let customer = format!("{ZELDA}-{number}");
+            let mut created = sample(provider, &[change(&customer, 1_000, 1, CREATED)]);
+            if name == "metrifox" {
+                created.body["data"]["customer"]["phone_numbers"] = json!([{ "phone_number": "+44 20 7946 0" }]);
+            }
+            let mut deleted = sample(provider, &[change(&customer, 2_000, 2, DELETED)]);
+            let fields = deleted.body.pointer_mut(record).unwrap().as_object_mut().unwrap();
+            fields.retain(|field, _| ids.contains(&field.as_str()));
+            fields.extend(anonymised.clone().map(|(field, value)| (field.to_owned(), value)));
+            for SampleDelivery { body, message_id } in [created, deleted] {
+                let event = signed(provider, &UnsignedRequest { body: body.to_string(), message_id }, signed_at());
+                let answer = handle(&stack.receivers[name], &event, signed_at()).await;
+                assert_eq!(answer.body.unwrap(), r#"{"outcome":"applied"}"#, "{name}");
+            }
+            let [message] = &drain(&stack, "cleanup").await[..] else { panic!("one message") };
+            let (key, email) = (format!("x-{customer}"), format!("{customer}@example.com"));
+            assert_eq!(message["external_id"], json!(key), "{name}");
+            assert_eq!(message["identifiers"]["external_ids"], json!([key]), "{name}");
+            let said = anonymised.is_some_and(|(field, _)| field == "email").then(|| "gone@example.com".to_owned());
+            let emails: Vec<_> = said.into_iter().chain([email]).collect();
+            assert_eq!(message["identifiers"]["emails"], json!(emails), "{name}");
+            let phones = if name == "metrifox" { json!(["+44 20 7946 0"]) } else { json!([]) };
+            assert_eq!(message["identifiers"]["phones"], phones, "{name}");
+        }
     }
 }
 
