@@ -34,6 +34,7 @@ mod list_run;
 mod list_walk;
 #[cfg(feature = "memory")]
 pub mod memory;
+mod open_erasures;
 mod operator;
 mod pacing;
 mod ports;

