@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clientele::events::signed_at;
-use clientele::stack::{CapturedLog, LocalStack, StackOptions};
+use clientele::stack::{CapturedLog, LocalStack};
 use clientele_aws::to_attributes;
 use clientele_model::{KeptDelivery, KeptPart};
 use jiff::{SignedDuration, Timestamp};
@@ -15,9 +15,6 @@ use crate::support::cli::{clientele, run_with_input};
 use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deletes, deliver, pk};
 use crate::support::translation::verified;
 use crate::support::{all_items, drain, handle, invocation, item, options, replayer, sqs_event, stack, sweeper};
-
-/// The functions that erase customers.
-const ERASING: [&str; 4] = ["metrifox", "plain", "flexprice", "replay"];
 
 /// Exit code, standard output and standard error of a command with the local stack.
 async fn command(stack: &LocalStack, arguments: &[&str], input: &str) -> (i32, String, String) {
@@ -45,12 +42,10 @@ async fn send(stack: &LocalStack, provider: &str, customer: &str, version: i64, 
     handle(&stack.receivers[provider], &event, signed_at()).await;
 }
 
-/// A stack whose functions hold cleanup messages back for so many minutes.
-async fn stack_with_hold(minutes: &str, log: &CapturedLog) -> LocalStack {
-    let mut options = StackOptions { log: clientele::stack::LogOutput::Memory(log.clone()), ..options() };
-    for function in ERASING {
-        options.set_of(function, "CLEANUP_HOLD_MINUTES", minutes.to_owned());
-    }
+/// A stack whose cleanup messages are held back for an hour.
+async fn stack_with_hold() -> LocalStack {
+    let mut options = options();
+    options.parameters.insert("CleanupHoldMinutes", "60".to_owned());
     LocalStack::start(options).await.unwrap()
 }
 
@@ -122,10 +117,15 @@ async fn a_customer_who_is_not_in_the_table_needs_a_flag() {
 /// Open erasures name the systems that have not confirmed, until all have.
 #[tokio::test(flavor = "multi_thread")]
 async fn open_erasures_name_the_missing_systems() {
-    let deployed = deploy(options()).await;
+    let mut options = options();
+    options.parameters.insert("ErasureSystems", "crm,mailing".to_owned());
+    let deployed = deploy(options).await;
     deployed.aws.set_parameter("ErasureSystems", "crm,mailing");
     send(&deployed.stack, "smarterpay", "7", 1_000, CREATED).await;
     send(&deployed.stack, "plain", "closed", 1_000, DELETED).await;
+    for system in ["crm", "mailing"] {
+        confirm(&deployed.stack, &pk("plain", "closed"), system).await;
+    }
     let ada = pk("smarterpay", "7");
     let (code, shown, errors) = deployed.run(&["erase", &ada, "--yes", "--stack", "test"], "").await;
     assert_eq!((code, shown.as_str()), (0, format!("erased           {ada}\n").as_str()), "{errors}");
@@ -137,15 +137,14 @@ async fn open_erasures_name_the_missing_systems() {
     assert_eq!((&erasure["event_type"], &erasure["cleanup_due"]), (&json!("operator.erased"), &json!(null)));
     assert!(erasure["open_since"].is_string());
 
-    let mut tombstone = item(&deployed.stack, &ada).await.unwrap();
-    let receipt = json!({ "erased_at": "2026-11-20T12:00:00Z", "received_at": "2026-11-20T12:00:01Z" });
-    tombstone["receipts"] = json!({ "mailing": receipt });
-    put(&deployed.stack, &tombstone).await;
+    let (code, local, errors) = lines(&deployed.stack, &["erasures", "--open"], "").await;
+    assert_eq!((code, local), (0, vec![erasure]), "{errors}");
+
+    confirm(&deployed.stack, &ada, "mailing").await;
     let (_, shown, _) = deployed.run(&["erasures", "--open", "--stack", "test"], "").await;
     assert!(shown.contains(&ada) && shown.contains("crm") && !shown.contains("mailing"), "{shown}");
     assert!(!shown.contains("example.com"), "nothing personal: {shown}");
-    tombstone.as_object_mut().unwrap().remove("erasure_open");
-    put(&deployed.stack, &tombstone).await;
+    confirm(&deployed.stack, &ada, "crm").await;
     assert_eq!(deployed.run(&open, "").await, (0, String::new(), ANNOUNCED.to_owned()));
 
     let (_, shown, _) = deployed.run(&["erasures", "--json", "--stack", "test"], "").await;
@@ -159,6 +158,14 @@ async fn open_erasures_name_the_missing_systems() {
     assert!(code == 5 && errors.contains("the table of test cannot be read"), "{errors}");
 }
 
+/// A system confirms that it has erased the customer.
+async fn confirm(stack: &LocalStack, pk: &str, system: &str) {
+    let receipt = json!({ "schema": 1, "cleanup_id": pk, "system": system, "erased_at": "2026-11-20T12:00:00Z" });
+    let request = stack.clients.sqs.send_message().queue_url(&stack.queue_urls["receipts"]);
+    request.message_body(receipt.to_string()).send().await.unwrap();
+    assert_eq!(stack.receipts_mapping.as_ref().unwrap().replay_now().await.unwrap(), 1);
+}
+
 async fn put(stack: &LocalStack, item: &Value) {
     let request = stack.clients.dynamodb.put_item().table_name("customers");
     request.set_item(Some(to_attributes(item).unwrap())).send().await.unwrap();
@@ -168,7 +175,7 @@ async fn put(stack: &LocalStack, item: &Value) {
 /// delivery is in quarantine. All of it is found, and nothing once it is erased.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_about_a_person_is_found_until_it_is_erased() {
-    let stack = stack_with_hold("60", &CapturedLog::default()).await;
+    let stack = stack_with_hold().await;
     for provider in ["smarterpay", "plain", "flexprice"] {
         send(&stack, provider, "ada", 1_000, CREATED).await;
         send(&stack, provider, "other", 1_000, CREATED).await;
@@ -271,7 +278,7 @@ async fn a_restored_table_is_erased_again() {
 /// is never sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_before_the_end_of_the_hold() {
-    let stack = stack_with_hold("60", &CapturedLog::default()).await;
+    let stack = stack_with_hold().await;
     let providers: Vec<_> = clientele_providers::names().into_iter().filter(|provider| deletes(provider)).collect();
     for provider in &providers {
         for customer in ["sent", "restored"] {
