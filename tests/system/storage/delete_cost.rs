@@ -57,9 +57,9 @@ async fn refusal_returns_the_customer(client: &Client) {
 async fn a_delete_that_reads_first_is_cheaper() {
     let stack = stack().await;
     let client = &stack.clients.dynamodb;
-    for (bytes, expected) in [(600, 1.0), (1_500, 1.0), (4_000, 1.0), (5_000, 2.0), (20_000, 5.0)] {
+    for (bytes, expected) in [(600, "1"), (1_500, "1"), (4_000, "1"), (5_000, "2"), (20_000, "5")] {
         put_customer(client, bytes).await;
-        assert_eq!(read_units(client).await, expected, "{bytes} bytes");
+        assert_eq!(read_units(client).await.to_string(), expected, "{bytes} bytes");
         refusal_returns_the_customer(client).await;
     }
 }
