@@ -208,7 +208,7 @@ async fn a_missing_permission_hides_nothing_else() {
         ("DescribeAlarms", "cloudwatch:DescribeAlarms", 1),
         ("GetMetricStatistics", "cloudwatch:GetMetricStatistics", 4),
         ("GetSecretValue", "secretsmanager:GetSecretValue", 4),
-        ("GetQueueAttributes", "sqs:GetQueueAttributes", 6),
+        ("GetQueueAttributes", "sqs:GetQueueAttributes", 8),
         ("Scan", "dynamodb:Scan", 1),
         ("DescribeTable", "dynamodb:DescribeTable", 4),
         ("DescribeContinuousBackups", "dynamodb:DescribeContinuousBackups", 1),
