@@ -32,7 +32,7 @@ const IDENTITY: [&str; 7] = ["provider", "account", "customer_id", "external_id"
 const TIMES: [&str; 4] = ["created_at", "updated_at", "deleted_at", "cleanup_due"];
 /// The same in every item.
 const CONSTANT: [&str; 2] = ["sk", "schema"];
-/// Attributes of a tombstone that [`ErasureState`](crate::erasure_state::ErasureState) shows.
+/// Attributes of a tombstone that [`ErasureState`] shows.
 const ERASURE: [&str; 2] = ["receipts", "erasure_open"];
 /// Longer labels do not move the values of the other rows to the right.
 const LABEL_WIDTH_MAX: usize = 48;
