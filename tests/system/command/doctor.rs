@@ -231,7 +231,7 @@ async fn a_missing_permission_hides_nothing_else() {
     }
     stack.aws.deny(&operations.map(|(operation, ..)| operation));
     let report = report(&deployed(&stack, &["--json"]).await);
-    assert_eq!(findings(&report).len(), 2 + 4 + 4 + 4 + 1 + 4 + 2);
+    assert_eq!(findings(&report).len(), 2 + 4 + 4 + 8 + 1 + 4 + 2);
 }
 
 /// The last run of the scheduled function, from its metrics.
