@@ -76,7 +76,7 @@ impl CustomerEvent {
         settings: &ErasureSettings,
     ) -> Option<DeleteDecision> {
         let Change::Deletion(deletion) = self.change() else { return None };
-        let last_event = self.last_event(received_at);
+        let (rank, last_event) = (self.rank().to_string(), self.last_event(received_at));
         let due = Time::in_milliseconds(now.saturating_add(hold(settings)).unwrap_or(now));
         let first = |deletion: &Deletion| {
             let tombstone = self.tombstone(deletion, last_event.clone());
@@ -89,7 +89,7 @@ impl CustomerEvent {
                 let known = Deletion::of_item(item, deletion.deleted_at);
                 DeleteDecision::Write(Box::new(first(&deletion.clone().with(known))), Outcome::Applied)
             }
-            Some(Item::Tombstone(current)) if self.rank().to_string() > current.rank => {
+            Some(Item::Tombstone(current)) if rank > current.rank => {
                 let pending = current.pending_message();
                 let deletion = match &pending {
                     Some(message) => deletion.clone().with(message.deletion()),
@@ -101,8 +101,7 @@ impl CustomerEvent {
                 DeleteDecision::Write(Box::new(tombstone), Outcome::Applied)
             }
             Some(Item::Tombstone(current)) => {
-                let is_same = self.rank().to_string() == current.rank;
-                let outcome = if is_same { Outcome::Duplicate } else { Outcome::Stale };
+                let outcome = if rank == current.rank { Outcome::Duplicate } else { Outcome::Stale };
                 match current.with_identifiers_of(deletion) {
                     Some(tombstone) => DeleteDecision::Write(Box::new(tombstone), outcome),
                     None => DeleteDecision::Keep(outcome),
