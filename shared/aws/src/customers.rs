@@ -1,4 +1,4 @@
-//! The table of customers: one conditional write per event, and no read. Only the sweep and those who compare the table
+//! The table of customers: one conditional write per event. Only deletes, the sweep and those who compare the table
 //! with a provider's list read.
 
 use std::collections::HashMap;

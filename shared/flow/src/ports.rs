@@ -59,7 +59,7 @@ pub trait Table: Sync {
     fn current_item(&self, pk: &str) -> impl Future<Output = Result<Option<CurrentItem>, TableError>> + Send;
 }
 
-/// The customers in the table, for those who compare them with a provider's list. The receivers only write.
+/// The customers in the table, for those who compare them with a provider's list.
 pub trait CustomerReader: Sync {
     /// A page of the customers of one account that are not deleted, starting after an earlier page. Eventually consistent,
     /// as [`Table::pending_cleanups`].
