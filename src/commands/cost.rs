@@ -8,6 +8,7 @@ use clap::Args;
 use clientele_aws::{HttpEvent, Invocation};
 use clientele_model::Provider;
 use clientele_providers::PROVIDERS;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::change_feed_consumption::ChangeFeedConsumption;
@@ -174,7 +175,7 @@ async fn measure(
 ) -> Result<ProviderConsumption> {
     let (mut by_case, mut metrics) = (BTreeMap::new(), BTreeSet::new());
     for case in cases.iter().filter(|case| case.provider.name == provider.name) {
-        let event: HttpEvent = serde_json::from_value(case.event.clone())?;
+        let event = HttpEvent::deserialize(&case.event)?;
         let invocation = Invocation {
             request_id: "00000000-0000-0000-0000-000000000000".into(),
             trace_id: None,

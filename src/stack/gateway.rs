@@ -19,6 +19,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele_aws::{HttpEvent, HttpResponse, Invocation, Receiver};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::deliveries::{Deliveries, DeliveryRecord};
@@ -63,7 +64,7 @@ struct Integration {
 
 impl Integration {
     /// Calls the function and records the delivery.
-    async fn call(&self, event: HttpEvent, invocation: Invocation) -> HttpResponse {
+    async fn call(&self, event: HttpEvent<'_>, invocation: Invocation) -> HttpResponse {
         let started = Instant::now();
         let delivery = self.deliveries.open(&self.function, &invocation.request_id);
         let response = self.receiver.handle(event, &invocation).await;
@@ -110,12 +111,13 @@ async fn invoke(
     let number = integration.requests.fetch_add(1, Ordering::Relaxed);
     let request_id = format!("local-{:x}-{number:x}", now.as_microsecond());
     let event = event(&integration.route, &parameters, &uri, &headers, &body, &request_id, now);
-    let Ok(event) = serde_json::from_value::<HttpEvent>(event) else { return internal_server_error() };
     let invocation = Invocation { request_id, trace_id: None, received_at: now };
     // In a task of its own: a function finishes its work even if the sender closes the connection.
-    let Ok(answer) = tokio::spawn(async move { integration.call(event, invocation).await }).await else {
-        return internal_server_error();
-    };
+    let handled = tokio::spawn(async move {
+        let event = HttpEvent::deserialize(&event).ok()?;
+        Some(integration.call(event, invocation).await)
+    });
+    let Ok(Some(answer)) = handled.await else { return internal_server_error() };
     let status = StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::builder().status(status);
     for (name, value) in &answer.headers {

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::config::SharedHttpClient;
 
 use crate::clients::{self, CallTimeouts};
 use crate::config::{Endpoints, LambdaEnvironment};
+use crate::user_agent::UserAgent;
 
 /// Clients of the services that the change feed calls.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl ChangeClients {
     #[must_use]
     pub fn new(config: &SdkConfig, timeouts: CallTimeouts, endpoints: &Endpoints) -> Self {
         let with_timeout = clients::with_timeout(config, timeouts, EVENTBRIDGE_ATTEMPT_TIMEOUT);
-        let mut eventbridge = aws_sdk_eventbridge::config::Builder::from(&with_timeout);
+        let mut eventbridge = aws_sdk_eventbridge::config::Builder::from(&with_timeout).interceptor(UserAgent);
         if let Some(url) = &endpoints.eventbridge {
             eventbridge = eventbridge.endpoint_url(url);
         }

@@ -15,6 +15,7 @@ use clientele_flow::{Flow, deadlines};
 use crate::config::{Endpoints, LambdaEnvironment, Resources};
 use crate::customers::Customers;
 use crate::queues::SqsQueues;
+use crate::user_agent::UserAgent;
 
 /// Clients of the three services that a function calls.
 #[derive(Clone, Debug)]
@@ -65,9 +66,11 @@ impl Clients {
     #[must_use]
     pub fn new(config: &SdkConfig, timeouts: CallTimeouts, endpoints: &Endpoints) -> Self {
         let with_timeout = |attempt| with_timeout(config, timeouts, attempt);
-        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&with_timeout(deadlines::DYNAMODB_ATTEMPT_TIMEOUT));
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&with_timeout(deadlines::DYNAMODB_ATTEMPT_TIMEOUT))
+            .interceptor(UserAgent);
         let mut secrets_manager =
-            aws_sdk_secretsmanager::config::Builder::from(&with_timeout(deadlines::SECRETS_REFRESH_TIMEOUT));
+            aws_sdk_secretsmanager::config::Builder::from(&with_timeout(deadlines::SECRETS_REFRESH_TIMEOUT))
+                .interceptor(UserAgent);
         if let Some(url) = &endpoints.dynamodb {
             dynamodb = dynamodb.endpoint_url(url);
         }
@@ -135,7 +138,7 @@ pub(crate) fn with_timeout(config: &SdkConfig, timeouts: CallTimeouts, attempt: 
 
 pub(crate) fn sqs_client(config: &SdkConfig, timeouts: CallTimeouts, endpoints: &Endpoints) -> aws_sdk_sqs::Client {
     let config = with_timeout(config, timeouts, deadlines::SQS_ATTEMPT_TIMEOUT);
-    let mut sqs = aws_sdk_sqs::config::Builder::from(&config);
+    let mut sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(UserAgent);
     if let Some(url) = &endpoints.sqs {
         sqs = sqs.endpoint_url(url);
     }

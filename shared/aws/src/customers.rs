@@ -7,9 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use clientele_flow::deadlines::START_WITHIN;
 use clientele_flow::{
     CurrentItem, CustomerReader, CustomerScan, ItemPage, LiveItem, LiveItemPage, PendingCleanup, PendingCleanupPage,
@@ -20,6 +18,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::attributes::{from_attributes, to_attributes};
+use crate::put_request::PutRequest;
 use crate::sdk_error;
 
 /// The sparse index of tombstones that still hold their cleanup message.
@@ -60,21 +59,8 @@ impl Table for Customers {
     /// This condition alone provides idempotency, ordering, finality of deletes and replay protection: in one atomic
     /// step, the table keeps the greater rank.
     async fn put(&self, item: &Item) -> Result<PutResult, TableError> {
-        let rank = AttributeValue::S(item.rank().to_owned());
-        let attributes = to_attributes(item).map_err(|error| TableError::Unstorable(error.to_string()))?;
-        let output = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(attributes))
-            .condition_expression("attribute_not_exists(pk) OR #rank < :rank")
-            .expression_attribute_names("#rank", "rank")
-            .expression_attribute_values(":rank", rank)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match output {
+        let request = PutRequest::new(&self.table, item).map_err(|error| TableError::Unstorable(error.to_string()))?;
+        match request.send(&self.client, &self.table).await {
             Ok(output) => Ok(PutResult::Written(units(output.consumed_capacity))),
             Err(error) => put_failure(&error),
         }

@@ -4,6 +4,7 @@
 //! Only what a receiver needs is read. Headers are kept exactly as they are: a header that is repeated in several letter
 //! cases must be noticed, and no bytes in a header may make the invocation fail.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,12 +12,12 @@ use clientele_model::{Request, WebhookResponse};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// An event of API Gateway.
+/// An event of API Gateway. Its headers borrow from the JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HttpEvent {
-    #[serde(default)]
-    headers: Headers,
+pub struct HttpEvent<'a> {
+    #[serde(default, borrow)]
+    headers: Headers<'a>,
     #[serde(default)]
     path_parameters: Option<PathParameters>,
     #[serde(default)]
@@ -27,7 +28,7 @@ pub struct HttpEvent {
     request_context: RequestContext,
 }
 
-impl HttpEvent {
+impl HttpEvent<'_> {
     /// API Gateway's id of the request, which is also in its access log. Empty if there is none.
     pub(crate) fn take_request_id(&mut self) -> String {
         std::mem::take(&mut self.request_context.request_id)
@@ -39,7 +40,7 @@ impl HttpEvent {
     }
 }
 
-impl fmt::Debug for HttpEvent {
+impl fmt::Debug for HttpEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HttpEvent(..)")
     }
@@ -59,8 +60,8 @@ struct PathParameters {
     token: Option<String>,
 }
 
-impl From<HttpEvent> for Request {
-    fn from(event: HttpEvent) -> Self {
+impl<'a> From<HttpEvent<'a>> for Request<'a> {
+    fn from(event: HttpEvent<'a>) -> Self {
         let HttpEvent { headers, path_parameters, body, is_base64_encoded, .. } = event;
         let token = path_parameters.and_then(|parameters| parameters.token);
         Self { headers: headers.0, token, body, is_base64: is_base64_encoded }
@@ -68,26 +69,30 @@ impl From<HttpEvent> for Request {
 }
 
 #[derive(Default)]
-struct Headers(Vec<(String, String)>);
+struct Headers<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl<'de> Deserialize<'de> for Headers {
+impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// Text without escapes is borrowed.
+        #[derive(Deserialize)]
+        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
         struct HeadersVisitor;
         impl<'de> Visitor<'de> for HeadersVisitor {
-            type Value = Headers;
+            type Value = Headers<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("headers")
             }
 
-            fn visit_unit<E>(self) -> Result<Headers, E> {
+            fn visit_unit<E>(self) -> Result<Headers<'de>, E> {
                 Ok(Headers::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers<'de>, A::Error> {
                 let mut headers = vec![];
-                while let Some(header) = map.next_entry()? {
-                    headers.push(header);
+                while let Some((Text(name), Text(value))) = map.next_entry()? {
+                    headers.push((name, value));
                 }
                 Ok(Headers(headers))
             }
@@ -131,7 +136,7 @@ mod tests {
             r#"{"headers":{"Svix-Id":"a","svix-id":"b","x":"é\u0000"},"body":null,"pathParameters":null,"more":1}"#;
         let request = Request::from(serde_json::from_str::<HttpEvent>(event).unwrap());
         let headers = [("Svix-Id", "a"), ("svix-id", "b"), ("x", "é\0")];
-        assert_eq!(request.headers, headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(request.headers, headers.map(|(name, value)| (name.into(), value.into())));
         assert_eq!((request.body, request.token, request.is_base64), (None, None, false));
     }
 

@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod attributes;
+mod attributes_json;
 mod change_clients;
 mod change_publisher;
 mod changes_config;
@@ -19,6 +20,7 @@ mod environment;
 mod event_bridge;
 mod gateway;
 mod invocation;
+mod put_request;
 mod queues;
 mod receipt_recorder;
 mod receipts_config;
@@ -38,9 +40,11 @@ mod stream_event;
 mod sweeper;
 mod telemetry;
 mod tombstones;
+mod user_agent;
 
 pub use api_keys::ApiKeySource;
 pub use attributes::{from_attributes, to_attributes};
+pub use attributes_json::write_attributes;
 pub use change_clients::ChangeClients;
 pub use change_publisher::ChangePublisher;
 pub use changes_config::ChangesConfig;
@@ -66,22 +70,23 @@ pub use stream_event::{StreamBatchResponse, StreamEvent, StreamRecord};
 pub use sweeper::Sweeper;
 pub use telemetry::{CUSTOMER_HASH_DIGITS, LogLevel, LogWriter, TelemetrySettings, customer_hash};
 
-use std::convert::Infallible;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clientele_flow::ListClient;
+use bytes::Bytes;
+use clientele_flow::{ListClient, deadlines};
 use clientele_model::{Listing, Provider};
 use futures_util::future::join;
 use hyper_util::client::legacy::Error as HttpClientError;
 use jiff::Timestamp;
 use lambda_runtime::tower::util::{MapRequestLayer, MapResultLayer};
 use lambda_runtime::{Context, Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
-use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::sleep;
 
 /// Runs the function that receives one provider's webhooks. If the environment is incomplete, one log line names every
 /// variable that is missing or unreadable.
@@ -94,8 +99,8 @@ pub async fn run_receiver(provider: &'static Provider) -> ExitCode {
         let (receiver, ()) = Box::pin(join(start, table.connect(provider.name))).await;
         Ok::<_, ConfigError>(receiver)
     };
-    let handle = |receiver: &'static Receiver, event, invocation| async move {
-        Ok::<_, Infallible>(receiver.handle(event, &invocation).await)
+    let handle = |receiver: &'static Receiver, event: Bytes, invocation| async move {
+        Ok(receiver.handle(parse(&event)?, &invocation).await)
     };
     serve(provider.name, start, handle).await
 }
@@ -107,8 +112,8 @@ pub async fn run_replay(providers: &'static [&'static Provider]) -> ExitCode {
         let clients = Clients::of_function(&config.lambda);
         Ok::<_, ConfigError>(Replayer::new(providers, config, &clients, stdout()))
     };
-    let handle = |replayer: &'static Replayer, event, invocation| async move {
-        Ok::<_, Infallible>(replayer.handle(event, &invocation).await)
+    let handle = |replayer: &'static Replayer, event: Bytes, invocation| async move {
+        Ok(replayer.handle(parse(&event)?, &invocation).await)
     };
     serve("replay", start, handle).await
 }
@@ -121,9 +126,9 @@ pub async fn run_sweep() -> ExitCode {
         Ok::<_, ConfigError>(Sweeper::new(config, &clients, stdout()))
     };
     // The content of the schedule's event does not matter.
-    let handle = |sweeper: &'static Sweeper, IgnoredAny, invocation| async move {
+    let handle = |sweeper: &'static Sweeper, _, invocation| async move {
         sweeper.handle(&invocation).await;
-        Ok::<_, Infallible>(())
+        Ok(())
     };
     serve("sweep", start, handle).await
 }
@@ -139,8 +144,8 @@ pub async fn run_reconcile<C: ListClient + Send + 'static>(
         let clients = Clients::of_function(&config.lambda);
         Ok::<_, ConfigError>(Reconciler::new(config, &clients, connect, stdout()))
     };
-    let handle = |reconciler: &'static Reconciler<C>, event: Value, invocation| async move {
-        reconciler.handle(&event, &invocation).await
+    let handle = |reconciler: &'static Reconciler<C>, event: Bytes, invocation| async move {
+        Ok(reconciler.handle(&parse::<Value>(&event)?, &invocation).await?)
     };
     serve("reconcile", start, handle).await
 }
@@ -152,8 +157,8 @@ pub async fn run_receipts() -> ExitCode {
         let clients = Clients::of_function(&config.lambda);
         Ok::<_, ConfigError>(ReceiptRecorder::new(config, &clients, stdout()))
     };
-    let handle = |recorder: &'static ReceiptRecorder, event, invocation| async move {
-        Ok::<_, Infallible>(recorder.handle(event, &invocation).await)
+    let handle = |recorder: &'static ReceiptRecorder, event: Bytes, invocation| async move {
+        Ok(recorder.handle(parse(&event)?, &invocation).await)
     };
     serve("receipts", start, handle).await
 }
@@ -165,8 +170,8 @@ pub async fn run_changes() -> ExitCode {
         let clients = ChangeClients::of_function(&config.lambda);
         Ok::<_, ConfigError>(ChangePublisher::new(config, &clients, stdout()))
     };
-    let handle = |publisher: &'static ChangePublisher, event, invocation| async move {
-        Ok::<_, Infallible>(publisher.handle(event, &invocation).await)
+    let handle = |publisher: &'static ChangePublisher, event: Bytes, invocation| async move {
+        Ok(publisher.handle(parse(&event)?, &invocation).await)
     };
     serve("changes", start, handle).await
 }
@@ -179,17 +184,21 @@ fn stdout() -> LogWriter {
     Box::new(std::io::stdout())
 }
 
+/// Parses an event of the function.
+fn parse<'a, E: Deserialize<'a>>(event: &'a [u8]) -> Result<E, Error> {
+    // The parser's error may quote the event.
+    serde_json::from_slice(event).map_err(|_| Error::from("the event is not one of those that invoke this function"))
+}
+
 /// Starts a function, then handles its events one after the other. An error that it returns is that of the invocation.
-async fn serve<F: Sync + 'static, E, A, X, R>(
+async fn serve<F: Sync + 'static, A, R>(
     name: &str,
     start: impl Future<Output = Result<F, impl Display>>,
-    handle: impl Fn(&'static F, E, Invocation) -> R + Send + 'static,
+    handle: impl Fn(&'static F, Bytes, Invocation) -> R + Send + 'static,
 ) -> ExitCode
 where
-    E: DeserializeOwned + Send + 'static,
     A: Serialize + Send + 'static,
-    X: std::error::Error + Send + Sync + 'static,
-    R: Future<Output = Result<A, X>> + Send + 'static,
+    R: Future<Output = Result<A, Error>> + Send + 'static,
 {
     let service = config::service_name(name, variable);
     telemetry::log_only_places_of_panics(service.clone());
@@ -202,26 +211,28 @@ where
         }
     };
     // The runtime would deserialize the event through a wrapper that records the path of each field, for error messages. That
-    // takes longer than the parsing, so the runtime gets `null` instead, and the event is parsed by the handler. There is one
+    // takes longer than the parsing, so the runtime gets `null` instead, and the handler parses the event. There is one
     // invocation at a time.
-    let body = Arc::new(Mutex::new(None));
+    let body = Arc::new(Mutex::new(Bytes::new()));
     let body_of_invocation = body.clone();
     let take_body = MapRequestLayer::new(move |mut invocation: LambdaInvocation| {
         let body = std::mem::replace(&mut invocation.body, "null".into());
-        *body_of_invocation.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        *body_of_invocation.lock().unwrap_or_else(PoisonError::into_inner) = body;
         invocation
     });
     let handler = service_fn(move |event: LambdaEvent<IgnoredAny>| {
         let Context { request_id, xray_trace_id, .. } = event.context;
         let invocation = Invocation { request_id, trace_id: xray_trace_id, received_at: Timestamp::now() };
-        let body = body.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        let body = std::mem::take(&mut *body.lock().unwrap_or_else(PoisonError::into_inner));
         // Boxed, because the compiler limits the depth of types.
-        let response = serde_json::from_slice(&body).map(|event| Box::pin(handle(function, event, invocation)));
-        async {
-            // The parser's error may quote the event.
-            let response =
-                response.map_err(|_| Error::from("the event is not one of those that invoke this function"))?;
-            response.await.map_err(Error::from)
+        Box::pin(handle(function, body, invocation))
+    });
+    // A timer that is due before all others wakes the thread with a system call when it is set, and then takes another one to
+    // wait again. The timers of calls are never due before this one, because it is always set. While no event is handled,
+    // Lambda freezes the process.
+    tokio::spawn(async {
+        loop {
+            sleep(deadlines::TIMER_INTERVAL).await;
         }
     });
     let has_answered = Arc::new(AtomicBool::new(false));

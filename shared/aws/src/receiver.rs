@@ -54,7 +54,7 @@ impl Receiver {
     }
 
     /// Receives one delivery: from the API Gateway event to the response.
-    pub async fn handle(&self, mut event: HttpEvent, invocation: &Invocation) -> HttpResponse {
+    pub async fn handle(&self, mut event: HttpEvent<'_>, invocation: &Invocation) -> HttpResponse {
         let started = Instant::now();
         let correlation_id = event.take_request_id();
         let mut log = self.telemetry.delivery_log(Some(self.provider), invocation, &correlation_id);
@@ -86,7 +86,7 @@ impl Receiver {
     /// returns what is wrong with the secrets.
     async fn accept_and_verify(
         &self,
-        request: Request,
+        request: Request<'_>,
         now: Timestamp,
     ) -> (Result<Verified, Rejection>, Option<String>) {
         let delivery = match Delivery::accept(request, self.body_bytes_max) {

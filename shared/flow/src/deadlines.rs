@@ -103,6 +103,8 @@ pub const EVENTBRIDGE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// keeps it for 24 hours, so an operator has half a day left.
 pub const CHANGE_AGE_MAX: Duration = Duration::from_hours(12);
 
+/// How often a function wakes while it handles an event. All timers of calls are set for longer.
+pub const TIMER_INTERVAL: Duration = Duration::from_millis(250);
 /// Time for the SDK to open a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time for one attempt of a call to DynamoDB. The deadlines above limit all attempts together.
@@ -233,6 +235,11 @@ const _: () = {
     );
     assert!(fit([START_WITHIN, ANSWER_WITHIN], FUNCTION_TIMEOUT));
     assert!(fit([FUNCTION_TIMEOUT], GATEWAY_TIMEOUT));
+};
+
+// Timers.
+const _: () = {
+    assert!(fit([TIMER_INTERVAL], CONNECT_TIMEOUT) && fit([TIMER_INTERVAL], CLEAR_WITHIN));
 };
 
 // A replay.

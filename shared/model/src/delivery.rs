@@ -1,5 +1,7 @@
 //! A delivery before and after verification.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
@@ -15,9 +17,9 @@ pub const EVENTS_MAX: usize = 1_000;
 
 /// A request as the gateway passes it on.
 #[derive(Default)]
-pub struct Request {
+pub struct Request<'a> {
     /// Every header, in the sender's letter case; a name may come more than once.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The `{token}` of the path, where the route has one.
     pub token: Option<String>,
     /// The body; absent when it was empty.
@@ -35,20 +37,20 @@ pub struct Request {
 /// ```
 ///
 /// Only [`verify`](crate::verify) turns it into a [`Verified`], which can be read.
-pub struct Delivery {
-    pub(crate) headers: Vec<(String, String)>,
+pub struct Delivery<'a> {
+    pub(crate) headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     pub(crate) token: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
-redacted_debug!(Request, Delivery, Verified);
+redacted_debug!(Request<'_>, Delivery<'_>, Verified);
 
-impl Delivery {
+impl<'a> Delivery<'a> {
     /// Takes a request: decodes base64 and limits the body to `body_bytes_max`.
     ///
     /// # Errors
     /// [`Rejection::TooLarge`], if possible before decoding the body, or [`Rejection::NotBase64`].
-    pub fn accept(request: Request, body_bytes_max: usize) -> Result<Self, Rejection> {
+    pub fn accept(request: Request<'a>, body_bytes_max: usize) -> Result<Self, Rejection> {
         let Request { headers, token, body, is_base64 } = request;
         let body = body.unwrap_or_default().into_bytes();
         // Four characters of base64 hold three bytes, of which the last two may be padding.
@@ -60,8 +62,8 @@ impl Delivery {
     }
 
     /// The values of all headers with that name, in any letter case.
-    pub(crate) fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    pub(crate) fn header<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b str> {
+        self.headers.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 }
 
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn headers_are_found_in_any_letter_case() {
         let headers = [("Svix-Id", "a"), ("svix-id", "b"), ("SVIX-ID", "c"), ("svix-i", "d")];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let headers = headers.map(|(name, value)| (name.into(), value.into())).to_vec();
         let delivery = Delivery::accept(Request { headers, ..Request::default() }, 0).unwrap();
         assert_eq!(delivery.header("svix-id").collect::<Vec<_>>(), ["a", "b", "c"]);
     }

@@ -19,11 +19,11 @@ use crate::secrets::Secrets;
 
 /// A rejected delivery. It can be verified again with newer secrets.
 #[derive(Debug)]
-pub struct RejectedDelivery {
+pub struct RejectedDelivery<'a> {
     /// Why it was rejected.
     pub reason: Rejection,
     /// The delivery, whose bytes still cannot be read.
-    pub delivery: Delivery,
+    pub delivery: Delivery<'a>,
 }
 
 /// Verifies that a delivery's proof matches one of `secrets` and that it was sent within `tolerance` of `now`
@@ -31,13 +31,13 @@ pub struct RejectedDelivery {
 ///
 /// # Errors
 /// Returns the delivery with the reason for its rejection.
-pub fn verify(
-    delivery: Delivery,
+pub fn verify<'a>(
+    delivery: Delivery<'a>,
     scheme: &Scheme,
     secrets: &Secrets,
     now: Timestamp,
     tolerance: Duration,
-) -> Result<Verified, Box<RejectedDelivery>> {
+) -> Result<Verified, Box<RejectedDelivery<'a>>> {
     match prove(&delivery, scheme, secrets).and_then(|proof| check_age(proof, now, tolerance)) {
         Ok(proof) => Ok(Verified::new(delivery.body, proof, now)),
         Err(reason) => Err(Box::new(RejectedDelivery { reason, delivery })),
@@ -45,7 +45,7 @@ pub fn verify(
 }
 
 /// Checks that the delivery is authentic, whatever its age.
-fn prove(delivery: &Delivery, scheme: &Scheme, secrets: &Secrets) -> Result<Proof, Rejection> {
+fn prove(delivery: &Delivery<'_>, scheme: &Scheme, secrets: &Secrets) -> Result<Proof, Rejection> {
     if secrets.is_empty() {
         return Err(Rejection::NoSecret);
     }
@@ -79,7 +79,7 @@ fn prove(delivery: &Delivery, scheme: &Scheme, secrets: &Secrets) -> Result<Proo
     }
 }
 
-fn prove_svix(delivery: &Delivery, secrets: &Secrets) -> Result<Proof, Rejection> {
+fn prove_svix(delivery: &Delivery<'_>, secrets: &Secrets) -> Result<Proof, Rejection> {
     // All headers must be of one family. If they could be mixed, two readers could take different parts as signed.
     let branded = ["svix-id", "svix-timestamp", "svix-signature"];
     let unbranded = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -107,7 +107,7 @@ fn prove_svix(delivery: &Delivery, secrets: &Secrets) -> Result<Proof, Rejection
 
 /// The value of a header that must come exactly once. (A gateway may join repeated headers with commas, but the joined
 /// value is not a valid proof in any scheme.)
-fn single_header<'a>(delivery: &'a Delivery, name: &'a str) -> Result<&'a str, Rejection> {
+fn single_header<'a>(delivery: &'a Delivery<'_>, name: &'a str) -> Result<&'a str, Rejection> {
     let mut values = delivery.header(name);
     let value = values.next().filter(|value| !value.is_empty()).ok_or(Rejection::ProofMissing)?;
     if values.next().is_some() { Err(Rejection::ProofRepeated) } else { Ok(value) }

@@ -48,7 +48,7 @@ impl Default for Attempt<'_> {
 
 impl Attempt<'_> {
     fn verify(self, scheme: &Scheme, secrets: &str) -> Result<Verified, Rejection> {
-        let headers = self.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let headers = self.headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let token = self.token.map(str::to_owned);
         let request = Request { headers, token, body: Some(self.body.to_owned()), is_base64: false };
         let delivery = Delivery::accept(request, 1024)?;

@@ -12,13 +12,13 @@ use clientele_model::{CustomerEvent, Delivery, Item, Verified};
 use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use jiff::Timestamp;
 
-fn delivery(name: &str) -> (Sample, Delivery) {
-    let sample = Sample::of(name);
-    let delivery = sample.delivery();
-    (sample, delivery)
+fn delivery(name: &str) -> (&'static Sample, Delivery<'static>) {
+    // The delivery borrows from it.
+    let sample = Box::leak(Box::new(Sample::of(name)));
+    (sample, sample.delivery())
 }
 
-fn verified(name: &str) -> (Sample, Verified) {
+fn verified(name: &str) -> (&'static Sample, Verified) {
     let (sample, delivery) = delivery(name);
     let verified = sample.verify(delivery);
     (sample, verified)
@@ -38,14 +38,14 @@ fn function(name: &str) -> Function {
 
 #[library_benchmark(setup = delivery)]
 #[benches::of(iter = NAMES)]
-fn verify((sample, delivery): (Sample, Delivery)) -> impl Sized {
+fn verify((sample, delivery): (&'static Sample, Delivery<'static>)) -> impl Sized {
     let verified = black_box(sample.verify(delivery));
     (sample, verified)
 }
 
 #[library_benchmark(setup = verified)]
 #[benches::of(iter = NAMES)]
-fn translate((sample, verified): (Sample, Verified)) -> impl Sized {
+fn translate((sample, verified): (&'static Sample, Verified)) -> impl Sized {
     let translations = black_box(sample.translate(&verified));
     (sample, verified, translations)
 }

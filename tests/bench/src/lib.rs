@@ -103,13 +103,13 @@ impl Sample {
 
     /// The delivery in the API Gateway event.
     #[must_use]
-    pub fn delivery(&self) -> Delivery {
+    pub fn delivery(&self) -> Delivery<'_> {
         Delivery::accept(serde_json::from_str::<HttpEvent>(&self.event).unwrap().into(), BODY_BYTES_MAX).unwrap()
     }
 
     /// Verifies the signature.
     #[must_use]
-    pub fn verify(&self, delivery: Delivery) -> Verified {
+    pub fn verify(&self, delivery: Delivery<'_>) -> Verified {
         clientele_model::verify(delivery, &self.scheme, &self.secrets, NOW, Duration::from_mins(5)).unwrap()
     }
 

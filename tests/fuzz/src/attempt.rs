@@ -50,9 +50,9 @@ impl Attempt {
     }
 
     /// The delivery. A body that is not text is base64, as the gateway sends it.
-    pub(crate) fn delivery(&self) -> Delivery {
+    pub(crate) fn delivery(&self) -> Delivery<'_> {
         let request = |body, is_base64| Request {
-            headers: self.headers.clone(),
+            headers: self.headers.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             token: self.token.clone(),
             body: Some(body),
             is_base64,

@@ -41,6 +41,7 @@ pub(crate) fn check(input: &[u8]) {
     for scheme in &*SCHEMES {
         let secrets = secrets(scheme);
         let Request { headers, token, .. } = request();
+        let headers = headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
         let attempt = Attempt { headers, token, body: body.clone() };
         let expected = verify_and_compare(&attempt, scheme, secrets).map_err(Rejection::as_str);
         let delivery = Delivery::accept(request(), usize::MAX).unwrap();
@@ -50,12 +51,12 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-fn request(event: &[u8]) -> Option<Request> {
+fn request(event: &[u8]) -> Option<Request<'_>> {
     serde_json::from_slice::<HttpEvent>(event).ok().map(Request::from)
 }
 
 /// The sender's bytes, if they can be decoded.
-fn body(request: Request) -> Option<Vec<u8>> {
+fn body(request: Request<'_>) -> Option<Vec<u8>> {
     let body = request.body.unwrap_or_default();
     if request.is_base64 { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) }
 }

@@ -1,11 +1,11 @@
 //! Checks the item of an event, and the cleanup message in it.
 
-use clientele_aws::{from_attributes, to_attributes};
+use clientele_aws::{from_attributes, to_attributes, write_attributes};
 use clientele_model::{
     Change, CleanupMessage, CustomerEvent, CustomerItem, Item, Rank, SORT_KEY, Tombstone, parse_json,
 };
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(crate) fn check(event: &CustomerEvent, received_at: Timestamp) {
     let item = event.item(received_at);
@@ -46,6 +46,29 @@ pub(crate) fn check(event: &CustomerEvent, received_at: Timestamp) {
     let Some(Value::Object(fields)) = parse_json(text.as_bytes()) else { panic!("not an item: {text}") };
     assert!(fields.values().all(|value| can_store(value, 1)), "the table cannot store {text}");
     assert_eq!(from_attributes(to_attributes(&fields).unwrap()), fields);
+    let mut json = vec![];
+    write_attributes(&mut json, &fields).unwrap();
+    let Some(Value::Object(typed)) = parse_json(&json) else { panic!("not JSON: {text}") };
+    assert_eq!(typed.into_iter().map(|(name, value)| (name, without_type(value))).collect::<Map<_, _>>(), fields);
+}
+
+/// The value of an attribute in DynamoDB's JSON.
+fn without_type(attribute: Value) -> Value {
+    let Value::Object(attribute) = attribute else { panic!("not an object: {attribute}") };
+    let mut attribute = attribute.into_iter();
+    let value = match attribute.next().unwrap() {
+        (kind, Value::String(digits)) if kind == "N" => Value::Number(digits.parse().unwrap()),
+        (kind, Value::Bool(true)) if kind == "NULL" => Value::Null,
+        (kind, Value::Array(elements)) if kind == "L" => elements.into_iter().map(without_type).collect(),
+        (kind, Value::Object(fields)) if kind == "M" => {
+            fields.into_iter().map(|(name, value)| (name, without_type(value))).collect()
+        }
+        (kind, value @ Value::String(_)) if kind == "S" => value,
+        (kind, value @ Value::Bool(_)) if kind == "BOOL" => value,
+        (kind, value) => panic!("{kind} {value}"),
+    };
+    assert_eq!(attribute.next(), None);
+    value
 }
 
 /// Whether SQS accepts the character in a message.

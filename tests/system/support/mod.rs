@@ -153,7 +153,8 @@ pub(crate) fn invocation(received_at: Timestamp) -> Invocation {
 
 /// Invokes a function with an API Gateway event that is JSON text, as with Lambda.
 pub(crate) async fn handle(receiver: &Receiver, event: &Value, now: Timestamp) -> HttpResponse {
-    let event: HttpEvent = serde_json::from_str(&event.to_string()).unwrap();
+    let event = event.to_string();
+    let event: HttpEvent<'_> = serde_json::from_str(&event).unwrap();
     let trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=53995c3f42cd8ad8;Sampled=1".to_owned());
     receiver.handle(event, &Invocation { trace_id, ..invocation(now) }).await
 }

@@ -9,6 +9,7 @@ use clientele_model::{CustomerEvent, Delivery, SampleEvent, Secrets, Translated,
 use clientele_providers::{find, local_secret, names};
 use jiff::Timestamp;
 use proptest::strategy::{Strategy, ValueTree};
+use serde::Deserialize;
 
 use crate::support::deliveries::{CREATED, DELETED, UPDATED, change, deliver};
 
@@ -48,7 +49,7 @@ pub(crate) fn customer_events_at(
     let mut last = BTreeMap::<String, Box<CustomerEvent>>::new();
     for (provider, change) in deliveries {
         let event = deliver(provider, change, now);
-        let request = serde_json::from_value::<HttpEvent>(event).unwrap().into();
+        let request = HttpEvent::deserialize(&event).unwrap().into();
         let delivery = Delivery::accept(request, usize::MAX).unwrap();
         let provider = find(provider).unwrap();
         let scheme = (provider.scheme)(None).unwrap();
