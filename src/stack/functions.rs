@@ -92,7 +92,7 @@ impl LocalStack {
         Ok(EventSourceMapping {
             name: name.to_owned(),
             function,
-            client: self.clients.sqs.clone(),
+            client: (*self.clients.sqs).clone(),
             queue_url: self.queue_url(&source.queue)?,
             batch_size: source.batch_size,
             in_flight: Arc::default(),
@@ -119,7 +119,7 @@ impl LocalStack {
             table: table.with_context(|| format!("no table {}", source.table))?.name.clone(),
             batch_size: source.batch_size,
             record_age_max: source.record_age_max,
-            sqs: self.clients.sqs.clone(),
+            sqs: (*self.clients.sqs).clone(),
             discarded_queue_url: self.queue_url(&source.discarded_queue)?,
             position_file: options.data_dir.as_ref().map(|folder| folder.join("stream-position")),
         };

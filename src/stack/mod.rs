@@ -138,7 +138,7 @@ impl LocalStack {
         let event_bus = EventBus::default();
         if let Some(name) = options.changes_queue.clone() {
             let url = create_changes_queue(&clients, &template, name.clone()).await?;
-            event_bus.send_to_queue(clients.sqs.clone(), url.clone());
+            event_bus.send_to_queue((*clients.sqs).clone(), url.clone());
             queue_urls.insert(name, url);
         }
         let mut stack = Self {

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::config::SharedHttpClient;
 
 use crate::clients::{self, CallTimeouts};
 use crate::config::{Endpoints, LambdaEnvironment};
+use crate::lazy_client::LazyClient;
 use crate::user_agent::UserAgent;
 
 /// Clients of the services that the change feed calls.
@@ -17,7 +18,7 @@ pub struct ChangeClients {
     /// The bus.
     pub eventbridge: aws_sdk_eventbridge::Client,
     /// The queue of changes that the bus refuses.
-    pub sqs: aws_sdk_sqs::Client,
+    pub sqs: LazyClient<aws_sdk_sqs::Client>,
 }
 
 impl ChangeClients {

@@ -9,11 +9,13 @@ use aws_sdk_dynamodb::config::{
     StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::{HttpClient, http_client_fn};
 use aws_types::SdkConfig;
 use clientele_flow::{Flow, deadlines};
 
 use crate::config::{Endpoints, LambdaEnvironment, Resources};
 use crate::customers::Customers;
+use crate::lazy_client::LazyClient;
 use crate::queues::SqsQueues;
 use crate::user_agent::UserAgent;
 
@@ -23,9 +25,9 @@ pub struct Clients {
     /// The table.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// The queues.
-    pub sqs: aws_sdk_sqs::Client,
+    pub sqs: LazyClient<aws_sdk_sqs::Client>,
     /// The secrets.
-    pub secrets_manager: aws_sdk_secretsmanager::Client,
+    pub secrets_manager: LazyClient<aws_sdk_secretsmanager::Client>,
 }
 
 /// The timeouts of calls.
@@ -65,22 +67,15 @@ impl Clients {
     /// Clients with a given configuration of the SDK.
     #[must_use]
     pub fn new(config: &SdkConfig, timeouts: CallTimeouts, endpoints: &Endpoints) -> Self {
-        let with_timeout = |attempt| with_timeout(config, timeouts, attempt);
-        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&with_timeout(deadlines::DYNAMODB_ATTEMPT_TIMEOUT))
-            .interceptor(UserAgent);
-        let mut secrets_manager =
-            aws_sdk_secretsmanager::config::Builder::from(&with_timeout(deadlines::SECRETS_REFRESH_TIMEOUT))
-                .interceptor(UserAgent);
+        let dynamodb = with_timeout(config, timeouts, deadlines::DYNAMODB_ATTEMPT_TIMEOUT);
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&dynamodb).interceptor(UserAgent);
         if let Some(url) = &endpoints.dynamodb {
             dynamodb = dynamodb.endpoint_url(url);
-        }
-        if let Some(url) = &endpoints.secrets_manager {
-            secrets_manager = secrets_manager.endpoint_url(url);
         }
         Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
             sqs: sqs_client(config, timeouts, endpoints),
-            secrets_manager: aws_sdk_secretsmanager::Client::from_conf(secrets_manager.build()),
+            secrets_manager: secrets_manager_client(config, timeouts, endpoints),
         }
     }
 
@@ -136,13 +131,36 @@ pub(crate) fn with_timeout(config: &SdkConfig, timeouts: CallTimeouts, attempt: 
     config.to_builder().timeout_config(timeouts.build()).retry_config(retries).build()
 }
 
-pub(crate) fn sqs_client(config: &SdkConfig, timeouts: CallTimeouts, endpoints: &Endpoints) -> aws_sdk_sqs::Client {
+pub(crate) fn sqs_client(
+    config: &SdkConfig,
+    timeouts: CallTimeouts,
+    endpoints: &Endpoints,
+) -> LazyClient<aws_sdk_sqs::Client> {
     let config = with_timeout(config, timeouts, deadlines::SQS_ATTEMPT_TIMEOUT);
-    let mut sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(UserAgent);
-    if let Some(url) = &endpoints.sqs {
-        sqs = sqs.endpoint_url(url);
-    }
-    aws_sdk_sqs::Client::from_conf(sqs.build())
+    let url = endpoints.sqs.clone();
+    LazyClient::new(move || {
+        let mut sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(UserAgent);
+        if let Some(url) = url {
+            sqs.set_endpoint_url(Some(url));
+        }
+        aws_sdk_sqs::Client::from_conf(sqs.build())
+    })
+}
+
+fn secrets_manager_client(
+    config: &SdkConfig,
+    timeouts: CallTimeouts,
+    endpoints: &Endpoints,
+) -> LazyClient<aws_sdk_secretsmanager::Client> {
+    let config = with_timeout(config, timeouts, deadlines::SECRETS_REFRESH_TIMEOUT);
+    let url = endpoints.secrets_manager.clone();
+    LazyClient::new(move || {
+        let mut secrets_manager = aws_sdk_secretsmanager::config::Builder::from(&config).interceptor(UserAgent);
+        if let Some(url) = url {
+            secrets_manager.set_endpoint_url(Some(url));
+        }
+        aws_sdk_secretsmanager::Client::from_conf(secrets_manager.build())
+    })
 }
 
 fn config(region: Region, credentials: Credentials, http: SharedHttpClient) -> SdkConfig {
@@ -154,6 +172,7 @@ fn config(region: Region, credentials: Credentials, http: SharedHttpClient) -> S
         .identity_cache(IdentityCache::no_cache())
         // Bodies are small, and every attempt has a timeout.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(http)
+        // Without the SDK's check that a connector can be made, for which each client would read the certificates once more.
+        .http_client(http_client_fn(move |settings, components| http.http_connector(settings, components)))
         .build()
 }

@@ -8,12 +8,13 @@ use clientele_flow::{Queue, QueueError, Queues};
 use clientele_model::CleanupType;
 
 use crate::config::Resources;
+use crate::lazy_client::LazyClient;
 use crate::sdk_error;
 
 /// The queues in SQS: one for deletes, which all other systems read, and two for deliveries that were kept.
 #[derive(Clone, Debug)]
 pub struct SqsQueues {
-    client: Client,
+    client: LazyClient<Client>,
     cleanup_url: String,
     inbox_url: String,
     quarantine_url: String,
@@ -22,7 +23,7 @@ pub struct SqsQueues {
 impl SqsQueues {
     /// The queues of a function.
     #[must_use]
-    pub fn new(client: Client, resources: &Resources) -> Self {
+    pub fn new(client: LazyClient<Client>, resources: &Resources) -> Self {
         Self {
             client,
             cleanup_url: resources.cleanup_queue_url.clone(),

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::clients::Clients;
 use crate::customers::Customers;
 use crate::invocation::Invocation;
+use crate::lazy_client::LazyClient;
 use crate::queues::SqsQueues;
 use crate::reconcile_event::{ReconcileEventError, Window};
 use crate::reconcile_line::ReconcileLine;
@@ -34,7 +35,7 @@ pub struct Reconciler<C> {
     settle: Duration,
     deletes: Deletes,
     flow: Flow<Customers, SqsQueues>,
-    secrets_manager: Client,
+    secrets_manager: LazyClient<Client>,
     connect: Connect<C>,
     telemetry: Telemetry,
 }

@@ -4,19 +4,20 @@ use aws_sdk_sqs::Client;
 use clientele_flow::RefusedChanges;
 use clientele_model::RefusedChange;
 
+use crate::lazy_client::LazyClient;
 use crate::sdk_error;
 
 /// A queue in SQS that names the changes that the bus does not take.
 #[derive(Clone, Debug)]
 pub struct SqsRefusedChanges {
-    client: Client,
+    client: LazyClient<Client>,
     url: String,
 }
 
 impl SqsRefusedChanges {
     /// The queue with that URL.
     #[must_use]
-    pub fn new(client: Client, url: String) -> Self {
+    pub fn new(client: LazyClient<Client>, url: String) -> Self {
         Self { client, url }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::config::SecretSource;
+use crate::lazy_client::LazyClient;
 use crate::sdk_error;
 
 /// Secrets that were requested longer ago are requested again.
@@ -49,7 +50,7 @@ pub(crate) struct SecretStore {
 #[derive(Debug)]
 enum Source {
     Environment(Arc<Secrets>),
-    SecretsManager { client: Client, arn: String, cache: Mutex<Cache> },
+    SecretsManager { client: LazyClient<Client>, arn: String, cache: Mutex<Cache> },
 }
 
 /// The secrets that were fetched, if there are any, and the result of the last request.
@@ -77,7 +78,12 @@ pub(crate) struct CurrentSecrets {
 impl SecretStore {
     /// Opens the store, and fetches the secrets from Secrets Manager. If that fails or takes too long, the first delivery
     /// fetches them.
-    pub(crate) async fn open(source: SecretSource, scheme: &Scheme, client: &Client, now: Timestamp) -> Self {
+    pub(crate) async fn open(
+        source: SecretSource,
+        scheme: &Scheme,
+        client: &LazyClient<Client>,
+        now: Timestamp,
+    ) -> Self {
         let source = match source {
             SecretSource::Environment(secrets) => Source::Environment(Arc::new(secrets)),
             SecretSource::SecretsManager(arn) => {

@@ -122,7 +122,7 @@ impl AwsStandIn {
     pub(crate) fn clients(&self) -> Clients {
         let clients = Clients::local(&self.url, &self.url, CallTimeouts::Function);
         let config = clients.secrets_manager.config().to_builder().endpoint_url(&self.url).build();
-        Clients { secrets_manager: aws_sdk_secretsmanager::Client::from_conf(config), ..clients }
+        Clients { secrets_manager: aws_sdk_secretsmanager::Client::from_conf(config).into(), ..clients }
     }
 
     /// From now on calls are answered 500 if the name of their operation ends in one of these. The others succeed.
