@@ -85,10 +85,14 @@ use hyper_util::client::legacy::Error as HttpClientError;
 use jiff::Timestamp;
 use lambda_runtime::tower::util::{MapRequestLayer, MapResultLayer};
 use lambda_runtime::{Context, Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
+use mimalloc::MiMalloc;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::sleep;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Runs the function that receives one provider's webhooks. If the environment is incomplete, one log line names every
 /// variable that is missing or unreadable.
