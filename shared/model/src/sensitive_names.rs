@@ -10,6 +10,7 @@ const WORDS: [&str; 7] = ["card", "cvv", "cvc", "iban", "password", "secret", "t
 #[must_use]
 pub fn is_sensitive(name: &str) -> bool {
     name.split(|c: char| !c.is_alphabetic())
+        .map(str::as_bytes)
         .any(|part| is_word(part) || has_word_in_camel_case(part) || has_word_in_capitals(part))
 }
 
@@ -23,27 +24,26 @@ pub(crate) fn redact(name: &str, value: &mut Value) {
     }
 }
 
-fn is_word(text: &str) -> bool {
-    let singular = text.strip_suffix(['s', 'S']).unwrap_or(text);
-    WORDS.iter().any(|word| singular.eq_ignore_ascii_case(word))
+fn is_word(text: &[u8]) -> bool {
+    let singular = text.strip_suffix(b"s").or_else(|| text.strip_suffix(b"S")).unwrap_or(text);
+    WORDS.iter().any(|word| singular.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// In `IBANcode`, the second word does not begin with a capital letter.
-fn has_word_in_capitals(part: &str) -> bool {
-    part.split(|c: char| !c.is_ascii_uppercase()).any(is_word)
+fn has_word_in_capitals(part: &[u8]) -> bool {
+    part.split(|byte| !byte.is_ascii_uppercase()).filter(|word| !word.is_empty()).any(is_word)
 }
 
-fn has_word_in_camel_case(part: &str) -> bool {
-    let bytes = part.as_bytes();
+fn has_word_in_camel_case(part: &[u8]) -> bool {
     // In `userIBANCode`, a word begins at the `I` and at the `C`.
     let begins_word = |at: &usize| {
-        let is_followed_by_lower_case = bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
-        bytes[*at].is_ascii_uppercase() && (!bytes[at - 1].is_ascii_uppercase() || is_followed_by_lower_case)
+        let is_followed_by_lower_case = part.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        part[*at].is_ascii_uppercase() && (!part[at - 1].is_ascii_uppercase() || is_followed_by_lower_case)
     };
     let mut start = 0;
-    (1..bytes.len())
+    (1..part.len())
         .filter(begins_word)
-        .chain([bytes.len()])
+        .chain([part.len()])
         .any(|end| is_word(&part[std::mem::replace(&mut start, end)..end]))
 }
 
