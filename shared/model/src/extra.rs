@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::sensitive_names::redact;
-use crate::table_limits::with_storable_numbers;
+use crate::table_limits::make_numbers_storable;
 
 /// Collects the fields that have no place in the common model, except those that the provider's crate lists as dropped.
 pub struct ExtraFields {
@@ -30,16 +30,16 @@ impl ExtraFields {
     /// with [sensitive names](crate::is_sensitive) are replaced.
     #[must_use]
     pub fn keep(mut self, path: &str, rest: Map<String, Value>) -> Self {
-        for (name, mut value) in rest {
-            let full_path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            if !self.dropped_paths.iter().any(|pattern| matches(pattern, &full_path)) {
-                redact(&name, &mut value);
-                let mut name = name;
-                while self.kept.contains_key(&name) {
-                    name = format!("{}.{name}", if path.is_empty() { "body" } else { path });
-                }
-                self.kept.insert(name, with_storable_numbers(value));
+        for (mut name, mut value) in rest {
+            if is_dropped(self.dropped_paths, path, &name) {
+                continue;
             }
+            redact(&name, &mut value);
+            make_numbers_storable(&mut value);
+            while self.kept.contains_key(&name) {
+                name = format!("{}.{name}", if path.is_empty() { "body" } else { path });
+            }
+            self.kept.insert(name, value);
         }
         self
     }
@@ -51,13 +51,28 @@ impl ExtraFields {
     }
 }
 
-fn matches(pattern: &str, path: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == path, |start| path.starts_with(start))
+/// Whether the field `name` of the object at `path` is dropped.
+fn is_dropped(dropped_paths: &[&str], path: &str, name: &str) -> bool {
+    dropped_paths.iter().any(|dropped| {
+        let inside = if path.is_empty() { Some(*dropped) } else { inside(path, dropped) };
+        inside.is_some_and(|pattern| matches(pattern, name))
+    })
+}
+
+/// The rest of the path of something inside the object at `path`.
+fn inside<'a>(path: &str, full_path: &'a str) -> Option<&'a str> {
+    full_path.strip_prefix(path)?.strip_prefix('.')
+}
+
+/// A pattern is a name, or the beginning of one before `*`.
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn map(value: Value) -> Map<String, Value> {
@@ -74,6 +89,21 @@ mod tests {
             "body.card": "[redacted]", "apiToken": "[redacted]",
         });
         assert_eq!(Value::Object(extra.into_map()), kept);
+    }
+
+    proptest! {
+        /// The plain definition compares whole paths.
+        #[test]
+        fn fields_are_dropped_by_their_path(
+            path in prop::sample::select(vec!["", "data", "data.customer", "customer", "dat", "datas"]),
+            name in prop::collection::vec(prop::sample::select(vec!["id", "otp", "_at", "changes", "customer", "data", "."]), 0..4),
+        ) {
+            let dropped = ["id", "data.changes", "data.customer.otp*"];
+            let name = name.concat();
+            let full_path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let expected = dropped.iter().any(|pattern| matches(pattern, &full_path));
+            prop_assert_eq!(is_dropped(&dropped, path, &name), expected);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::event_time::EventTime;
 use crate::json;
 use crate::key::Id;
 use crate::redaction::CredentialFields;
-use crate::table_limits::with_storable_numbers;
+use crate::table_limits::make_numbers_storable;
 use crate::time::Time;
 use crate::untranslatable::Untranslatable;
 
@@ -136,7 +136,10 @@ impl Fields {
 
     /// Takes a value of any type, as it was sent.
     pub fn any(&mut self, name: &str) -> Option<Value> {
-        self.take(name, Ok).map(with_storable_numbers)
+        self.take(name, |mut value| {
+            make_numbers_storable(&mut value);
+            Ok(value)
+        })
     }
 
     /// Drops text that only repeats one of the `modelled` values. Any other value remains.

@@ -38,13 +38,13 @@ pub(crate) fn check_field(name: &str, value: &Value, levels: usize) -> Result<()
     if name.is_empty() { Err(Untranslatable::EmptyName) } else { check_value(value, levels) }
 }
 
-/// The same value, except that a number which the table cannot hold exactly becomes text.
-pub(crate) fn with_storable_numbers(value: Value) -> Value {
+/// Replaces each number that the table cannot hold exactly by its text.
+pub(crate) fn make_numbers_storable(value: &mut Value) {
     match value {
-        Value::Number(number) if !is_storable(number.as_str()) => Value::String(number.to_string()),
-        Value::Array(elements) => elements.into_iter().map(with_storable_numbers).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, with_storable_numbers(value))).collect(),
-        other => other,
+        Value::Number(number) if !is_storable(number.as_str()) => *value = Value::String(number.to_string()),
+        Value::Array(elements) => elements.iter_mut().for_each(make_numbers_storable),
+        Value::Object(fields) => fields.values_mut().for_each(make_numbers_storable),
+        _ => {}
     }
 }
 
@@ -89,15 +89,18 @@ mod tests {
     #[case("1e99999999999999999999", false)]
     #[case("-1e-99999999999999999999", false)]
     fn numbers_that_do_not_fit_become_text(#[case] number: &str, #[case] is_storable: bool) {
-        let value: Value = serde_json::from_str(number).unwrap();
-        let text = Value::String(value.to_string());
-        assert_eq!(with_storable_numbers(value.clone()), if is_storable { value } else { text });
+        let sent: Value = serde_json::from_str(number).unwrap();
+        let text = Value::String(sent.to_string());
+        let mut value = sent.clone();
+        make_numbers_storable(&mut value);
+        assert_eq!(value, if is_storable { sent } else { text });
     }
 
     #[test]
     fn nested_numbers_that_do_not_fit_become_text() {
-        let value: Value = serde_json::from_str(r#"{"a":[1e400,1],"b":{"c":1e400}}"#).unwrap();
-        assert_eq!(with_storable_numbers(value).to_string(), r#"{"a":["1e+400",1],"b":{"c":"1e+400"}}"#);
+        let mut value: Value = serde_json::from_str(r#"{"a":[1e400,1],"b":{"c":1e400}}"#).unwrap();
+        make_numbers_storable(&mut value);
+        assert_eq!(value.to_string(), r#"{"a":["1e+400",1],"b":{"c":"1e+400"}}"#);
     }
 
     #[rstest]
