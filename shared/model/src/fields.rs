@@ -27,7 +27,8 @@ impl Fields {
     /// When the body is not JSON or not an object.
     pub fn parse(body: &[u8], credentials: &CredentialFields) -> Result<Self, Untranslatable> {
         // The parser's message could quote the body, so it is not used.
-        let mut payload = json::parse(body).ok_or(Untranslatable::NotJson)?;
+        let body = std::str::from_utf8(body).map_err(|_| Untranslatable::NotJson)?;
+        let mut payload = json::parse_text(body).ok_or(Untranslatable::NotJson)?;
         credentials.remove_from_body(body, &mut payload);
         match payload {
             Value::Object(fields) => Ok(Self(fields)),

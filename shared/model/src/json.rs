@@ -20,7 +20,12 @@ const DOLLARS: [&str; 2] = ["\"$", r#""\u0024"#];
 #[must_use]
 pub fn parse(json: &[u8]) -> Option<Value> {
     // Checking UTF-8 once for the whole text is faster than leaving it to the parser, which checks each string.
-    let json = without_byte_order_mark(std::str::from_utf8(json).ok()?);
+    parse_text(std::str::from_utf8(json).ok()?)
+}
+
+/// As [`parse`].
+pub(crate) fn parse_text(json: &str) -> Option<Value> {
+    let json = without_byte_order_mark(json);
     let Some(marked) = with_one_more_dollar(json) else { return parse_as_is(json) };
     let mut value = parse_as_is(&marked)?;
     remove_one_dollar(&mut value);

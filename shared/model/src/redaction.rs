@@ -34,6 +34,8 @@ const NAME_FIELD_ENDS: [&str; 13] = [
 /// Beside a field that names a credential, fields with these names contain it, and those with `value` in their name.
 const VALUE_FIELDS: [&str; 13] =
     ["v", "val", "old", "new", "from", "to", "before", "after", "previous", "current", "data", "content", "text"];
+/// The letters, from the rarest in English to the most frequent.
+const RAREST_LETTERS: &[u8; 26] = b"zqjxkvbpygwfmucldrhsinoate";
 /// In a list, the value of a credential follows its name, or the old value and the new one.
 const VALUES_AFTER_NAME: usize = 2;
 /// An object with more fields is a record, and not the name and the values of a field.
@@ -53,11 +55,11 @@ impl CredentialFields {
 
     /// As [`remove_from`](Self::remove_from), but faster for the usual body, in which credentials are only fields. `payload`
     /// is what was parsed from `body`.
-    pub(crate) fn remove_from_body(&self, body: &[u8], payload: &mut Value) {
+    pub(crate) fn remove_from_body(&self, body: &str, payload: &mut Value) {
         if self.name_prefixes.is_empty() {
             return;
         }
-        if std::str::from_utf8(body).is_ok_and(|text| self.are_only_fields(text)) {
+        if self.are_only_fields(body) {
             self.remove_fields(payload);
         } else {
             self.remove(payload, 0);
@@ -67,9 +69,11 @@ impl CredentialFields {
     /// Whether every credential's name in the JSON begins the name of a field, and no escape can hide one.
     fn are_only_fields(&self, json: &str) -> bool {
         let is_plain = |prefix: &&str| {
-            let Some(first) = prefix.bytes().next() else { return false };
-            let mut starts = memchr2_iter(first, first.to_ascii_uppercase(), json.as_bytes());
-            starts.all(|at| after_prefix(&json[at..], prefix).is_none_or(|rest| begins_field_name(&json[..at], rest)))
+            let begins_name = |at: usize| {
+                let (before, text) = json.split_at_checked(at)?;
+                Some(begins_field_name(before, after_prefix(text, prefix)?))
+            };
+            possible_starts(json, prefix).is_some_and(|mut starts| starts.all(|at| begins_name(at).unwrap_or(true)))
         };
         // Without a backslash, every quotation mark begins or ends a string.
         memchr3(b'\\', b'%', b'&', json.as_bytes()).is_none() && self.name_prefixes.iter().all(is_plain)
@@ -150,7 +154,7 @@ impl CredentialFields {
             return None;
         }
         let first = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).bytes().next()?;
-        let parsed = matches!(first, b'{' | b'[' | b'"').then(|| json::parse(text.as_bytes())).flatten();
+        let parsed = matches!(first, b'{' | b'[' | b'"').then(|| json::parse_text(text)).flatten();
         match parsed {
             Some(mut parsed) if depth < TEXT_DEPTH_MAX => {
                 self.remove_parsed(text, &mut parsed, depth + 1).then(|| Value::String(parsed.to_string()))
@@ -226,6 +230,17 @@ fn begins_word(text: &str, at: usize) -> bool {
     // In `\notp` the letter `n` is part of an escape.
     let is_escape = before[..before.len() - last.len_utf8()].ends_with('\\');
     !last.is_alphanumeric() || is_camel_case || is_escape
+}
+
+/// The positions at which a prefix can begin in the text: those with its rarest letter in the right place. A text has
+/// many times more of most first letters. `None` if the prefix has no letter.
+fn possible_starts(text: &str, prefix: &str) -> Option<impl Iterator<Item = usize>> {
+    let letters = prefix.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_lowercase());
+    let (place, letter) = letters.min_by_key(|(_, letter)| RAREST_LETTERS.iter().position(|rare| rare == letter))?;
+    // Each separator before the letter may be left out.
+    let places = place - prefix[..place].matches('_').count()..=place;
+    let letters = memchr2_iter(letter, letter.to_ascii_uppercase(), text.as_bytes());
+    Some(letters.flat_map(move |at| places.clone().filter_map(move |place| at.checked_sub(place))))
 }
 
 /// Whether what stands between `before` and `after` in JSON is the beginning of a field's name.
