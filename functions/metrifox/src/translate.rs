@@ -73,8 +73,8 @@ fn customer(record: &mut Fields) -> Customer {
             last_name: record.text("last_name"),
             emails,
             phones,
-            billing_address: address(record, ""),
-            shipping_address: address(record, "shipping_"),
+            billing_address: address(record, BILLING_ADDRESS),
+            shipping_address: address(record, SHIPPING_ADDRESS),
             billing_email: record.text("billing_email"),
             date_of_birth: record.text("date_of_birth"),
             legal_number: record.text("legal_number"),
@@ -135,18 +135,20 @@ fn phones(record: &mut Fields) -> (Vec<Phone>, Option<String>) {
     (phones, primary)
 }
 
-/// The address in the fields whose names begin with `prefix`.
-fn address(record: &mut Fields, prefix: &str) -> Option<Address> {
-    let mut part = |name: &str| record.text(&format!("{prefix}{name}"));
-    let address = Address {
-        line1: part("address_line1"),
-        line2: part("address_line2"),
-        city: part("city"),
-        state: part("state"),
-        postal_code: part("zip_code"),
-        country: part("country"),
-    };
-    address.if_any()
+/// The fields of an address: lines 1 and 2, city, state, postal code and country.
+const BILLING_ADDRESS: [&str; 6] = ["address_line1", "address_line2", "city", "state", "zip_code", "country"];
+const SHIPPING_ADDRESS: [&str; 6] = [
+    "shipping_address_line1",
+    "shipping_address_line2",
+    "shipping_city",
+    "shipping_state",
+    "shipping_zip_code",
+    "shipping_country",
+];
+
+fn address(record: &mut Fields, names: [&str; 6]) -> Option<Address> {
+    let [line1, line2, city, state, postal_code, country] = names.map(|name| record.text(name));
+    Address { line1, line2, city, state, postal_code, country }.if_any()
 }
 
 fn tax_id(entry: &mut Fields) -> Option<TaxId> {

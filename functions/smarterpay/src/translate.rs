@@ -99,8 +99,8 @@ fn customer(record: &mut Fields) -> Customer {
             first_name: record.text("first_name"),
             last_name: record.text("last_name"),
             emails: record.text("email").map(Email::only).into_iter().collect(),
-            billing_address: address(record, "billing"),
-            shipping_address: address(record, "delivery"),
+            billing_address: address(record, BILLING_ADDRESS),
+            shipping_address: address(record, DELIVERY_ADDRESS),
             created_by: actor(record, "created_by"),
             updated_by: actor(record, "edited_by"),
             metadata: record.any("metadata"),
@@ -113,17 +113,27 @@ fn customer(record: &mut Fields) -> Customer {
 const STATUSES: [(&str, CustomerStatus); 2] =
     [("active", CustomerStatus::Active), ("inactive", CustomerStatus::Inactive)];
 
-fn address(record: &mut Fields, which: &str) -> Option<Address> {
-    let mut part = |name: &str| record.text(&format!("{which}_{name}"));
-    let address = Address {
-        line1: part("address_line_1"),
-        line2: part("address_line_2"),
-        city: part("city"),
-        state: part("state"),
-        postal_code: part("postal_code"),
-        country: part("country_code"),
-    };
-    address.if_any()
+/// The fields of an address: lines 1 and 2, city, state, postal code and country.
+const BILLING_ADDRESS: [&str; 6] = [
+    "billing_address_line_1",
+    "billing_address_line_2",
+    "billing_city",
+    "billing_state",
+    "billing_postal_code",
+    "billing_country_code",
+];
+const DELIVERY_ADDRESS: [&str; 6] = [
+    "delivery_address_line_1",
+    "delivery_address_line_2",
+    "delivery_city",
+    "delivery_state",
+    "delivery_postal_code",
+    "delivery_country_code",
+];
+
+fn address(record: &mut Fields, names: [&str; 6]) -> Option<Address> {
+    let [line1, line2, city, state, postal_code, country] = names.map(|name| record.text(name));
+    Address { line1, line2, city, state, postal_code, country }.if_any()
 }
 
 fn actor(record: &mut Fields, name: &str) -> Option<Actor> {
