@@ -29,13 +29,16 @@ impl ExtraFields {
     /// taken, the new field is named with `path` as a prefix. Nothing is known about these fields, so the values of those
     /// with [sensitive names](crate::is_sensitive) are replaced.
     #[must_use]
-    pub fn keep(mut self, path: &str, rest: Map<String, Value>) -> Self {
-        for (mut name, mut value) in rest {
-            if is_dropped(self.dropped_paths, path, &name) {
-                continue;
-            }
-            redact(&name, &mut value);
-            make_numbers_storable(&mut value);
+    pub fn keep(mut self, path: &str, mut rest: Map<String, Value>) -> Self {
+        rest.retain(|name, _| !is_dropped(self.dropped_paths, path, name));
+        for (name, value) in &mut rest {
+            redact(name, value);
+            make_numbers_storable(value);
+        }
+        if self.kept.is_empty() {
+            return Self { kept: rest, ..self };
+        }
+        for (mut name, value) in rest {
             while self.kept.contains_key(&name) {
                 name = format!("{}.{name}", if path.is_empty() { "body" } else { path });
             }
