@@ -82,9 +82,13 @@ impl CredentialFields {
     fn remove_fields(&self, value: &mut Value) {
         match value {
             Value::Object(fields) => {
-                fields.retain(|name, _| !self.name_prefixes.iter().any(|prefix| after_prefix(name, prefix).is_some()));
-                let others = fields.iter_mut().filter(|(name, _)| !self.exempt_fields.contains(&name.as_str()));
-                others.for_each(|(_, value)| self.remove_fields(value));
+                fields.retain(|name, value| {
+                    let is_credential = self.name_prefixes.iter().any(|prefix| after_prefix(name, prefix).is_some());
+                    if !is_credential && !self.exempt_fields.contains(&name.as_str()) {
+                        self.remove_fields(value);
+                    }
+                    !is_credential
+                });
             }
             Value::Array(elements) => elements.iter_mut().for_each(|element| self.remove_fields(element)),
             _ => {}

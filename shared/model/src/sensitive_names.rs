@@ -9,9 +9,10 @@ const WORDS: [&str; 7] = ["card", "cvv", "cvc", "iban", "password", "secret", "t
 /// at capital letters: `card_number`, `cardNumber` and `IBAN` are sensitive, `discard` and `tokenize` are not.
 #[must_use]
 pub fn is_sensitive(name: &str) -> bool {
-    name.split(|c: char| !c.is_alphabetic())
-        .map(str::as_bytes)
-        .any(|part| is_word(part) || has_word_in_camel_case(part) || has_word_in_capitals(part))
+    name.split(|c: char| !c.is_alphabetic()).map(str::as_bytes).any(|part| {
+        let has_capitals = part.iter().any(u8::is_ascii_uppercase);
+        is_word(part) || has_capitals && (has_word_in_camel_case(part) || has_word_in_capitals(part))
+    })
 }
 
 /// Replaces the value if the name is sensitive, and every value inside it that has a sensitive name.
@@ -50,6 +51,7 @@ fn has_word_in_camel_case(part: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
@@ -93,6 +95,18 @@ mod tests {
     #[case("s", false)]
     fn sensitive_names(#[case] name: &str, #[case] expected: bool) {
         assert_eq!(is_sensitive(name), expected);
+    }
+
+    proptest! {
+        /// Words in capitals and camel case are only looked for where there are capitals.
+        #[test]
+        fn every_part_of_a_name_is_looked_at(name in "(card|Card|CARD|IBAN|iban|[a-zA-Z_1\u{e9}]|s|S){0,6}") {
+            let looks_sensitive = |part: &str| {
+                let part = part.as_bytes();
+                is_word(part) || has_word_in_camel_case(part) || has_word_in_capitals(part)
+            };
+            prop_assert_eq!(is_sensitive(&name), name.split(|c: char| !c.is_alphabetic()).any(looks_sensitive));
+        }
     }
 
     #[test]
