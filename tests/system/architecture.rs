@@ -222,3 +222,17 @@ fn pinned_npm_packages_carry_hashes() {
         assert!(registry.starts_with("https://registry.npmjs.org/"), "{path}: {registry}");
     }
 }
+
+/// With other versions, the ratios to the floor would also compare these.
+#[test]
+fn the_floor_has_the_versions_of_the_functions() {
+    let read = |path: &str| std::fs::read_to_string(root(path)).unwrap();
+    let (functions, floor) = (read("Cargo.lock"), read("tests/bench/floor/Cargo.lock"));
+    for name in ["aws-config", "aws-sdk-dynamodb", "lambda_runtime", "serde_json", "tokio"] {
+        let version = |lock: &str| {
+            let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap();
+            rest.split('"').next().unwrap().to_owned()
+        };
+        assert_eq!(version(&floor), version(&functions), "{name}");
+    }
+}

@@ -76,6 +76,7 @@ fn run_with(tool: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Res
 
 fn check() -> Result<(), String> {
     run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["fmt", "--manifest-path", "tests/bench/floor/Cargo.toml", "--check"])?;
     run("cargo", &["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"])?;
     let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
     run_with("cargo", &doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
