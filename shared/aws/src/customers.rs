@@ -41,15 +41,16 @@ impl Customers {
     }
 
     /// Opens the connection before the first delivery needs it. For this it makes a call that every receiver's role
-    /// allows and that finds nothing, because no customer has this key. DynamoDB charges half a read unit. The result is
-    /// ignored.
+    /// allows and that writes nothing, because no customer has this key. DynamoDB charges one write unit for the failed
+    /// condition. The result is ignored.
     pub async fn connect(&self, provider: &str) {
         let request = self
             .client
-            .get_item()
+            .put_item()
             .table_name(&self.table)
-            .key("pk", AttributeValue::S(format!("{provider}#")))
-            .key("sk", AttributeValue::S(SORT_KEY.to_owned()));
+            .item("pk", AttributeValue::S(format!("{provider}#")))
+            .item("sk", AttributeValue::S(SORT_KEY.to_owned()))
+            .condition_expression("attribute_exists(pk)");
         drop(timeout(START_WITHIN, request.send()).await);
     }
 }

@@ -74,19 +74,20 @@ pub fn names_missing_settings(binary: &str, settings: &[&str]) {
     }
 }
 
-/// While it starts, a function opens its connection to the table by reading an item that never exists.
+/// While it starts, a function opens its connection to the table by a write whose condition never holds.
 pub fn connects_while_it_starts(binary: &str, provider: &str, secret: &str) {
     let (call, calls) = channel();
     let mut function = Function::start(command(Path::new(binary)), secret, move |request| {
         call.send((request.line.clone(), request.body.clone())).unwrap();
-        Response { status: 200, headers: "", body: "{}".to_owned() }
+        let error = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}"#;
+        Response { status: 400, headers: "", body: error.to_owned() }
     });
     function.wait_until_ready();
     let (line, body) = calls.try_recv().unwrap();
     assert_eq!(line, "POST / HTTP/1.1");
     let no_customer = json!({ "pk": { "S": format!("{provider}#") }, "sk": { "S": "customer" } });
-    let read = json!({ "TableName": "customers", "Key": no_customer });
-    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), read);
+    let write = json!({ "TableName": "customers", "Item": no_customer, "ConditionExpression": "attribute_exists(pk)" });
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), write);
     assert!(calls.try_recv().is_err(), "one call");
 }
 
