@@ -26,29 +26,30 @@ const FLOW: &[&str] = &["--package", "clientele-flow"];
 const FLEXPRICE: &[&str] = &["--package", "clientele-flexprice"];
 const PLAIN: &[&str] = &["--package", "clientele-plain"];
 const CUSTOMERS: &str = "shared/aws/src/customers.rs";
-const CONDITION: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank < :rank")"#;
-const ALWAYS: &str = r#"condition_expression("attribute_not_exists(pk) OR #rank <> :rank OR #rank = :rank")"#;
+const PUT_REQUEST: &str = "shared/aws/src/put_request.rs";
+const CONDITION: &str = r#""ConditionExpression":"attribute_not_exists(pk) OR #rank < :rank""#;
+const ALWAYS: &str = r#""ConditionExpression":"attribute_not_exists(pk) OR #rank <> :rank OR #rank = :rank""#;
 const VERIFICATION: &str = "shared/model/src/verification.rs";
 
 pub(crate) const FLAWS: [Flaw; 25] = [
     Flaw {
         name: "no-idempotency",
-        edits: &[(CUSTOMERS, CONDITION, ALWAYS)],
+        edits: &[(PUT_REQUEST, CONDITION, ALWAYS)],
         caught_by: (SYSTEM, "storage_contract_of_the_emulators"),
     },
     Flaw {
         name: "get-then-put",
         edits: &[
-            (CUSTOMERS, CONDITION, ALWAYS),
+            (PUT_REQUEST, CONDITION, ALWAYS),
             (
                 CUSTOMERS,
-                "        let rank = AttributeValue::S(item.rank().to_owned());\n",
+                "        let request = PutRequest::new(&self.table, item)",
                 "        let Item::Customer(_) = item else { return Ok(PutResult::Written(None)) };
         let pk = serde_json::to_value(item).unwrap_or_default()[\"pk\"].as_str().unwrap_or_default().to_owned();
         if let Some(current) = self.current_item(&pk).await?.filter(|current| current.rank.as_str() >= item.rank()) {
             return Ok(PutResult::ConditionFailed(current));
         }
-        let rank = AttributeValue::S(item.rank().to_owned());\n",
+        let request = PutRequest::new(&self.table, item)",
             ),
         ],
         caught_by: (SYSTEM, "one_write_per_event"),
@@ -64,7 +65,11 @@ pub(crate) const FLAWS: [Flaw; 25] = [
     },
     Flaw {
         name: "less-than-or-equal",
-        edits: &[(CUSTOMERS, "#rank < :rank", "#rank <= :rank")],
+        edits: &[(
+            PUT_REQUEST,
+            CONDITION,
+            r#""ConditionExpression":"attribute_not_exists(pk) OR #rank <= :rank""#,
+        )],
         caught_by: (SYSTEM, "storage_contract_of_the_emulators"),
     },
     Flaw {
