@@ -67,8 +67,11 @@ fn item(events: Vec<CustomerEvent>) -> impl Sized {
 #[library_benchmark(setup = items)]
 #[benches::of(iter = NAMES)]
 fn attributes(items: Vec<Item>) -> impl Sized {
-    let attributes: Vec<_> = items.iter().map(|item| black_box(clientele_aws::to_attributes(item))).collect();
-    (items, attributes)
+    let mut attributes = vec![];
+    for item in &items {
+        clientele_aws::write_attributes(&mut attributes, item).unwrap();
+    }
+    (items, black_box(attributes))
 }
 
 #[library_benchmark(setup = function)]
