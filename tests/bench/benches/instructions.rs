@@ -4,6 +4,7 @@
 //! Each benchmark but the last runs for every sample. It returns its values, so that dropping them is not counted.
 
 #![expect(missing_docs, reason = "the macros of gungraun")]
+#![expect(clippy::unwrap_used, reason = "benchmarks")]
 
 use std::hint::black_box;
 
