@@ -5,8 +5,8 @@
 //! `extra` under its own name.
 
 use clientele_model::{
-    Address, ChangeKind, Contact, Customer, CustomerEvent, CustomerKey, CustomerKind, Email, EventFacts, ExtraFields,
-    Fields, Phone, Profile, TaxId, Translated, Translation, Untranslatable, Verified,
+    ChangeKind, Contact, Customer, CustomerEvent, CustomerKey, CustomerKind, Email, EventFacts, ExtraFields, Fields,
+    Phone, Profile, TaxId, Translated, Translation, Untranslatable, Verified,
 };
 
 use crate::payload::{DROPPED, Envelope, FAMILY, REQUIRED, REQUIRED_EMAIL, account, change_kind};
@@ -73,8 +73,8 @@ fn customer(record: &mut Fields) -> Customer {
             last_name: record.text("last_name"),
             emails,
             phones,
-            billing_address: address(record, BILLING_ADDRESS),
-            shipping_address: address(record, SHIPPING_ADDRESS),
+            billing_address: record.address(BILLING_ADDRESS),
+            shipping_address: record.address(SHIPPING_ADDRESS),
             billing_email: record.text("billing_email"),
             date_of_birth: record.text("date_of_birth"),
             legal_number: record.text("legal_number"),
@@ -135,7 +135,6 @@ fn phones(record: &mut Fields) -> (Vec<Phone>, Option<String>) {
     (phones, primary)
 }
 
-/// The fields of an address: lines 1 and 2, city, state, postal code and country.
 const BILLING_ADDRESS: [&str; 6] = ["address_line1", "address_line2", "city", "state", "zip_code", "country"];
 const SHIPPING_ADDRESS: [&str; 6] = [
     "shipping_address_line1",
@@ -145,11 +144,6 @@ const SHIPPING_ADDRESS: [&str; 6] = [
     "shipping_zip_code",
     "shipping_country",
 ];
-
-fn address(record: &mut Fields, names: [&str; 6]) -> Option<Address> {
-    let [line1, line2, city, state, postal_code, country] = names.map(|name| record.text(name));
-    Address { line1, line2, city, state, postal_code, country }.if_any()
-}
 
 fn tax_id(entry: &mut Fields) -> Option<TaxId> {
     let tax_id = TaxId { kind: entry.text("type"), number: entry.text("number"), country: entry.text("country") };

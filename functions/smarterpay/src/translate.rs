@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use clientele_model::{
-    Actor, Address, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, EventTime, ExtraFields,
-    Fields, Id, Profile, Translated, Translation, Untranslatable, Verb, Verified,
+    Actor, Customer, CustomerEvent, CustomerKey, CustomerStatus, Email, EventFacts, EventTime, ExtraFields, Fields, Id,
+    Profile, Translated, Translation, Untranslatable, Verb, Verified,
 };
 use serde_json::{Map, Value};
 
@@ -99,8 +99,8 @@ fn customer(record: &mut Fields) -> Customer {
             first_name: record.text("first_name"),
             last_name: record.text("last_name"),
             emails: record.text("email").map(Email::only).into_iter().collect(),
-            billing_address: address(record, BILLING_ADDRESS),
-            shipping_address: address(record, DELIVERY_ADDRESS),
+            billing_address: record.address(BILLING_ADDRESS),
+            shipping_address: record.address(DELIVERY_ADDRESS),
             created_by: actor(record, "created_by"),
             updated_by: actor(record, "edited_by"),
             metadata: record.any("metadata"),
@@ -113,7 +113,6 @@ fn customer(record: &mut Fields) -> Customer {
 const STATUSES: [(&str, CustomerStatus); 2] =
     [("active", CustomerStatus::Active), ("inactive", CustomerStatus::Inactive)];
 
-/// The fields of an address: lines 1 and 2, city, state, postal code and country.
 const BILLING_ADDRESS: [&str; 6] = [
     "billing_address_line_1",
     "billing_address_line_2",
@@ -130,11 +129,6 @@ const DELIVERY_ADDRESS: [&str; 6] = [
     "delivery_postal_code",
     "delivery_country_code",
 ];
-
-fn address(record: &mut Fields, names: [&str; 6]) -> Option<Address> {
-    let [line1, line2, city, state, postal_code, country] = names.map(|name| record.text(name));
-    Address { line1, line2, city, state, postal_code, country }.if_any()
-}
 
 fn actor(record: &mut Fields, name: &str) -> Option<Actor> {
     record.object(name, |actor| Actor { kind: None, id: actor.id("id") }).and_then(Actor::if_any)

@@ -97,14 +97,14 @@ mod tests {
 
     #[rstest]
     #[case(json!({}), r"{}")]
-    #[case(json!({"a": "", "b": "\"\\\n\u{1f600}"}), r#"{"a":{"S":""},"b":{"S":"\"\\\n\u{1f600}"}}"#)]
+    #[case(json!({"a": "", "b": "\"\\\n\u{1f600}"}), "{\"a\":{\"S\":\"\"},\"b\":{\"S\":\"\\\"\\\\\\n\u{1f600}\"}}")]
     #[case(json!({"\"\n": null, "t": true, "f": false}), r#"{"\"\n":{"NULL":true},"f":{"BOOL":false},"t":{"BOOL":true}}"#)]
     #[case(json!({"l": [[], {}, "a", [1, {"a": "a"}]]}), r#"{"l":{"L":[{"L":[]},{"M":{}},{"S":"a"},{"L":[{"N":"1"},{"M":{"a":{"S":"a"}}}]}]}}"#)]
     #[case(json!({"m": {"n": {"o": {}}, "p": "q"}, "r": 0}), r#"{"m":{"M":{"n":{"M":{"o":{"M":{}}}},"p":{"S":"q"}}},"r":{"N":"0"}}"#)]
     fn each_value_has_its_type(#[case] attributes: Value, #[case] expected: &str) {
         let mut json = vec![];
         write_attributes(&mut json, &attributes).unwrap();
-        assert_eq!(String::from_utf8(json).unwrap(), expected.replace("\\u{1f600}", "\u{1f600}"));
+        assert_eq!(String::from_utf8(json).unwrap(), expected);
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Table for Customers {
     /// step, the table keeps the greater rank.
     async fn put(&self, item: &Item) -> Result<PutResult, TableError> {
         let request = PutRequest::new(&self.table, item).map_err(|error| TableError::Unstorable(error.to_string()))?;
-        match request.send(&self.client, &self.table).await {
+        match request.send(&self.client).await {
             Ok(output) => Ok(PutResult::Written(units(output.consumed_capacity))),
             Err(error) => put_failure(&error),
         }

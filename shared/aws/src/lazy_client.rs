@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
-/// A client that is made when it is first used. To make one takes the SDK a sixth of a function's start, because it parses its
-/// list of all regions for each service, and few deliveries need another service than DynamoDB.
+/// A client that is made when it is first used. To make one takes a fifth of the instructions of a function's start,
+/// because the SDK parses its list of all regions for each service. Few deliveries need another service than DynamoDB.
 pub struct LazyClient<C>(Arc<LazyLock<C, Box<dyn FnOnce() -> C + Send>>>);
 
 impl<C> LazyClient<C> {

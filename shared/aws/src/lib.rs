@@ -234,7 +234,7 @@ where
         Box::pin(handle(function, body, invocation))
     });
     // A timer that is due before all others wakes the thread with a system call when it is set, and then takes another one to
-    // wait again. The timers of calls are never due before this one, because it is always set. While no event is handled,
+    // wait again. The timeouts of calls are never due before this one, because it is always set. While no event is handled,
     // Lambda freezes the process.
     tokio::spawn(async {
         loop {

@@ -17,12 +17,15 @@ use crate::attributes_json::write_attributes;
 const CONDITION: &str = r##","ConditionExpression":"attribute_not_exists(pk) OR #rank < :rank","ExpressionAttributeNames":{"#rank":"rank"},"ReturnValuesOnConditionCheckFailure":"ALL_OLD","ReturnConsumedCapacity":"TOTAL"}"##;
 
 /// A request to put an item into the table unless the table has one with the same or a greater rank.
-pub(crate) struct PutRequest(Bytes);
+pub(crate) struct PutRequest<'a> {
+    table: &'a str,
+    body: Bytes,
+}
 
-impl PutRequest {
+impl<'a> PutRequest<'a> {
     /// # Errors
     /// When the item cannot be JSON.
-    pub(crate) fn new(table: &str, item: &Item) -> serde_json::Result<Self> {
+    pub(crate) fn new(table: &'a str, item: &Item) -> serde_json::Result<Self> {
         #[derive(Serialize)]
         struct Values<'a> {
             #[serde(rename = ":rank")]
@@ -36,20 +39,21 @@ impl PutRequest {
         body.extend_from_slice(br#","ExpressionAttributeValues":"#);
         write_attributes(&mut body, &Values { rank: item.rank() })?;
         body.extend_from_slice(CONDITION.as_bytes());
-        Ok(Self(body.into()))
+        Ok(Self { table, body: body.into() })
     }
 
     /// Sends it.
-    pub(crate) async fn send(self, client: &Client, table: &str) -> Result<PutItemOutput, SdkError<PutItemError>> {
+    pub(crate) async fn send(self, client: &Client) -> Result<PutItemOutput, SdkError<PutItemError>> {
         // The table's name may decide the endpoint. The body is set before each attempt is signed.
+        let Self { table, body } = self;
         let request = client.put_item().table_name(table).customize();
-        request.mutate_request(move |request| self.set_body(request)).send().await
+        request.mutate_request(move |request| set_body(request, &body)).send().await
     }
+}
 
-    fn set_body(&self, request: &mut HttpRequest) {
-        request.headers_mut().insert("content-length", self.0.len().to_string());
-        *request.body_mut() = SdkBody::from(self.0.clone());
-    }
+fn set_body(request: &mut HttpRequest, body: &Bytes) {
+    request.headers_mut().insert("content-length", body.len().to_string());
+    *request.body_mut() = SdkBody::from(body.clone());
 }
 
 #[cfg(test)]
@@ -111,7 +115,7 @@ mod tests {
         let http = http_client_fn(move |_, _| shared.clone());
         let clients =
             Clients::local_with_http(http, "http://127.0.0.1:9", "http://127.0.0.1:9", CallTimeouts::Function);
-        PutRequest::new("a \"table\"", &item).unwrap().send(&clients.dynamodb, "customers").await.unwrap();
+        PutRequest::new("a \"table\"", &item).unwrap().send(&clients.dynamodb).await.unwrap();
         let requests = connector.0.lock().unwrap();
         assert_eq!(requests.len(), 2);
         for request in &*requests {

@@ -103,7 +103,7 @@ pub const EVENTBRIDGE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// keeps it for 24 hours, so an operator has half a day left.
 pub const CHANGE_AGE_MAX: Duration = Duration::from_hours(12);
 
-/// How often a function wakes while it handles an event. All timers of calls are set for longer.
+/// How often a function wakes while it handles an event. All timeouts of calls are longer.
 pub const TIMER_INTERVAL: Duration = Duration::from_millis(250);
 /// Time for the SDK to open a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);

@@ -6,6 +6,7 @@ use serde_json::{Map, Number, Value};
 use crate::event_time::EventTime;
 use crate::json;
 use crate::key::Id;
+use crate::profile::Address;
 use crate::redaction::CredentialFields;
 use crate::table_limits::make_numbers_storable;
 use crate::time::Time;
@@ -191,6 +192,12 @@ impl Fields {
             self.put_back(name, Value::Array(remaining));
         }
         taken
+    }
+
+    /// Takes an address from fields with these names: lines 1 and 2, city, state, postal code and country.
+    pub fn address(&mut self, names: [&str; 6]) -> Option<Address> {
+        let [line1, line2, city, state, postal_code, country] = names.map(|name| self.text(name));
+        Address { line1, line2, city, state, postal_code, country }.if_any()
     }
 
     /// Takes an object with all its fields.

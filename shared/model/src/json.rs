@@ -23,7 +23,7 @@ pub fn parse(json: &[u8]) -> Option<Value> {
     parse_text(std::str::from_utf8(json).ok()?)
 }
 
-/// As [`parse`].
+/// As [`parse`], for text that is known to be UTF-8.
 pub(crate) fn parse_text(json: &str) -> Option<Value> {
     let json = without_byte_order_mark(json);
     let Some(marked) = with_one_more_dollar(json) else { return parse_as_is(json) };
