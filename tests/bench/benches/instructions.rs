@@ -13,7 +13,21 @@ use clientele_model::{CustomerEvent, Delivery, Item, Verified};
 use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use jiff::Timestamp;
 
+/// Makes the allocator reserve memory now, for blocks of every size. Otherwise it would do so during a measurement, or
+/// not, which depends on everything that is allocated before, even on the length of the path of this program.
+fn reserve_memory() {
+    let sizes = (16..1024).step_by(16).chain((1024..=16 * 1024).step_by(256));
+    for size in sizes {
+        let blocks: Vec<_> = (0..200).map(|_| Vec::<u8>::with_capacity(size)).collect();
+        // It returns the memory of blocks that are all free.
+        for block in blocks.into_iter().step_by(2) {
+            std::mem::forget(black_box(block));
+        }
+    }
+}
+
 fn delivery(name: &str) -> (&'static Sample, Delivery<'static>) {
+    reserve_memory();
     // The delivery borrows from it.
     let sample = Box::leak(Box::new(Sample::of(name)));
     (sample, sample.delivery())
@@ -26,6 +40,7 @@ fn verified(name: &str) -> (&'static Sample, Verified) {
 }
 
 fn events(name: &str) -> Vec<CustomerEvent> {
+    reserve_memory();
     Sample::of(name).events()
 }
 
@@ -34,6 +49,7 @@ fn items(name: &str) -> Vec<Item> {
 }
 
 fn function(name: &str) -> Function {
+    reserve_memory();
     Sample::of(name).function()
 }
 
@@ -82,8 +98,13 @@ fn invoke(function: Function) -> impl Sized {
     (function, answer)
 }
 
+fn changes_function(changes: usize) -> ChangesFunction {
+    reserve_memory();
+    ChangesFunction::start(changes)
+}
+
 // A whole batch of the function that announces changes.
-#[library_benchmark(setup = ChangesFunction::start)]
+#[library_benchmark(setup = changes_function)]
 #[bench::batch(CHANGES)]
 fn changes(function: ChangesFunction) -> impl Sized {
     let answer = black_box(function.invoke());
