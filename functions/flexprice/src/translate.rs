@@ -14,7 +14,7 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 }
 
 fn event(verified: &Verified) -> Translation {
-    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
+    let mut body = Fields::parse(verified, &crate::PROVIDER.credential_fields)?;
     let name = body.required("event_type", Fields::text)?;
     let Some(change) = change_kind(&name) else { return FAMILY.ignore(name) };
     let mut record = body.required("customer", Fields::take_object)?;

@@ -17,7 +17,7 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 
 fn event(verified: &Verified) -> Translation {
     let received_at = verified.received_at();
-    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
+    let mut body = Fields::parse(verified, &crate::PROVIDER.credential_fields)?;
     let name = body.required("type", Fields::text)?;
     let Some(change) = change_kind(&name) else { return FAMILY.ignore(name) };
     let Envelope { event_id, raised } = Envelope::take(&mut body, verified)?;

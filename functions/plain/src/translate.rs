@@ -13,7 +13,7 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 
 fn event(verified: &Verified) -> Translation {
     let received_at = verified.received_at();
-    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
+    let mut body = Fields::parse(verified, &crate::PROVIDER.credential_fields)?;
     let kind = body.required("type", Fields::text)?;
     let mut payload = body.required("payload", Fields::take_object);
     let Some(change) = change_kind(&kind, &mut payload)? else { return FAMILY.ignore(kind) };

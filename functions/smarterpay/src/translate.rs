@@ -15,7 +15,7 @@ pub(crate) fn translate(verified: &Verified) -> Vec<Translation> {
 }
 
 fn batch(verified: &Verified) -> Result<Vec<Translation>, Untranslatable> {
-    let mut body = Fields::parse(verified.body(), &crate::PROVIDER.credential_fields)?;
+    let mut body = Fields::parse(verified, &crate::PROVIDER.credential_fields)?;
     if !body.contains("events") && is_v1_event(&mut body) {
         return Ok(vec![Ok(v1())]);
     }

@@ -1,11 +1,14 @@
 //! A delivery before and after verification.
 
 use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use serde_json::Value;
 
+use crate::json;
 use crate::rejection::Rejection;
 use crate::time::Time;
 
@@ -84,19 +87,27 @@ pub struct Verified {
     pub(crate) body: Vec<u8>,
     pub(crate) proof: Proof,
     pub(crate) received_at: Timestamp,
+    /// The body as JSON, if it was parsed to find the time in it, until it is translated.
+    parsed: Mutex<Option<Value>>,
 }
 
 impl Verified {
     /// Truncates `now` as it is truncated when stored, so that a kept delivery has the same time of arrival later.
-    pub(crate) fn new(body: Vec<u8>, proof: Proof, now: Timestamp) -> Self {
+    pub(crate) fn new(body: Vec<u8>, proof: Proof, now: Timestamp, parsed: Option<Value>) -> Self {
         let Time(received_at) = Time::in_milliseconds(now);
-        Self { body, proof, received_at }
+        Self { body, proof, received_at, parsed: Mutex::new(parsed) }
     }
 
     /// The exact bytes of the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The body as JSON. `None` if it is not JSON.
+    pub(crate) fn json(&self) -> Option<Value> {
+        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        parsed.or_else(|| json::parse(&self.body))
     }
 
     /// What the proof says.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
+use crate::delivery::Verified;
 use crate::event_time::EventTime;
-use crate::json;
 use crate::key::Id;
 use crate::profile::Address;
 use crate::redaction::CredentialFields;
@@ -25,15 +25,14 @@ pub struct Fields(
 redacted_debug!(Fields);
 
 impl Fields {
-    /// Parses the body, which must be an object, and removes the provider's `credentials`.
+    /// Parses the body of a delivery, which must be an object, and removes the provider's `credentials`.
     ///
     /// # Errors
     /// When the body is not JSON or not an object.
-    pub fn parse(body: &[u8], credentials: &CredentialFields) -> Result<Self, Untranslatable> {
+    pub fn parse(delivery: &Verified, credentials: &CredentialFields) -> Result<Self, Untranslatable> {
         // The parser's message could quote the body, so it is not used.
-        let body = std::str::from_utf8(body).map_err(|_| Untranslatable::NotJson)?;
-        let mut payload = json::parse_text(body).ok_or(Untranslatable::NotJson)?;
-        credentials.remove_from_body(body, &mut payload);
+        let mut payload = delivery.json().ok_or(Untranslatable::NotJson)?;
+        credentials.remove_from_body(delivery.body(), &mut payload);
         match payload {
             Value::Object(fields) => Ok(Self::of(fields)),
             _ => Err(Untranslatable::Unreadable("the body")),

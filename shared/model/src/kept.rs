@@ -171,7 +171,7 @@ impl KeptDelivery {
         // Which secret matched is no longer known, and is not used from here on.
         let proof = Proof { secret_index: 0, message_id: self.delivery_id, sent_at: self.sent_at.map(|Time(at)| at) };
         let Time(received_at) = self.received_at;
-        Ok(Verified { body, proof, received_at })
+        Ok(Verified::new(body, proof, received_at, None))
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
     fn verified(body: &[u8]) -> Verified {
         let received_at = Timestamp::constant(1_795_176_000, 123_000_000);
         let proof = Proof { secret_index: 0, message_id: Some("msg_1".into()), sent_at: Some(received_at) };
-        Verified { body: body.to_vec(), proof, received_at }
+        Verified::new(body.to_vec(), proof, received_at, None)
     }
 
     fn keep(provider: &Provider, body: &[u8], part: KeptPart<'_>) -> KeptDelivery {

@@ -55,11 +55,11 @@ impl CredentialFields {
 
     /// As [`remove_from`](Self::remove_from), but faster for the usual body, in which credentials are only fields. `payload`
     /// is what was parsed from `body`.
-    pub(crate) fn remove_from_body(&self, body: &str, payload: &mut Value) {
+    pub(crate) fn remove_from_body(&self, body: &[u8], payload: &mut Value) {
         if self.name_prefixes.is_empty() {
             return;
         }
-        if self.are_only_fields(body) {
+        if std::str::from_utf8(body).is_ok_and(|body| self.are_only_fields(body)) {
             self.remove_fields(payload);
         } else {
             self.remove(payload, 0);

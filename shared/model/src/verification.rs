@@ -9,10 +9,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use serde_json::Value;
 use sha2::Sha256;
 
 use crate::delivery::{Delivery, Proof, Verified};
-use crate::json::text_at;
+use crate::json;
 use crate::rejection::Rejection;
 use crate::scheme::{Scheme, SignatureEncoding, SignedTime, TokenPlace};
 use crate::secrets::Secrets;
@@ -38,14 +39,27 @@ pub fn verify<'a>(
     now: Timestamp,
     tolerance: Duration,
 ) -> Result<Verified, Box<RejectedDelivery<'a>>> {
-    match prove(&delivery, scheme, secrets).and_then(|proof| check_age(proof, now, tolerance)) {
-        Ok(proof) => Ok(Verified::new(delivery.body, proof, now)),
+    match prove(&delivery, scheme, secrets).and_then(|authentic| check_age(authentic, now, tolerance)) {
+        Ok(Authentic { proof, parsed }) => Ok(Verified::new(delivery.body, proof, now, parsed)),
         Err(reason) => Err(Box::new(RejectedDelivery { reason, delivery })),
     }
 }
 
+/// What is known of an authentic delivery.
+struct Authentic {
+    proof: Proof,
+    /// The body as JSON, if it had to be parsed.
+    parsed: Option<Value>,
+}
+
+impl From<Proof> for Authentic {
+    fn from(proof: Proof) -> Self {
+        Self { proof, parsed: None }
+    }
+}
+
 /// Checks that the delivery is authentic, whatever its age.
-fn prove(delivery: &Delivery<'_>, scheme: &Scheme, secrets: &Secrets) -> Result<Proof, Rejection> {
+fn prove(delivery: &Delivery<'_>, scheme: &Scheme, secrets: &Secrets) -> Result<Authentic, Rejection> {
     if secrets.is_empty() {
         return Err(Rejection::NoSecret);
     }
@@ -53,14 +67,14 @@ fn prove(delivery: &Delivery<'_>, scheme: &Scheme, secrets: &Secrets) -> Result<
         Scheme::Hmac { header, encoding, signed_time } => {
             let signature = decode(single_header(delivery, header)?, *encoding).ok_or(Rejection::ProofMalformed)?;
             let secret_index = secret_that_signed(secrets, &[&delivery.body], &[signature])?;
-            let sent_at = match signed_time {
-                SignedTime::None => None,
+            let proof = Proof { secret_index, message_id: None, sent_at: None };
+            match signed_time {
+                SignedTime::None => Ok(proof.into()),
                 SignedTime::InBody(path) => {
-                    let time = text_at(&delivery.body, path).and_then(|text| text.parse().ok());
-                    Some(time.ok_or(Rejection::TimeUnreadable)?)
+                    let (sent_at, parsed) = time_in_body(&delivery.body, path)?;
+                    Ok(Authentic { proof: Proof { sent_at: Some(sent_at), ..proof }, parsed })
                 }
-            };
-            Ok(Proof { secret_index, message_id: None, sent_at })
+            }
         }
         Scheme::Svix => prove_svix(delivery, secrets),
         Scheme::Token(TokenPlace::Path) => {
@@ -79,7 +93,18 @@ fn prove(delivery: &Delivery<'_>, scheme: &Scheme, secrets: &Secrets) -> Result<
     }
 }
 
-fn prove_svix(delivery: &Delivery<'_>, secrets: &Secrets) -> Result<Proof, Rejection> {
+/// The time at a path of field names, and the body as JSON. A time can also be in a body that cannot be parsed, which is
+/// kept for an operator.
+fn time_in_body(body: &[u8], path: &[&str]) -> Result<(Timestamp, Option<Value>), Rejection> {
+    let parsed = json::parse(body);
+    let time = match &parsed {
+        Some(body) => path.iter().try_fold(body, |value, name| value.get(name)).and_then(Value::as_str).map(str::parse),
+        None => json::text_at(body, path).map(|text| text.parse()),
+    };
+    Ok((time.and_then(Result::ok).ok_or(Rejection::TimeUnreadable)?, parsed))
+}
+
+fn prove_svix(delivery: &Delivery<'_>, secrets: &Secrets) -> Result<Authentic, Rejection> {
     // All headers must be of one family. If they could be mixed, two readers could take different parts as signed.
     let branded = ["svix-id", "svix-timestamp", "svix-signature"];
     let unbranded = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -102,7 +127,7 @@ fn prove_svix(delivery: &Delivery<'_>, secrets: &Secrets) -> Result<Proof, Rejec
     let secret_index = secret_that_signed(secrets, &signed, &signatures)?;
     let seconds = timestamp.parse().map_err(|_| Rejection::TimeUnreadable)?;
     let sent_at = Timestamp::from_second(seconds).map_err(|_| Rejection::TimeUnreadable)?;
-    Ok(Proof { secret_index, message_id: Some(id.to_owned()), sent_at: Some(sent_at) })
+    Ok(Proof { secret_index, message_id: Some(id.to_owned()), sent_at: Some(sent_at) }.into())
 }
 
 /// The value of a header that must come exactly once. (A gateway may join repeated headers with commas, but the joined
@@ -136,21 +161,21 @@ fn secret_that_signed(secrets: &Secrets, parts: &[&[u8]], signatures: &[Vec<u8>]
 
 /// Checks that `presented` equals a secret. Their hashes are compared, so that the time it takes reveals neither the
 /// length of the secret nor how much of `presented` is right.
-fn prove_by_secret_itself(secrets: &Secrets, presented: &[u8]) -> Result<Proof, Rejection> {
+fn prove_by_secret_itself(secrets: &Secrets, presented: &[u8]) -> Result<Authentic, Rejection> {
     let is_equal = |key: &[u8]| {
         let expected = hmac(key).chain_update(key).finalize().into_bytes();
         hmac(key).chain_update(presented).verify_slice(&expected).is_ok()
     };
     let (secret_index, _) = secrets.keys().find(|(_, key)| is_equal(key)).ok_or(Rejection::Mismatch)?;
-    Ok(Proof { secret_index, message_id: None, sent_at: None })
+    Ok(Proof { secret_index, message_id: None, sent_at: None }.into())
 }
 
-fn check_age(proof: Proof, now: Timestamp, tolerance: Duration) -> Result<Proof, Rejection> {
-    let Some(sent_at) = proof.sent_at else { return Ok(proof) };
+fn check_age(authentic: Authentic, now: Timestamp, tolerance: Duration) -> Result<Authentic, Rejection> {
+    let Some(sent_at) = authentic.proof.sent_at else { return Ok(authentic) };
     let age = now.as_nanosecond() - sent_at.as_nanosecond();
     match i128::try_from(tolerance.as_nanos()) {
         Ok(tolerance) if age > tolerance => Err(Rejection::TooOld),
         Ok(tolerance) if age < -tolerance => Err(Rejection::TooNew),
-        _ => Ok(proof),
+        _ => Ok(authentic),
     }
 }

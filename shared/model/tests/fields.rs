@@ -1,12 +1,23 @@
 //! How fields are taken out of a payload.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
-use clientele_model::{CredentialFields, Fields, Id, Untranslatable};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clientele_model::{
+    CredentialFields, Delivery, Fields, Id, Request, Scheme, Secrets, TokenPlace, Untranslatable, verify,
+};
+use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 fn parse(body: &[u8]) -> Result<Fields, Untranslatable> {
-    Fields::parse(body, &CredentialFields::NONE)
+    let (scheme, body) = (Scheme::Token(TokenPlace::Path), Some(BASE64_STANDARD.encode(body)));
+    let request = Request { token: Some("k".to_owned()), body, is_base64: true, ..Request::default() };
+    let (delivery, secrets) = (Delivery::accept(request, usize::MAX).unwrap(), Secrets::parse("k", &scheme).unwrap());
+    let verified = verify(delivery, &scheme, &secrets, Timestamp::UNIX_EPOCH, Duration::ZERO).unwrap();
+    Fields::parse(&verified, &CredentialFields::NONE)
 }
 
 fn fields(value: &Value) -> Fields {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clientele_model::{
-    Delivery, Proof, Rejection, Request, Scheme, Secrets, SignatureEncoding, SignedTime, TokenPlace, Verified, verify,
+    CredentialFields, Delivery, Fields, Proof, Rejection, Request, Scheme, Secrets, SignatureEncoding, SignedTime,
+    TokenPlace, Untranslatable, Verified, verify,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -134,6 +135,29 @@ fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Resul
     let attempt = Attempt { headers: vec![("x-signature", hex_mac(key, BODY))], now: at(now), ..Attempt::default() };
     let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
     assert_eq!(attempt.verify(&scheme, "k").map(|verified| verified.proof().sent_at.unwrap()), verdict);
+}
+
+/// Such a body is parsed for its time. It is the same when it is translated, and when it is translated once more.
+#[test]
+fn a_body_with_a_time_is_translated_as_it_was_sent() {
+    let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
+    let attempt = Attempt { headers: vec![("x-signature", hex_mac("k", BODY))], ..Attempt::default() };
+    let verified = attempt.verify(&scheme, "k").unwrap();
+    for _ in 0..2 {
+        let fields = Fields::parse(&verified, &CredentialFields::NONE).unwrap();
+        assert_eq!(serde_json::Value::Object(fields.rest()), serde_json::from_str::<serde_json::Value>(BODY).unwrap());
+    }
+}
+
+/// A body that cannot be parsed is kept for an operator, and not delivered again and again.
+#[test]
+fn a_time_is_found_in_a_body_that_is_nested_too_deeply() {
+    let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
+    let body = format!(r#"{{"n":{}{},"a":{{"sent":"2026-11-20T12:00:00Z"}}}}"#, "[".repeat(200), "]".repeat(200));
+    let attempt = Attempt { headers: vec![("x-signature", hex_mac("k", &body))], body: &body, ..Attempt::default() };
+    let verified = attempt.verify(&scheme, "k").unwrap();
+    assert_eq!(verified.proof().sent_at, Some(now()));
+    assert_eq!(Fields::parse(&verified, &CredentialFields::NONE).unwrap_err(), Untranslatable::NotJson);
 }
 
 #[rstest]

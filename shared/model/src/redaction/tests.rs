@@ -192,7 +192,7 @@ proptest! {
     fn a_usual_body_loses_the_same_fields(payload in payloads(), is_pretty: bool) {
         let body = if is_pretty { format!("{payload:#}") } else { payload.to_string() };
         let (mut fast, mut thorough) = (payload.clone(), payload);
-        CREDENTIALS.remove_from_body(&body, &mut fast);
+        CREDENTIALS.remove_from_body(body.as_bytes(), &mut fast);
         CREDENTIALS.remove_from(&mut thorough);
         prop_assert_eq!(fast, thorough);
     }

@@ -61,7 +61,7 @@ fn translate(verified: &Verified) -> Vec<Translation> {
 }
 
 fn events(verified: &Verified) -> Result<Vec<Translation>, Untranslatable> {
-    let mut body = Fields::parse(verified.body(), &CREDENTIALS)?;
+    let mut body = Fields::parse(verified, &CREDENTIALS)?;
     let raised = body.event_time("sent_at", Fields::time, verified.received_at())?;
     let events = body.take_list("events").unwrap_or_default();
     Ok((0..).zip(events).map(|(place, fields)| event(verified, raised, place, fields)).collect())
