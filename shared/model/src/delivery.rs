@@ -87,7 +87,7 @@ pub struct Verified {
     pub(crate) body: Vec<u8>,
     pub(crate) proof: Proof,
     pub(crate) received_at: Timestamp,
-    /// The body as JSON, if it was parsed to find the time in it, until it is translated.
+    /// The body as JSON, if verification parsed it for the time in it, until [`Self::json`] takes it.
     parsed: Mutex<Option<Value>>,
 }
 
@@ -104,7 +104,7 @@ impl Verified {
         &self.body
     }
 
-    /// The body as JSON. `None` if it is not JSON.
+    /// The body as JSON, parsed unless verification has done so already. `None` if it is not JSON.
     pub(crate) fn json(&self) -> Option<Value> {
         let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).take();
         parsed.or_else(|| json::parse(&self.body))

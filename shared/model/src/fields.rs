@@ -29,10 +29,10 @@ impl Fields {
     ///
     /// # Errors
     /// When the body is not JSON or not an object.
-    pub fn parse(delivery: &Verified, credentials: &CredentialFields) -> Result<Self, Untranslatable> {
+    pub fn parse(verified: &Verified, credentials: &CredentialFields) -> Result<Self, Untranslatable> {
         // The parser's message could quote the body, so it is not used.
-        let mut payload = delivery.json().ok_or(Untranslatable::NotJson)?;
-        credentials.remove_from_body(delivery.body(), &mut payload);
+        let mut payload = verified.json().ok_or(Untranslatable::NotJson)?;
+        credentials.remove_from_body(verified.body(), &mut payload);
         match payload {
             Value::Object(fields) => Ok(Self::of(fields)),
             _ => Err(Untranslatable::Unreadable("the body")),

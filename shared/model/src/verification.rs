@@ -67,14 +67,14 @@ fn prove(delivery: &Delivery<'_>, scheme: &Scheme, secrets: &Secrets) -> Result<
         Scheme::Hmac { header, encoding, signed_time } => {
             let signature = decode(single_header(delivery, header)?, *encoding).ok_or(Rejection::ProofMalformed)?;
             let secret_index = secret_that_signed(secrets, &[&delivery.body], &[signature])?;
-            let proof = Proof { secret_index, message_id: None, sent_at: None };
-            match signed_time {
-                SignedTime::None => Ok(proof.into()),
+            let (sent_at, parsed) = match signed_time {
+                SignedTime::None => (None, None),
                 SignedTime::InBody(path) => {
-                    let (sent_at, parsed) = time_in_body(&delivery.body, path)?;
-                    Ok(Authentic { proof: Proof { sent_at: Some(sent_at), ..proof }, parsed })
+                    let (time, parsed) = time_in_body(&delivery.body, path)?;
+                    (Some(time), parsed)
                 }
-            }
+            };
+            Ok(Authentic { proof: Proof { secret_index, message_id: None, sent_at }, parsed })
         }
         Scheme::Svix => prove_svix(delivery, secrets),
         Scheme::Token(TokenPlace::Path) => {
@@ -93,8 +93,8 @@ fn prove(delivery: &Delivery<'_>, scheme: &Scheme, secrets: &Secrets) -> Result<
     }
 }
 
-/// The time at a path of field names, and the body as JSON. A time can also be in a body that cannot be parsed, which is
-/// kept for an operator.
+/// The time at a path of field names, and the body as JSON. Of a body that cannot be parsed, for example because it is
+/// nested too deeply, only the time is read: the delivery is authentic, and is kept for an operator.
 fn time_in_body(body: &[u8], path: &[&str]) -> Result<(Timestamp, Option<Value>), Rejection> {
     let parsed = json::parse(body);
     let time = match &parsed {

@@ -12,6 +12,7 @@ use clientele_model::{
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use rstest::rstest;
+use serde_json::Value;
 use sha2::Sha256;
 
 const BODY: &str = r#"{"a": {"sent": "2026-11-20T12:00:00.500Z"}, "b": 1}"#;
@@ -137,7 +138,7 @@ fn time_in_the_body(#[case] now: &str, #[case] key: &str, #[case] verdict: Resul
     assert_eq!(attempt.verify(&scheme, "k").map(|verified| verified.proof().sent_at.unwrap()), verdict);
 }
 
-/// Such a body is parsed for its time. It is the same when it is translated, and when it is translated once more.
+/// Verification parses a body that has a time in it. A translation gets the same fields, and so does a second one.
 #[test]
 fn a_body_with_a_time_is_translated_as_it_was_sent() {
     let scheme = hmac_scheme(SignatureEncoding::Hex, SignedTime::InBody(&["a", "sent"]));
@@ -145,7 +146,7 @@ fn a_body_with_a_time_is_translated_as_it_was_sent() {
     let verified = attempt.verify(&scheme, "k").unwrap();
     for _ in 0..2 {
         let fields = Fields::parse(&verified, &CredentialFields::NONE).unwrap();
-        assert_eq!(serde_json::Value::Object(fields.rest()), serde_json::from_str::<serde_json::Value>(BODY).unwrap());
+        assert_eq!(Value::Object(fields.rest()), serde_json::from_str::<Value>(BODY).unwrap());
     }
 }
 
